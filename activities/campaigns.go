@@ -1,0 +1,138 @@
+// Package activities is what a workflow asks of the world: one file a capability. Every activity may be
+// called again with the same input after a crash, and then does no harm. What comes back holds ids,
+// counts and codes only; it is kept in histories.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+
+	"lastcall/domain/campaign"
+	"lastcall/gateway/whatsapp"
+	"lastcall/store"
+)
+
+// Campaigns are the activities of the campaign workflow.
+type Campaigns struct {
+	Store    *store.Store
+	WhatsApp *whatsapp.Client
+	Log      *slog.Logger
+	Options  Options
+}
+
+// Options tune the dispatch.
+type Options struct {
+	Lanes          int           // batches of one campaign at once
+	Concurrency    int           // sends at once in a lane
+	BatchTargets   int           // a batch ends after so many targets
+	BatchTime      time.Duration // or after so long
+	ReconcileAfter time.Duration // how long receipts are waited for
+}
+
+// PreflightResult says whether a campaign may go.
+type PreflightResult struct {
+	Problem string `json:"problem,omitempty"` // for people; empty: it may
+	Lanes   int    `json:"lanes"`
+}
+
+// Preflight checks that there is somebody to send to, that the template may be sent, and that the
+// provider answers.
+func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResult, error) {
+	result := PreflightResult{Lanes: a.Options.Lanes}
+	check, err := a.Store.Preflight(ctx, id)
+	if err != nil {
+		return result, err
+	}
+	for _, p := range check.Problems {
+		// A resumed campaign may have nothing queued any more; then it just settles.
+		if p.Code != "no_targets" {
+			result.Problem = p.Message
+			return result, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := a.WhatsApp.Ping(ctx); err != nil {
+		a.Log.Warn("provider not reachable at preflight", "campaign", id, "error", err)
+		result.Problem = "WhatsApp is not reachable or refuses our token"
+	}
+	return result, nil
+}
+
+// AdvanceInput is a status a campaign has reached.
+type AdvanceInput struct {
+	CampaignID uuid.UUID       `json:"campaign_id"`
+	Status     campaign.Status `json:"status"`
+	NeedsHuman string          `json:"needs_human,omitempty"`
+}
+
+// Nothing is the answer of an activity that only does.
+type Nothing struct{}
+
+// Advance writes the status to Postgres, where everybody reads it.
+func (a *Campaigns) Advance(ctx context.Context, in AdvanceInput) (Nothing, error) {
+	return Nothing{}, a.Store.Advance(ctx, in.CampaignID, in.Status, in.NeedsHuman)
+}
+
+// CancelQueued cancels everything a stopped campaign has not sent.
+func (a *Campaigns) CancelQueued(ctx context.Context, id uuid.UUID) (int64, error) {
+	const atOnce = 10_000
+	var total int64
+	for {
+		n, err := a.Store.CancelQueued(ctx, id, atOnce)
+		total += n
+		if err != nil || n < atOnce {
+			return total, err
+		}
+		activity.RecordHeartbeat(ctx, total)
+		if ctx.Err() != nil {
+			return total, ctx.Err()
+		}
+	}
+}
+
+// SettleInput says since when a campaign has been waiting for receipts.
+type SettleInput struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Since      time.Time `json:"since"`
+}
+
+// Settle waits until every target's outcome is known, or has been waited for long enough. It returns
+// false when the worker is stopping and somebody else must go on waiting.
+func (a *Campaigns) Settle(ctx context.Context, in SettleInput) (bool, error) {
+	look := time.NewTicker(250 * time.Millisecond)
+	defer look.Stop()
+	for {
+		n, err := a.Store.Unsettled(ctx, in.CampaignID)
+		if err != nil {
+			return false, err
+		}
+		if n == 0 || time.Since(in.Since) > a.Options.ReconcileAfter {
+			return true, nil
+		}
+		activity.RecordHeartbeat(ctx, n)
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-activity.GetWorkerStopChannel(ctx):
+			return false, nil
+		case <-look.C:
+		}
+	}
+}
+
+// FinishInput is how a campaign ends.
+type FinishInput struct {
+	CampaignID uuid.UUID       `json:"campaign_id"`
+	Status     campaign.Status `json:"status"`
+	NeedsHuman string          `json:"needs_human,omitempty"`
+}
+
+// Finish writes the report and ends the campaign.
+func (a *Campaigns) Finish(ctx context.Context, in FinishInput) (Nothing, error) {
+	return Nothing{}, a.Store.Finish(ctx, in.CampaignID, in.Status, in.NeedsHuman)
+}

@@ -1,0 +1,240 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
+
+	"lastcall/domain"
+	"lastcall/domain/campaign"
+	"lastcall/domain/template"
+	"lastcall/gateway/whatsapp"
+	"lastcall/store"
+)
+
+// DispatchInput is one batch of one lane.
+type DispatchInput struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Lane       int       `json:"lane"`
+	Batch      int       `json:"batch"` // never given out twice in a run
+}
+
+// DispatchResult says how the batch ended; the figures are in Postgres.
+type DispatchResult struct {
+	Handled int           `json:"handled"`           // for people who read histories
+	More    bool          `json:"more,omitempty"`    // the batch was full; there may be more
+	Drained bool          `json:"drained,omitempty"` // nothing is queued
+	Gate    campaign.Gate `json:"gate"`
+	Wait    Wait          `json:"wait,omitzero"` // nothing is ready; this will be first
+}
+
+// Wait is why nothing may go now and until when.
+type Wait struct {
+	Reason string     `json:"reason"`
+	Until  *time.Time `json:"until,omitempty"` // nil: until somebody changes something
+	Why    string     `json:"why"`
+}
+
+// sleptInside is the longest wait a batch sits out itself; a longer one becomes a durable timer.
+const sleptInside = 5 * time.Second
+
+// DispatchBatch sends to targets, chunk by chunk, until the batch is full, nothing is ready, the gate
+// closes or the worker stops. A later attempt at the same batch first marks what this one left in the
+// middle as unknown.
+func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (DispatchResult, error) {
+	info := activity.GetInfo(ctx)
+	b := &dispatchBatch{Campaigns: a, result: DispatchResult{Gate: campaign.GateOpen}, lane: store.Lane{
+		Campaign: in.CampaignID, N: in.Lane, Fence: int(info.Attempt),
+		Owner: fmt.Sprintf("%s/%d/%d", info.WorkflowExecution.RunID, in.Lane, in.Batch),
+	}}
+	lost, err := a.Store.TakeLane(ctx, b.lane)
+	if err == nil {
+		err = b.load(ctx)
+	}
+	if err == nil {
+		err = b.run(ctx)
+	}
+	if errors.Is(err, store.ErrFenced) {
+		err = temporal.NewNonRetryableApplicationError("another attempt has the lane", "fenced", nil)
+	}
+	if lost > 0 {
+		a.Log.Warn("outcomes unknown after a lost worker", "campaign", in.CampaignID, "lane", in.Lane, "targets", lost)
+	}
+	return b.result, err
+}
+
+type dispatchBatch struct {
+	*Campaigns
+	lane      store.Lane
+	template  template.Template
+	variables map[string]string // for every target
+	result    DispatchResult
+}
+
+func (b *dispatchBatch) load(ctx context.Context) error {
+	c, err := b.Store.Campaign(ctx, b.lane.Campaign)
+	if err != nil {
+		return err
+	}
+	t, err := b.Store.Template(ctx, c.TemplateID)
+	b.template, b.variables = t.Domain(), c.Variables
+	return err
+}
+
+func (b *dispatchBatch) run(ctx context.Context) error {
+	size := b.Options.Concurrency
+	var backoff time.Duration
+	for end := time.Now().Add(b.Options.BatchTime); b.result.Handled < b.Options.BatchTargets && time.Now().Before(end); {
+		activity.RecordHeartbeat(ctx, b.result.Handled)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		select {
+		case <-activity.GetWorkerStopChannel(ctx):
+			b.result.More = true
+			return nil
+		default:
+		}
+		claim, err := b.Store.Claim(ctx, b.lane, min(size, b.Options.BatchTargets-b.result.Handled))
+		if err != nil {
+			return err
+		}
+		b.result.Handled += claim.OptedOut
+		switch {
+		case claim.Gate != "":
+			b.result.Gate = claim.Gate
+			return nil
+		case claim.Drained:
+			b.result.Drained = true
+			return nil
+		case len(claim.Waits) > 0:
+			w := store.Earliest(claim.Waits)
+			b.result.Wait = Wait{Reason: string(w.Reason), Until: w.Until, Why: w.Why}
+			if w.Until == nil || time.Until(*w.Until) > sleptInside {
+				return nil
+			}
+			b.nap(ctx, min(time.Until(*w.Until), 200*time.Millisecond)) // settings may change meanwhile
+			b.result.Wait = Wait{}
+		case claim.Busy:
+			b.nap(ctx, 20*time.Millisecond)
+		default:
+			began := time.Now()
+			refused, err := b.send(ctx, claim)
+			if err != nil {
+				return err
+			}
+			// A chunk should take a good part of the time its permits leave, and no more.
+			took := max(time.Since(began), time.Millisecond)
+			size = min(max(int(float64(len(claim.Targets))*float64(store.StartWithin/2)/float64(took)), b.Options.Concurrency), 8*b.Options.Concurrency)
+			if backoff = nextBackoff(backoff, refused); backoff > 0 {
+				size = b.Options.Concurrency
+				b.nap(ctx, backoff)
+			}
+		}
+	}
+	b.result.More = true
+	return nil
+}
+
+// send sends a chunk and records how it went. It returns how many the provider did not take for now.
+// What has begun is finished even if ctx is over: half a send helps nobody.
+func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused int, err error) {
+	ctx = context.WithoutCancel(ctx)
+	results := make([]store.Result, len(claim.Targets))
+	var sends errgroup.Group
+	sends.SetLimit(b.Options.Concurrency)
+	for i, t := range claim.Targets {
+		sends.Go(func() error {
+			if time.Now().After(claim.Deadline) {
+				results[i] = store.Result{Target: t.ID, State: campaign.Queued, Reason: "permit_void"}
+				return nil
+			}
+			results[i] = b.sendOne(ctx, t)
+			return nil
+		})
+	}
+	_ = sends.Wait()
+	for _, r := range results {
+		if r.After > 0 {
+			refused++
+		}
+		if r.State != campaign.Queued {
+			b.result.Handled++
+		}
+	}
+	return refused, b.record(ctx, results)
+}
+
+func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget) store.Result {
+	given := maps.Clone(b.variables)
+	if given == nil {
+		given = map[string]string{}
+	}
+	maps.Copy(given, t.Variables)
+	locale := b.template.Locale(t.Locale)
+	values, err := b.template.Values(locale, given)
+	if err != nil {
+		return store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}
+	}
+	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: strings.ReplaceAll(locale, "-", "_"),
+		HeaderMedia:  b.template.HeaderMedia,
+		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
+	for _, v := range values {
+		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
+	}
+	accepted, err := b.WhatsApp.Send(ctx, m)
+	r := store.Result{Target: t.ID}
+	if api, ok := errors.AsType[*whatsapp.APIError](err); ok {
+		r.ErrorCode = api.Code
+	}
+	switch whatsapp.Classify(err) {
+	case whatsapp.Sent:
+		r.State, r.ProviderID = campaign.Sent, accepted.MessageID
+	case whatsapp.Retry:
+		r.State, r.Reason, r.After = campaign.Queued, "provider_busy", 2*time.Second
+	case whatsapp.NotSent:
+		r.State, r.Reason, r.After = campaign.Queued, "provider_unreachable", 2*time.Second
+	case whatsapp.Unknown:
+		r.State, r.Reason = campaign.Unknown, "no_answer"
+	default:
+		r.State, r.Reason = campaign.FailedT, "provider_refused"
+	}
+	return r
+}
+
+// record writes results. The database may be away for a moment while the outcomes are known only here,
+// so it tries for as long as the lane can be this worker's.
+func (b *dispatchBatch) record(ctx context.Context, results []store.Result) error {
+	for give := time.Now().Add(time.Minute); ; {
+		_, err := b.Store.Record(ctx, b.lane, results)
+		if err == nil || domain.KindOf(err) != domain.Unavailable || time.Now().After(give) {
+			return err
+		}
+		activity.RecordHeartbeat(ctx, b.result.Handled)
+		b.nap(ctx, 500*time.Millisecond)
+	}
+}
+
+func (b *dispatchBatch) nap(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-activity.GetWorkerStopChannel(ctx):
+	case <-time.After(d):
+	}
+}
+
+// nextBackoff slows a lane down while the provider does not take what it is sent.
+func nextBackoff(last time.Duration, refused int) time.Duration {
+	if refused == 0 {
+		return 0
+	}
+	return min(max(2*last, 250*time.Millisecond), sleptInside)
+}

@@ -1,0 +1,114 @@
+// Package api is Lastcall's HTTP API: Gin routes, huma describes and checks, the store does the work.
+// One file a resource. Whoever calls is recognised here, and every error gets its HTTP status here.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"lastcall/gateway/whatsapp"
+	"lastcall/store"
+)
+
+// Deps is what the API stands on.
+type Deps struct {
+	Store    *store.Store
+	WhatsApp whatsapp.Config // verifies webhooks and answers their handshake
+	Log      *slog.Logger    // gets no number, no text, no query string
+
+	// Temporal and Messaging ask for a sign of life; /readyz waits 2 s at most for each.
+	Temporal  func(context.Context) error
+	Messaging func(context.Context) error
+
+	TemporalWebURL    string          // for links; "" for none
+	TemporalNamespace string          // default "default"
+	Closing           <-chan struct{} // closed when the server begins to shut down: event streams end; nil for never
+}
+
+// Prefix is where the API's operations live.
+const Prefix = "/api/v1"
+
+// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz and /readyz.
+func New(d Deps) http.Handler {
+	s := &server{Deps: d, messaging: cached(d.Messaging)}
+	s.feed = newFeed(s)
+
+	gin.SetMode(gin.ReleaseMode)
+	s.router = gin.New()
+	s.router.RedirectTrailingSlash = false
+	s.router.HandleMethodNotAllowed = true
+	s.router.Use(s.identify, s.accessLog, s.recover, secure)
+	s.router.NoRoute(func(c *gin.Context) { abort(c, http.StatusNotFound, "not_found", "there is nothing at this address") })
+	s.router.NoMethod(func(c *gin.Context) {
+		abort(c, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not take this method")
+	})
+
+	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
+	s.campaigns()
+	s.orders()
+	s.imports()
+	s.targets()
+	s.templates()
+	s.contacts()
+	s.optOuts()
+	s.settings()
+	s.policy()
+	s.events()
+
+	s.docs()
+	s.webhooks()
+	s.health()
+	return s.router
+}
+
+type server struct {
+	Deps
+	router    *gin.Engine
+	huma      huma.API
+	feed      *feed
+	messaging func(context.Context) error
+}
+
+// describe is the head of the OpenAPI document.
+func describe() huma.Config {
+	c := huma.DefaultConfig("Lastcall", "1")
+	c.Info.Description = "Campaigns, their recipients, and the rules that hold for both. Errors are RFC 9457 problems with a stable `code`."
+	c.Servers = []*huma.Server{{URL: Prefix}}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "An API token. `lastcall up` makes one and writes it to up.json."},
+	}
+	c.Security = []map[string][]string{{"token": {}}}
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // docs.go serves them, without a CDN
+	c.CreateHooks = nil                                   // no $schema fields in answers
+	c.RejectUnknownQueryParameters = true
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": format, "json": format}
+	return c
+}
+
+// unmarshal is how bodies are read. Postgres keeps no NUL, so none gets further than this.
+func unmarshal(data []byte, v any) error {
+	if hasNUL(data) {
+		return errNUL
+	}
+	return json.Unmarshal(data, v)
+}
+
+// register adds an operation whose errors become problems. Operations have no read deadline of their own:
+// net/http would end the request's context when one passes, also while the handler waits for an effect.
+func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	op.BodyReadTimeout = -1
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,213 @@
+// Package config is Lastcall's settings: typed, with defaults, from an optional YAML file and from
+// LASTCALL_* variables. The variable wins over the file, the file over the default.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/viper"
+
+	"lastcall/domain"
+)
+
+// Config is every setting. A setting's key is the path of its `key` tags ("whatsapp.base_url"); its
+// variable is LASTCALL_ and the key in capitals with _ for the dot (LASTCALL_WHATSAPP_BASE_URL).
+type Config struct {
+	DataDir     string      `key:"data_dir"` // where `up` and the sandbox keep their state; default .lastcall
+	Database    Database    `key:"database"`
+	Temporal    Temporal    `key:"temporal"`
+	API         API         `key:"api"`
+	TemporalWeb TemporalWeb `key:"temporal_web"`
+	Pepper      Secret      `key:"pepper"` // keys the opt-out registry's hashes; at least 32 characters; losing it empties the registry
+	WhatsApp    WhatsApp    `key:"whatsapp"`
+	Ops         Ops         `key:"ops"`
+	Mail        Mail        `key:"mail"`
+	Dispatch    Dispatch    `key:"dispatch"`
+	Reconcile   Reconcile   `key:"reconcile"`
+	Log         Log         `key:"log"`
+	Sandbox     Sandbox     `key:"sandbox"`
+
+	configured map[string]bool // the keys that the file or a variable gave
+}
+
+// Database is the one Postgres.
+type Database struct {
+	URL      Secret `key:"url"`       // postgres://user:password@host:port/database
+	MaxConns int    `key:"max_conns"` // connections of one process's pool; default 20
+}
+
+// Temporal is the one Temporal.
+type Temporal struct {
+	Address   string `key:"address"`   // host:port of its frontend
+	Namespace string `key:"namespace"` // default "default"
+}
+
+// API is where the API listens and how others reach it.
+type API struct {
+	Listen    string `key:"listen"`     // host:port; default 127.0.0.1:8700
+	PublicURL string `key:"public_url"` // what links and webhooks begin with; default http://<listen>
+}
+
+// TemporalWeb is Temporal's own console.
+type TemporalWeb struct {
+	URL string `key:"url"` // for links; empty: no links
+}
+
+// WhatsApp is the WhatsApp Cloud API.
+type WhatsApp struct {
+	BaseURL       string `key:"base_url"`        // default https://graph.facebook.com
+	Version       string `key:"version"`         // default v23.0
+	PhoneNumberID string `key:"phone_number_id"` // the sender's id, not its number
+	AccessToken   Secret `key:"access_token"`
+	AppSecret     Secret `key:"app_secret"`   // signs the webhooks
+	VerifyToken   Secret `key:"verify_token"` // answers the webhook handshake
+}
+
+// Ops is the channel alerts go to.
+type Ops struct {
+	WebhookURL Secret `key:"webhook_url"` // Slack-shaped; who has it can post, so it is a secret
+}
+
+// Mail is outgoing mail.
+type Mail struct {
+	Address  string   `key:"address"` // host:port of the SMTP server; empty: no mail
+	From     string   `key:"from"`    // default lastcall@localhost
+	Username string   `key:"username"`
+	Password Secret   `key:"password"`
+	TLS      string   `key:"tls"`     // none | starttls | tls; default starttls
+	Reports  []string `key:"reports"` // who gets campaign reports; comma-separated in a variable
+}
+
+// Dispatch tunes sending.
+type Dispatch struct {
+	Lanes        int           `key:"lanes"`         // lanes of one campaign; default 4
+	Concurrency  int           `key:"concurrency"`   // sends at once in one lane; default 64
+	BatchTargets int           `key:"batch_targets"` // targets of one DispatchBatch at most; default 2000
+	BatchTime    time.Duration `key:"batch_time"`    // time of one DispatchBatch at most; default 5m
+}
+
+// Reconcile is how unknown outcomes are settled.
+type Reconcile struct {
+	After time.Duration `key:"after"` // how long settling waits for late statuses; default 10m
+}
+
+// Log is how the processes log.
+type Log struct {
+	Level  string `key:"level"`  // debug | info | warn | error; default info
+	Format string `key:"format"` // text | json; default text
+}
+
+// Sandbox is the stand-in for the outside world.
+type Sandbox struct {
+	Listen     string `key:"listen"`      // host:port; default 127.0.0.1:8701
+	SMTPListen string `key:"smtp_listen"` // host:port of its mail inbox; default 127.0.0.1:8705
+}
+
+// Defaults are the settings before any file or variable.
+func Defaults() *Config {
+	return &Config{
+		DataDir:   ".lastcall",
+		Database:  Database{MaxConns: 20},
+		Temporal:  Temporal{Namespace: "default"},
+		API:       API{Listen: "127.0.0.1:8700"},
+		WhatsApp:  WhatsApp{BaseURL: "https://graph.facebook.com", Version: "v23.0"},
+		Mail:      Mail{From: "lastcall@localhost", TLS: "starttls"},
+		Dispatch:  Dispatch{Lanes: 4, Concurrency: 64, BatchTargets: 2000, BatchTime: 5 * time.Minute},
+		Reconcile: Reconcile{After: 10 * time.Minute},
+		Log:       Log{Level: "info", Format: "text"},
+		Sandbox:   Sandbox{Listen: "127.0.0.1:8701", SMTPListen: "127.0.0.1:8705"},
+	}
+}
+
+// DefaultFile is read when Load is given no file and it is there.
+const DefaultFile = "lastcall.yaml"
+
+// Load reads the settings: the defaults, then file (DefaultFile if empty and present), then the
+// LASTCALL_* variables, where an empty variable counts as unset. The error is every mistake at once, each
+// a domain.Invalid error about its key; it never holds a secret's value.
+func Load(file string) (*Config, error) {
+	v := viper.New()
+	fields := walk(Defaults())
+	for _, f := range fields {
+		v.SetDefault(f.key, f.value.Interface())
+		if err := v.BindEnv(f.key, f.variable); err != nil {
+			return nil, fmt.Errorf("bind %s: %w", f.variable, err)
+		}
+	}
+	if err := readFile(v, file); err != nil {
+		return nil, err
+	}
+
+	c := Defaults()
+	c.configured = map[string]bool{}
+	problems := unknownKeys(v, fields)
+	problems = append(problems, unknownVariables(fields)...)
+	for _, f := range walk(c) {
+		if v.InConfig(f.key) || os.Getenv(f.variable) != "" {
+			c.configured[f.key] = true
+		}
+		if err := f.set(v.Get(f.key)); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) == 0 {
+		problems = c.check()
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	if c.API.PublicURL == "" {
+		c.API.PublicURL = "http://" + c.API.Listen
+	}
+	c.API.PublicURL = strings.TrimRight(c.API.PublicURL, "/")
+	return c, nil
+}
+
+// Configured says whether the file or a variable gave this key; a default does not count.
+func (c *Config) Configured(key string) bool { return c.configured[key] }
+
+// Need says which of these keys have no value, all at once, each as a domain.Invalid error about its key
+// that tells how to set it. An unknown key is an error too.
+func (c *Config) Need(keys ...string) error {
+	fields := map[string]field{}
+	for _, f := range walk(c) {
+		fields[f.key] = f
+	}
+	var problems []error
+	for _, key := range keys {
+		f, ok := fields[key]
+		switch {
+		case !ok:
+			problems = append(problems, domain.E(domain.Invalid, "setting_unknown", "there is no such setting").About(key))
+		case f.value.IsZero():
+			problems = append(problems, domain.E(domain.Invalid, "setting_missing",
+				"is needed and not set; set %s, or %s in %s", f.variable, key, DefaultFile).About(key))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func readFile(v *viper.Viper, file string) error {
+	asked := file != ""
+	if !asked {
+		file = DefaultFile
+	}
+	v.SetConfigFile(file)
+	v.SetConfigType("yaml")
+	err := v.ReadInConfig()
+	switch {
+	case err == nil, !asked && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return domain.E(domain.Invalid, "config_file_missing", "there is no such file").About(file)
+	case errors.Is(err, fs.ErrPermission):
+		return domain.E(domain.Invalid, "config_file_unreadable", "may not be read").About(file)
+	default: // a parser quotes what it read, which may be a secret: its words go to the cause
+		return domain.E(domain.Invalid, "config_file_malformed", "is not valid YAML%s", lineOf(err)).About(file).Because(err)
+	}
+}

@@ -1,0 +1,118 @@
+// Package policy decides whether a message may go out now: the dispatch toggle, opt-outs, quiet hours and the
+// channels' throttles. It is pure: the same settings, subject, budget and instant give the same decision.
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// Evaluate decides whether a message to sub may go out at now, given what the permit ledger says about its
+// channel. The rules stand in a fixed order: dispatch toggle, opt-out, quiet hours, throttle. The first that
+// blocks is the reason; the others that would block too stand beside it.
+func (s Settings) Evaluate(sub Subject, b Budget, now time.Time) Decision {
+	return s.decide(s.dispatch(), optOut(sub), s.quietHours(sub, now), s.throttle(sub, b))
+}
+
+// Clock decides by the dispatch toggle and quiet hours alone: what all recipients of one country and zone
+// share, whatever the channel's budget.
+func (s Settings) Clock(sub Subject, now time.Time) Decision {
+	return s.decide(s.dispatch(), s.quietHours(sub, now))
+}
+
+// Subject is what the rules look at: one recipient, or all that share these.
+type Subject struct {
+	Channel  string // ChannelWhatsApp
+	Country  string // ISO 3166-1 alpha-2
+	Zone     string // IANA, "" if unknown
+	Locale   string // BCP 47
+	OptedOut bool
+}
+
+// Budget is what the permit ledger says about a channel now.
+type Budget struct {
+	Available  int       // permits that could be granted
+	RetryAfter time.Time // when there will be one again; zero if there is one, or nobody knows
+}
+
+// Reason says why a message may not go out.
+type Reason string
+
+// The reasons, in order of precedence.
+const (
+	DispatchDisabled Reason = "dispatch_disabled" // nothing goes out at all
+	OptOut           Reason = "opt_out"           // the recipient asked for it; final
+	InQuietHours     Reason = "quiet_hours"       // it is night where the recipient is, or nobody knows whether it is
+	Throttled        Reason = "throttled"         // the channel sent its share of this minute
+)
+
+// Decision is the answer. Its JSON is what the API, the CLI and the panel show.
+type Decision struct {
+	Permitted  bool       `json:"permitted"`
+	Reason     Reason     `json:"reason,omitempty"`
+	Also       []Reason   `json:"also,omitempty"`        // what would block as well
+	RetryAfter *time.Time `json:"retry_after,omitempty"` // when Reason may have passed; nil if time alone will not do
+	NextWindow *Opening   `json:"next_window,omitempty"` // with InQuietHours: when messages may go out next
+	Revision   int64      `json:"policy_revision"`       // of the settings that decided
+	Why        string     `json:"why,omitempty"`         // Reason for people, without personal data
+}
+
+// Opening is the time between two quiet hours.
+type Opening struct {
+	Opens  time.Time `json:"opens"`  // in Zone
+	Closes time.Time `json:"closes"` // in Zone
+	Zone   string    `json:"zone"`   // IANA
+}
+
+// block is one rule's objection; a nil block has none.
+type block struct {
+	reason     Reason
+	retryAfter *time.Time
+	nextWindow *Opening
+	why        string
+}
+
+// decide makes the first objection the reason. The blocks come in order of precedence.
+func (s Settings) decide(blocks ...*block) Decision {
+	d := Decision{Permitted: true, Revision: s.Revision}
+	for _, b := range blocks {
+		switch {
+		case b == nil:
+		case d.Permitted:
+			d.Permitted = false
+			d.Reason, d.RetryAfter, d.NextWindow, d.Why = b.reason, b.retryAfter, b.nextWindow, b.why
+		default:
+			d.Also = append(d.Also, b.reason)
+		}
+	}
+	return d
+}
+
+func (s Settings) dispatch() *block {
+	if s.Toggles.Dispatch {
+		return nil
+	}
+	return &block{reason: DispatchDisabled, why: "dispatch is switched off"}
+}
+
+func optOut(sub Subject) *block {
+	if !sub.OptedOut {
+		return nil
+	}
+	return &block{reason: OptOut, why: "opted out"}
+}
+
+func (s Settings) throttle(sub Subject, b Budget) *block {
+	limit := s.Throttle[sub.Channel].PerMinute
+	if limit <= 0 {
+		return &block{reason: Throttled, why: sub.Channel + " is stopped: its throttle is 0 a minute"}
+	}
+	if b.Available > 0 {
+		return nil
+	}
+	blocked := &block{reason: Throttled, why: fmt.Sprintf("%s is throttled to %d a minute", sub.Channel, limit)}
+	if !b.RetryAfter.IsZero() {
+		blocked.retryAfter = &b.RetryAfter
+	}
+	return blocked
+}

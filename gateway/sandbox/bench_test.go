@@ -1,0 +1,67 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkMessages is messages a second over loopback, client and sandbox on the same cores: -cpu 1.
+func BenchmarkMessages(b *testing.B) {
+	w := start(b, Config{})
+	client := w.client()
+	var n atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			to := "+25078" + strconv.FormatInt(10_000_000+n.Add(1), 10)
+			if _, err := client.Send(context.Background(), newMessage(to, "01890a5d-ac96-774b-bcce-b302099a8057/"+to[1:]+"/1")); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	require.EqualValues(b, b.N, w.stats().Received)
+	require.Zero(b, w.stats().Duplicates)
+}
+
+// BenchmarkOpen is a restart with b.N messages: time and memory a message.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	j, err := openJournal(filepath.Join(dir, "messages.jsonl"), nil)
+	require.NoError(b, err)
+	for i := range b.N {
+		to := fmt.Sprintf("+25078%08d", i)
+		object, err := json.Marshal(message{MessageID: newMessageID(), To: to, Template: "promo_generic", Language: "rw_RW",
+			Parameters: []parameter{{"name", "Aline"}}, CallbackData: "01890a5d-ac96-774b-bcce-b302099a8057/" + to[1:] + "/1"})
+		require.NoError(b, err)
+		require.NoError(b, j.append(object, nil))
+	}
+	require.NoError(b, j.Close())
+	info, err := os.Stat(j.path)
+	require.NoError(b, err)
+	before := heap()
+	b.ResetTimer()
+	w := start(b, Config{Dir: dir})
+	b.StopTimer()
+	b.ReportMetric(float64(heap()-before)/float64(b.N), "heap-B/message")
+	b.ReportMetric(float64(info.Size())/float64(b.N), "disk-B/message")
+	require.EqualValues(b, b.N, w.stats().UniqueRecipients)
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm/clause"
+
+	"lastcall/domain"
+	"lastcall/domain/audit"
+	"lastcall/domain/campaign"
+	"lastcall/domain/policy"
+	"lastcall/domain/template"
+)
+
+// Campaign is one message to many.
+type Campaign struct {
+	ID             uuid.UUID         `gorm:"type:uuid;primaryKey"`
+	Name           string            // 1 to 200 characters
+	Channel        string            // policy.ChannelWhatsApp
+	TemplateID     uuid.UUID         `gorm:"type:uuid"`
+	Variables      map[string]string `gorm:"serializer:json;type:jsonb"` // values that hold for every target
+	Status         campaign.Status
+	Gate           campaign.Gate
+	NeedsHuman     string     // what somebody must mend before it goes on
+	SendAt         *time.Time // not before then
+	IdempotencyKey *string
+	RequestHash    []byte
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	StartedAt      *time.Time
+	FinishedAt     *time.Time
+	Report         json.RawMessage `gorm:"type:jsonb"`
+}
+
+// NewCampaign is what a campaign is made of.
+type NewCampaign struct {
+	Name           string
+	TemplateID     uuid.UUID
+	Variables      map[string]string
+	IdempotencyKey string // of the request, "" for none
+	RequestHash    []byte // tells a repeated request from another one with the same key
+}
+
+// CreateCampaign makes a draft. The same idempotency key again returns the same draft; with another
+// request it is a domain.Invalid of code idempotency_key_reused.
+func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, error) {
+	t, err := s.Template(ctx, n.TemplateID)
+	if err != nil {
+		return Campaign{}, err
+	}
+	for name := range n.Variables {
+		if !slices.ContainsFunc(t.Variables, func(v template.Variable) bool { return v.Name == name }) {
+			return Campaign{}, domain.E(domain.Invalid, "unknown_variable", "template %s has no variable %q", t.Name, name).About("variables." + name)
+		}
+	}
+	c := Campaign{ID: uuid.Must(uuid.NewV7()), Name: n.Name, Channel: policy.ChannelWhatsApp, TemplateID: n.TemplateID,
+		Variables: n.Variables, Status: campaign.Draft, Gate: campaign.GateOpen}
+	if c.Variables == nil {
+		c.Variables = map[string]string{}
+	}
+	if n.IdempotencyKey != "" {
+		c.IdempotencyKey, c.RequestHash = &n.IdempotencyKey, n.RequestHash
+	}
+	var repeated bool
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "idempotency_key"}}, DoNothing: true}).Create(&c)
+		if repeated = made.Error == nil && made.RowsAffected == 0; repeated {
+			return audit.Entry{}, domain.E(domain.Conflict, "repeated", "repeated")
+		}
+		return audit.Entry{Action: "campaign.created", Target: target(c.ID)}, made.Error
+	})
+	if !repeated {
+		return c, err
+	}
+	var first Campaign
+	if err := s.orm.WithContext(ctx).First(&first, "idempotency_key = ?", n.IdempotencyKey).Error; err != nil {
+		return first, unavailable(err)
+	}
+	if string(first.RequestHash) != string(n.RequestHash) {
+		return first, domain.E(domain.Invalid, "idempotency_key_reused", "this Idempotency-Key was used for another request").About("Idempotency-Key")
+	}
+	return first, nil
+}
+
+// Campaign returns one campaign.
+func (s *Store) Campaign(ctx context.Context, id uuid.UUID) (Campaign, error) {
+	var c Campaign
+	err := s.orm.WithContext(ctx).First(&c, "id = ?", id).Error
+	return c, notFound(err, "campaign", id)
+}
+
+// StartCampaign turns a draft over to its workflow, to send from sendAt on (nil: now), and returns the
+// outbox message that starts it. It fails with domain.Conflict when the campaign is no draft or is being
+// imported into, with domain.Invalid when the preflight finds something.
+func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Time) (message int64, err error) {
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.onlyOne("import/" + id.String()); err != nil {
+			return audit.Entry{}, err
+		}
+		c, err := tx.lockCampaign(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if c.Status != campaign.Draft {
+			return audit.Entry{}, domain.E(domain.Conflict, "wrong_state", "the campaign was started already: it is %s", c.Status)
+		}
+		check, err := preflight(tx.ctx, tx.pgx, id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if len(check.Problems) > 0 {
+			return audit.Entry{}, domain.E(domain.Invalid, check.Problems[0].Code, "%s", check.Problems[0].Message)
+		}
+		if err := tx.orm.Model(&c).Updates(map[string]any{"status": campaign.Scheduled, "send_at": sendAt,
+			"started_at": time.Now(), "updated_at": time.Now()}).Error; err != nil {
+			return audit.Entry{}, err
+		}
+		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: sendAt, Targets: check.Targets})
+		return audit.Entry{Action: "campaign.started", Target: target(id), Diff: map[string]any{"send_at": sendAt,
+			"targets": check.Targets, "opted_out": check.OptedOut}}, err
+	})
+	return message, err
+}
+
+// Order turns the gate of a campaign: no permit is granted from the commit on until it is open again. It
+// returns the outbox message that carries the order to the workflow.
+func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, reason string) (message int64, err error) {
+	order := map[campaign.Gate]string{campaign.GateOpen: "resume", campaign.GatePaused: "pause", campaign.GateStopped: "stop"}[gate]
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		c, err := tx.lockCampaign(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if err := campaign.CheckOrder(c.Status, c.Gate, gate); err != nil {
+			return audit.Entry{}, err
+		}
+		if err := tx.orm.Model(&c).Updates(map[string]any{"gate": gate, "updated_at": time.Now()}).Error; err != nil {
+			return audit.Entry{}, err
+		}
+		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order})
+		return audit.Entry{Action: "campaign." + order + "_ordered", Target: target(id), Reason: reason,
+			Diff: map[string]any{"gate": []campaign.Gate{c.Gate, gate}}}, err
+	})
+	return message, err
+}
+
+// Advance writes the status a campaign's workflow has reached, short of its end, with what a human must
+// mend, if anything. Writing the same status again changes nothing; a status that may not follow is a domain.Conflict.
+func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, needsHuman string) error {
+	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		c, err := tx.lockCampaign(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if !c.Status.May(to) {
+			return audit.Entry{}, wrongState(c.Status, to)
+		}
+		if err := tx.orm.Model(&c).Updates(map[string]any{"status": to, "needs_human": needsHuman,
+			"updated_at": time.Now()}).Error; err != nil {
+			return audit.Entry{}, err
+		}
+		if needsHuman != "" && needsHuman != c.NeedsHuman {
+			if _, err := tx.send(KindOpsNotice, target(id), OpsNotice{Title: "Campaign needs a human: " + c.Name, Text: needsHuman, Level: "warn"}); err != nil {
+				return audit.Entry{}, err
+			}
+		}
+		return audit.Entry{Action: "campaign.advanced", Target: target(id),
+			Diff: map[string]any{"status": []campaign.Status{c.Status, to}, "needs_human": needsHuman}}, nil
+	})
+}
+
+func wrongState(from, to campaign.Status) error {
+	return domain.E(domain.Conflict, "wrong_state", "a campaign that is %s cannot become %s", from, to)
+}
+
+// lockCampaign reads a campaign and keeps every other writer off it until the transaction ends.
+func (tx *Tx) lockCampaign(id uuid.UUID) (Campaign, error) {
+	var c Campaign
+	err := tx.orm.Clauses(clause.Locking{Strength: "UPDATE"}).First(&c, "id = ?", id).Error
+	return c, notFound(err, "campaign", id)
+}
+
+// onlyOne takes a named lock until the transaction ends, or fails at once with domain.Conflict.
+func (tx *Tx) onlyOne(name string) error {
+	var got bool
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))`, name).Scan(&got)
+	if err == nil && !got {
+		return domain.E(domain.Conflict, "import_running", "an import into this campaign is running")
+	}
+	return err
+}
+
+// target names a campaign in audit entries and outbox keys; it is its workflow's id too.
+func target(id uuid.UUID) string { return fmt.Sprintf("campaign/%s", id) }

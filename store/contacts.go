@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+	"gorm.io/gorm/clause"
+
+	"lastcall/domain"
+	"lastcall/domain/audit"
+	"lastcall/domain/contact"
+)
+
+// Contact is a person who may be written to.
+type Contact struct {
+	ID          uuid.UUID      `gorm:"type:uuid;primaryKey"`
+	MSISDN      contact.MSISDN `gorm:"column:msisdn"`
+	Name        string
+	Country     string         `gorm:"type:char(2)"`
+	Locale      string         // BCP 47, may be empty
+	Zone        string         // IANA; empty: the country's only one
+	Tags        pq.StringArray `gorm:"type:text[]"`
+	BarID       *uuid.UUID     `gorm:"type:uuid"`
+	OptedInAt   *time.Time
+	OptInSource string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Contacts lists contacts by number, those after the number `after` first; at most limit (1 to 1,000).
+func (s *Store) Contacts(ctx context.Context, after contact.MSISDN, limit int) ([]Contact, error) {
+	var all []Contact
+	err := s.orm.WithContext(ctx).Where("msisdn > ?", after).Order("msisdn").Limit(page(limit)).Find(&all).Error
+	return all, unavailable(err)
+}
+
+// Contact returns one contact.
+func (s *Store) Contact(ctx context.Context, id uuid.UUID) (Contact, error) {
+	var c Contact
+	err := s.orm.WithContext(ctx).First(&c, "id = ?", id).Error
+	return c, notFound(err, "contact", id)
+}
+
+// AddContact adds a contact; domain.Conflict when the number is there already.
+func (s *Store) AddContact(ctx context.Context, c Contact) (Contact, error) {
+	c.ID = uuid.Must(uuid.NewV7())
+	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "msisdn"}}, DoNothing: true}).Create(&c)
+		if made.Error == nil && made.RowsAffected == 0 {
+			return audit.Entry{}, domain.E(domain.Conflict, "contact_exists", "this number is a contact already").About("msisdn")
+		}
+		return audit.Entry{Action: "contact.added", Target: "contact/" + c.ID.String()}, made.Error
+	})
+	return c, err
+}
+
+// ContactOf returns the contact with this number, or nil.
+func (s *Store) ContactOf(ctx context.Context, m contact.MSISDN) (*Contact, error) {
+	var found []Contact
+	err := s.orm.WithContext(ctx).Where("msisdn = ?", m).Limit(1).Find(&found).Error
+	if err != nil || len(found) == 0 {
+		return nil, unavailable(err)
+	}
+	return &found[0], nil
+}

@@ -1,0 +1,33 @@
+package store
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm/schema"
+)
+
+// models are all GORM models; TestModelsMatchSchema holds each against the migrated tables.
+var models = []any{&APIToken{}, &AuditEntry{}, &Bar{}, &Campaign{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &OptOut{},
+	&OutboxMessage{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &Webhook{}, &Worker{}}
+
+// ModelColumns returns, for the external test, each model's table and columns: name → may be null.
+func ModelColumns(t *testing.T) map[string]map[string]bool {
+	tables := map[string]map[string]bool{}
+	for _, m := range models {
+		parsed, err := schema.Parse(m, &sync.Map{}, schema.NamingStrategy{})
+		require.NoError(t, err)
+		columns := map[string]bool{}
+		for _, f := range parsed.Fields {
+			if f.DBName != "" {
+				kind := f.FieldType.String()
+				columns[f.DBName] = strings.HasPrefix(kind, "*") || strings.HasPrefix(kind, "[]") || strings.HasSuffix(kind, "RawMessage") ||
+					strings.HasSuffix(kind, "DeletedAt")
+			}
+		}
+		tables[parsed.Table] = columns
+	}
+	return tables
+}

@@ -1,0 +1,277 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"lastcall/domain"
+)
+
+// The kinds of effects that follow a commit.
+const (
+	KindStartCampaign   = "campaign.start"   // StartCampaign
+	KindOrderCampaign   = "campaign.order"   // OrderCampaign
+	KindSettingsChanged = "settings.changed" // SettingsChanged
+	KindOpsNotice       = "ops.notice"       // OpsNotice
+	KindMail            = "mail"             // Mail
+)
+
+// OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
+type OutboxMessage struct {
+	ID           int64 `gorm:"primaryKey;autoIncrement"`
+	Kind         string
+	Key          string
+	Payload      json.RawMessage `gorm:"type:jsonb"`
+	CreatedAt    time.Time
+	AvailableAt  time.Time
+	Attempts     int
+	ClaimedUntil *time.Time
+	DeliveredAt  *time.Time
+	ErrorCode    *string
+	Error        *string
+}
+
+// TableName tells GORM the table.
+func (OutboxMessage) TableName() string { return "outbox" }
+
+// StartCampaign starts a campaign's workflow.
+type StartCampaign struct {
+	CampaignID uuid.UUID  `json:"campaign_id"`
+	Name       string     `json:"name"`
+	SendAt     *time.Time `json:"send_at,omitempty"`
+	Targets    int64      `json:"targets"`
+}
+
+// OrderCampaign tells a campaign's workflow to pause, resume or stop.
+type OrderCampaign struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Order      string    `json:"order"`
+}
+
+// SettingsChanged wakes a campaign's workflow: what it waits for may have passed.
+type SettingsChanged struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Revision   int64     `json:"revision"`
+}
+
+// OpsNotice is a notice to the Ops channel.
+type OpsNotice struct {
+	Title string `json:"title"`
+	Text  string `json:"text"`
+	Level string `json:"level"` // info, warn, critical
+}
+
+// Mail is a mail. Its recipients are in the configuration.
+type Mail struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
+// querier is what the pool and a transaction's connection have in common.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// send puts an effect into the outbox of the transaction and returns its id. Messages of one key are
+// delivered in the order they were committed.
+func (tx *Tx) send(kind, key string, payload any) (id int64, err error) {
+	body, err := json.Marshal(payload)
+	if err != nil {
+		return 0, err
+	}
+	err = tx.pgx.QueryRow(tx.ctx, `INSERT INTO outbox (kind, key, payload) VALUES ($1, $2, $3) RETURNING id`,
+		kind, key, body).Scan(&id)
+	return id, wrap(err, "outbox "+kind)
+}
+
+// AwaitDelivery waits until message id has been delivered or ctx is over, and reports which. An effect
+// that was refused for good comes back as the error it was refused with.
+func (s *Store) AwaitDelivery(ctx context.Context, id int64) (bool, error) {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		var m OutboxMessage
+		err := s.pool.QueryRow(ctx, `SELECT delivered_at, error_code, error FROM outbox WHERE id = $1`, id).
+			Scan(&m.DeliveredAt, &m.ErrorCode, &m.Error)
+		switch {
+		case ctx.Err() != nil:
+			return false, nil
+		case err != nil:
+			return false, unavailable(err)
+		case m.DeliveredAt != nil && m.ErrorCode != nil:
+			return true, domain.E(domain.Conflict, *m.ErrorCode, "%s", *m.Error)
+		case m.DeliveredAt != nil:
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Handler delivers one effect. It must be idempotent: after a crash it is called again with the same
+// id. A domain.Error of kind Conflict, NotFound or Invalid is final; any other error is tried again.
+type Handler func(ctx context.Context, id int64, payload json.RawMessage) error
+
+// Relay delivers the outbox. Any number may run: each message is claimed by one at a time.
+type Relay struct {
+	Store    *Store
+	Handlers map[string]Handler
+	Log      *slog.Logger
+}
+
+const (
+	relayParallel = 16
+	deliverWithin = 25 * time.Second // shorter than the claim, so that no two deliver at once
+	claimFor      = "30 seconds"
+	keepDelivered = "7 days"
+)
+
+// Run delivers until ctx is over, and returns when what it had begun is done.
+func (r *Relay) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	slots := make(chan struct{}, relayParallel)
+	wake := make(chan struct{}, 1)
+	running.Go(func() { r.Store.listen(ctx, "outbox", wake) })
+	sweep := time.NewTicker(time.Second)
+	defer sweep.Stop()
+	prune := time.NewTicker(time.Hour)
+	defer prune.Stop()
+	for {
+		claimed, err := r.claim(ctx, relayParallel-len(slots))
+		if err != nil && ctx.Err() == nil {
+			r.Log.Warn("outbox cannot be read", "error", err)
+		}
+		for _, m := range claimed {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() {
+					<-slots
+					poke(wake) // the next message of this key may go now
+				}()
+				r.deliver(context.WithoutCancel(ctx), m)
+			})
+		}
+		if len(claimed) > 0 && len(slots) < relayParallel {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-sweep.C:
+		case <-prune.C:
+			if _, err := r.Store.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - $1::interval`, keepDelivered); err != nil {
+				r.Log.Warn("outbox cannot be pruned", "error", err)
+			}
+		}
+	}
+}
+
+func (r *Relay) claim(ctx context.Context, limit int) ([]OutboxMessage, error) {
+	if limit == 0 {
+		return nil, nil
+	}
+	rows, err := r.Store.pool.Query(ctx, `UPDATE outbox SET claimed_until = clock_timestamp() + $2::interval, attempts = attempts + 1
+		WHERE id IN (SELECT id FROM outbox o
+			WHERE delivered_at IS NULL AND available_at <= clock_timestamp()
+			  AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+			  AND NOT EXISTS (SELECT FROM outbox e WHERE e.key = o.key AND e.id < o.id AND e.delivered_at IS NULL)
+			ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+		RETURNING id, kind, key, payload, attempts`, limit, claimFor)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (m OutboxMessage, err error) {
+		err = row.Scan(&m.ID, &m.Kind, &m.Key, &m.Payload, &m.Attempts)
+		return m, err
+	})
+}
+
+func (r *Relay) deliver(ctx context.Context, m OutboxMessage) {
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	handle, ok := r.Handlers[m.Kind]
+	err := error(domain.E(domain.Invalid, "unknown_kind", "nothing delivers %s", m.Kind))
+	if ok {
+		err = handle(ctx, m.ID, m.Payload)
+	}
+	if err != nil {
+		r.Log.Warn("outbox message not delivered", "id", m.ID, "kind", m.Kind, "key", m.Key, "attempt", m.Attempts, "error", err)
+	}
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := r.settle(ctx, m, err); err != nil {
+		r.Log.Warn("outbox message not settled; it will be delivered again", "id", m.ID, "error", err)
+	}
+}
+
+func (r *Relay) settle(ctx context.Context, m OutboxMessage, failure error) error {
+	var err error
+	switch domain.KindOf(failure) {
+	case domain.Conflict, domain.NotFound, domain.Invalid:
+		_, err = r.Store.pool.Exec(ctx, `UPDATE outbox SET delivered_at = clock_timestamp(), claimed_until = NULL,
+			error_code = $2, error = $3 WHERE id = $1`, m.ID, domain.CodeOf(failure), failure.Error())
+	default:
+		if failure == nil {
+			_, err = r.Store.pool.Exec(ctx, `UPDATE outbox SET delivered_at = clock_timestamp(), claimed_until = NULL WHERE id = $1`, m.ID)
+			break
+		}
+		wait := min(time.Duration(1<<min(m.Attempts, 6))*500*time.Millisecond, 30*time.Second)
+		_, err = r.Store.pool.Exec(ctx, `UPDATE outbox SET available_at = clock_timestamp() + $2::interval, claimed_until = NULL
+			WHERE id = $1`, m.ID, fmt.Sprintf("%d milliseconds", wait.Milliseconds()))
+	}
+	return err
+}
+
+// listen wakes the caller at every notification of a channel until ctx is over. It never gives up on a
+// lost connection; callers sweep besides, so a missed notification only costs them a moment.
+func (s *Store) listen(ctx context.Context, channel string, wake chan<- struct{}) {
+	for ctx.Err() == nil {
+		_ = s.listenOnce(ctx, channel, wake)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, channel string, wake chan<- struct{}) error {
+	var conn *pgxpool.Conn
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	// A listening connection must not go back to the others.
+	raw := conn.Hijack()
+	defer func() { _ = raw.Close(context.WithoutCancel(ctx)) }()
+	if _, err := raw.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return err
+	}
+	poke(wake)
+	for {
+		if _, err := raw.WaitForNotification(ctx); err != nil {
+			return err
+		}
+		poke(wake)
+	}
+}
+
+func poke(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}

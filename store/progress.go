@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"lastcall/domain/campaign"
+	"lastcall/domain/policy"
+)
+
+// Progress is a campaign as people watch it: where it is, how many targets are in each state, and what
+// the queued ones wait for.
+type Progress struct {
+	ID         uuid.UUID
+	Name       string
+	Template   string // its name
+	Version    int    // of the template
+	Channel    string
+	Status     campaign.Status
+	Gate       campaign.Gate
+	NeedsHuman string
+	SendAt     *time.Time
+	CreatedAt  time.Time
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+	Lines      int64 // of all its imports, with Invalid and Duplicates
+	Invalid    int64
+	Duplicates int64
+	Counts     campaign.Counts
+	Waits      []Wait
+	Report     json.RawMessage
+}
+
+// Wait is why some targets cannot go now and until when.
+type Wait struct {
+	Reason  policy.Reason `json:"reason"`
+	Targets int64         `json:"targets"`
+	Until   *time.Time    `json:"until,omitempty"` // nil: until somebody changes something
+	Why     string        `json:"why"`
+}
+
+// Campaigns lists campaigns, newest first, those older than the campaign `before` (uuid.Nil: from the
+// newest).
+func (s *Store) Campaigns(ctx context.Context, before uuid.UUID, limit int) ([]Progress, error) {
+	return s.progress(ctx, `WHERE $1 = '00000000-0000-0000-0000-000000000000'::uuid OR c.id < $1 ORDER BY c.id DESC LIMIT $2`, before, page(limit))
+}
+
+// Progress returns one campaign's progress.
+func (s *Store) Progress(ctx context.Context, id uuid.UUID) (Progress, error) {
+	all, err := s.progress(ctx, `WHERE c.id = $1`, id)
+	if err == nil && len(all) == 0 {
+		err = notFound(pgx.ErrNoRows, "campaign", id)
+	}
+	if err != nil {
+		return Progress{}, err
+	}
+	return all[0], nil
+}
+
+// ActiveProgress returns the progress of the campaigns that move: the active ones, and those that ended
+// since the given time.
+func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress, error) {
+	return s.progress(ctx, `WHERE c.status NOT IN ('draft', 'done', 'stopped', 'failed') OR c.updated_at > $1 ORDER BY c.id`, since)
+}
+
+func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.status, c.gate, c.needs_human,
+			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, k.cohorts
+		FROM campaigns c JOIN templates t ON t.id = c.template_id
+		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
+			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id) i ON true
+		LEFT JOIN LATERAL (SELECT coalesce(jsonb_agg(to_jsonb(k)), '[]') AS cohorts FROM cohorts k WHERE campaign_id = c.id) k ON true
+		`+where, args...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	type cohort struct {
+		Country string `json:"country"`
+		Zone    string `json:"zone"`
+		Locale  string `json:"locale"`
+		campaign.Counts
+	}
+	var cohorts [][]cohort
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
+		var ks []cohort
+		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Status, &p.Gate, &p.NeedsHuman,
+			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &ks)
+		for _, k := range ks {
+			p.Counts.Add(k.Counts)
+		}
+		cohorts = append(cohorts, ks)
+		return p, err
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for i := range all {
+		if !all[i].Status.Active() || all[i].Counts.Queued == 0 {
+			continue
+		}
+		set, budget, now, err := s.rules(ctx, all[i].Channel)
+		if err != nil {
+			return nil, err
+		}
+		w := waits{}
+		for _, k := range cohorts[i] {
+			if k.Queued > 0 {
+				sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale}
+				w.add(set.Evaluate(sub, budget, now), k.Queued)
+			}
+		}
+		all[i].Waits = w
+	}
+	return all, nil
+}
+
+// rules reads what decides about a channel now: settings, what the ledger has left, and the database's time.
+func (s *Store) rules(ctx context.Context, channel string) (policy.Settings, policy.Budget, time.Time, error) {
+	var now time.Time
+	set, err := s.Settings(ctx)
+	if err != nil {
+		return set, policy.Budget{}, now, err
+	}
+	var b policy.Budget
+	var retry *time.Time
+	err = s.pool.QueryRow(ctx, `SELECT t.now, b.available, b.retry_after FROM (SELECT clock_timestamp() AS now) t,
+		LATERAL permit_budget($1, $2, t.now) b`, channel, set.Throttle[channel].PerMinute).Scan(&now, &b.Available, &retry)
+	if retry != nil {
+		b.RetryAfter = *retry
+	}
+	return set, b, now, unavailable(err)
+}
+
+// Explain decides about one number as the engine would now, or at another instant, for which only the
+// ledger's present state is known. Zone and locale come from the contact, if there is one.
+func (s *Store) Explain(ctx context.Context, sub policy.Subject, at *time.Time) (policy.Decision, error) {
+	set, budget, now, err := s.rules(ctx, sub.Channel)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	if at != nil {
+		now = *at
+	}
+	return set.Evaluate(sub, budget, now), nil
+}
+
+// waits adds up blocks by reason and end, in the order they came.
+type waits []Wait
+
+func (w *waits) add(d policy.Decision, targets int64) {
+	if d.Permitted {
+		return
+	}
+	for i := range *w {
+		if it := &(*w)[i]; it.Reason == d.Reason && it.Why == d.Why {
+			it.Targets += targets
+			return
+		}
+	}
+	*w = append(*w, Wait{Reason: d.Reason, Targets: targets, Until: d.RetryAfter, Why: d.Why})
+}
+
+// Earliest returns the wait that ends first; one that no time ends only if there is no other.
+func Earliest(w []Wait) *Wait {
+	var first *Wait
+	for i := range w {
+		if first == nil || w[i].Until != nil && (first.Until == nil || w[i].Until.Before(*first.Until)) {
+			first = &w[i]
+		}
+	}
+	return first
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"lastcall/domain/audit"
+	"lastcall/domain/campaign"
+)
+
+// Report is what is left of a campaign when it has ended.
+type Report struct {
+	Counts   campaign.Counts `json:"counts"`
+	Failures []Failures      `json:"failures"`
+	Seconds  float64         `json:"seconds"` // from the order to start until the end
+}
+
+// Failures is how many targets failed for one reason.
+type Failures struct {
+	Reason    string `json:"reason"`
+	ErrorCode int    `json:"error_code,omitempty"` // the provider's
+	Targets   int64  `json:"targets"`
+}
+
+// Finish writes the report and ends the campaign; the Ops channel and those who get reports are told in
+// the same transaction. Doing it again changes nothing. Ending as campaign.Failed says why in needsHuman.
+func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, needsHuman string) error {
+	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		c, err := tx.lockCampaign(id)
+		if err != nil || c.Status == to {
+			return audit.Entry{Action: "campaign.ended", Target: target(id), Diff: map[string]any{"status": to, "again": true}}, err
+		}
+		if !c.Status.May(to) {
+			return audit.Entry{}, wrongState(c.Status, to)
+		}
+		r, err := tx.report(c)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		body, err := json.Marshal(r)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		now := time.Now()
+		if err := tx.orm.Model(&c).Updates(map[string]any{"status": to, "report": body, "needs_human": needsHuman,
+			"updated_at": now, "finished_at": now}).Error; err != nil {
+			return audit.Entry{}, err
+		}
+		level := "info"
+		if r.Counts.Unknown > 0 || to == campaign.Failed {
+			level = "warn"
+		}
+		title := fmt.Sprintf("Campaign %s: %s", to, c.Name)
+		if _, err := tx.send(KindOpsNotice, target(id), OpsNotice{Title: title, Text: r.String(), Level: level}); err != nil {
+			return audit.Entry{}, err
+		}
+		if _, err := tx.send(KindMail, target(id), Mail{Subject: title, Text: r.String()}); err != nil {
+			return audit.Entry{}, err
+		}
+		return audit.Entry{Action: "campaign.ended", Target: target(id), Diff: map[string]any{"status": to, "report": r}}, nil
+	})
+}
+
+func (tx *Tx) report(c Campaign) (Report, error) {
+	r := Report{Failures: []Failures{}, Seconds: time.Since(*c.StartedAt).Seconds()}
+	var cohorts []Cohort
+	if err := tx.orm.Where("campaign_id = ?", c.ID).Find(&cohorts).Error; err != nil {
+		return r, err
+	}
+	for _, k := range cohorts {
+		r.Counts.Add(k.Counts)
+	}
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT coalesce(reason, ''), coalesce(error_code, 0), count(*) FROM targets
+		WHERE campaign_id = $1 AND state = 'failed' GROUP BY 1, 2 ORDER BY 3 DESC`, c.ID)
+	if err != nil {
+		return r, err
+	}
+	failures, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Failures, err error) {
+		return f, row.Scan(&f.Reason, &f.ErrorCode, &f.Targets)
+	})
+	r.Failures = append(r.Failures, failures...)
+	return r, err
+}
+
+// String is the report in a few words.
+func (r Report) String() string {
+	c := r.Counts
+	text := fmt.Sprintf("%d targets: %d accepted (%d delivered, %d read), %d failed, %d opted out, %d cancelled.",
+		c.Targets, c.Accepted(), c.Delivered+c.Read, c.Read, c.Failed, c.OptedOut, c.Cancelled)
+	if c.Unknown > 0 {
+		text += fmt.Sprintf(" %d UNKNOWN: nobody can tell whether they were sent.", c.Unknown)
+	}
+	return text
+}

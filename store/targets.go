@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
+	"lastcall/domain/policy"
+)
+
+// Target is one recipient of one campaign.
+type Target struct {
+	ID          int64     `gorm:"primaryKey;autoIncrement"`
+	CampaignID  uuid.UUID `gorm:"type:uuid"`
+	Cohort      int16
+	MSISDN      contact.MSISDN  `gorm:"column:msisdn"`
+	MSISDNHash  []byte          `gorm:"column:msisdn_hash"`
+	Variables   json.RawMessage `gorm:"type:jsonb"`
+	State       campaign.TargetState
+	NotBefore   *time.Time // queued: not again before then
+	Reason      *string    // queued with NotBefore, failed, unknown: why
+	Owner       *string    // sending: "<run>/<lane>/<batch>"
+	Fence       *int       // sending: the owner's attempt
+	Attempt     int        // how often it was marked sending
+	ProviderID  *string
+	ErrorCode   *int // the provider's
+	SendingAt   *time.Time
+	SentAt      *time.Time
+	DeliveredAt *time.Time
+	ReadAt      *time.Time
+	EndedAt     *time.Time // failed, opted_out, unknown, cancelled
+}
+
+// TargetEvent is something off a target's happy path.
+type TargetEvent struct {
+	ID        int64 `gorm:"primaryKey;autoIncrement"`
+	TargetID  int64
+	At        time.Time
+	Kind      string // requeued, failed, unknown, settled
+	Attempt   int
+	Reason    string
+	ErrorCode *int
+}
+
+// Cohort is the targets of a campaign that share every rule that looks at the clock.
+type Cohort struct {
+	CampaignID    uuid.UUID `gorm:"type:uuid;primaryKey"`
+	ID            int16     `gorm:"primaryKey"`
+	Country       string    `gorm:"type:char(2)"`
+	Zone          string    // IANA, "" if unknown
+	Locale        string
+	Counts        campaign.Counts `gorm:"embedded"`
+	BlockedReason policy.Reason
+	BlockedUntil  *time.Time
+}
+
+func (c Cohort) subject(channel string) policy.Subject {
+	return policy.Subject{Channel: channel, Country: c.Country, Zone: c.Zone, Locale: c.Locale}
+}
+
+// Targets lists a campaign's targets in the order of their ids, those after the id `after`; state "" lists
+// all states.
+func (s *Store) Targets(ctx context.Context, id uuid.UUID, state campaign.TargetState, after int64, limit int) ([]Target, error) {
+	if _, err := s.Campaign(ctx, id); err != nil {
+		return nil, err
+	}
+	all := []Target{}
+	q := s.orm.WithContext(ctx).Where("campaign_id = ? AND id > ?", id, after).Order("id").Limit(page(limit))
+	if state != "" {
+		q = q.Where("state = ?", state)
+	}
+	return all, unavailable(q.Find(&all).Error)
+}
+
+// Cohorts lists a campaign's cohorts with their counts.
+func (s *Store) Cohorts(ctx context.Context, id uuid.UUID) ([]Cohort, error) {
+	var all []Cohort
+	err := s.orm.WithContext(ctx).Where("campaign_id = ?", id).Order("id").Find(&all).Error
+	return all, unavailable(err)
+}

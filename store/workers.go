@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Worker is a process that dispatches, by its own word.
+type Worker struct {
+	Name      string `gorm:"primaryKey"`
+	StartedAt time.Time
+	SeenAt    time.Time
+}
+
+// WorkerSilent is how long a worker may say nothing before it counts as gone.
+const WorkerSilent = 6 * time.Second
+
+// Beat says that the worker is there, and forgets those silent for an hour.
+func (s *Store) Beat(ctx context.Context, name string) error {
+	_, err := s.pool.Exec(ctx, `WITH gone AS (DELETE FROM workers WHERE seen_at < clock_timestamp() - interval '1 hour' AND name <> $1)
+		INSERT INTO workers (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp()`, name)
+	return unavailable(err)
+}
+
+// Leave says that the worker has stopped.
+func (s *Store) Leave(ctx context.Context, name string) error {
+	_, err := s.pool.Exec(ctx, `DELETE FROM workers WHERE name = $1`, name)
+	return unavailable(err)
+}
+
+// Workers counts the workers that are there.
+func (s *Store) Workers(ctx context.Context) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM workers WHERE seen_at > clock_timestamp() - $1::interval`, WorkerSilent).Scan(&n)
+	return n, unavailable(err)
+}

@@ -1,0 +1,127 @@
+// Package worker runs workflows and activities: registration, task queues, tuning and drain.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"lastcall/activities"
+	"lastcall/store"
+	"lastcall/workflows"
+)
+
+// DrainFor is how long a stopping worker may finish what it has begun.
+const DrainFor = 30 * time.Second
+
+// Worker works on both task queues and says every two seconds that it does.
+type Worker struct {
+	name    string
+	store   *store.Store
+	log     *slog.Logger
+	workers []worker.Worker
+}
+
+// New prepares a worker that is known by name. It registers nothing with Temporal yet.
+func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Logger) *Worker {
+	w := &Worker{name: name, store: acts.Store, log: log}
+	for _, queue := range []string{workflows.ControlQueue, workflows.DispatchQueue} {
+		options := worker.Options{
+			Identity:          name,
+			WorkerStopTimeout: DrainFor,
+			// An order to stop arrives with a heartbeat; by default they are sent once a minute.
+			MaxHeartbeatThrottleInterval:       time.Second,
+			DisableRegistrationAliasing:        true,
+			DisableWorkflowWorker:              queue == workflows.DispatchQueue,
+			Interceptors:                       interceptors(log),
+			ActivityTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+			WorkflowTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+			MaxConcurrentActivityExecutionSize: 64,
+		}
+		each := worker.New(c, queue, options)
+		Register(each, acts, queue)
+		w.workers = append(w.workers, each)
+	}
+	return w
+}
+
+// Register makes known what a queue's worker runs.
+func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
+	if queue == workflows.DispatchQueue {
+		r.RegisterActivityWithOptions(acts.DispatchBatch, activity.RegisterOptions{Name: "DispatchBatch"})
+		return
+	}
+	r.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
+	r.RegisterActivity(acts)
+}
+
+// Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes
+// back to the queues.
+func (w *Worker) Run(ctx context.Context) error {
+	for i, each := range w.workers {
+		if err := each.Start(); err != nil {
+			for _, started := range w.workers[:i] {
+				started.Stop()
+			}
+			return fmt.Errorf("start worker: %w", err)
+		}
+	}
+	w.log.Info("worker ready", "name", w.name)
+	beat := time.NewTicker(2 * time.Second)
+	defer beat.Stop()
+	for {
+		if err := w.store.Beat(ctx, w.name); err != nil && ctx.Err() == nil {
+			w.log.Warn("cannot say that the worker is there", "error", err)
+		}
+		select {
+		case <-beat.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	w.log.Info("worker drains")
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	err := w.store.Leave(leave, w.name)
+	cancel()
+	done := make(chan struct{})
+	for _, each := range w.workers {
+		go func() { each.Stop(); done <- struct{}{} }()
+	}
+	for range w.workers {
+		<-done
+	}
+	w.log.Info("worker stopped")
+	return err
+}
+
+// RegisterSearchAttributes makes the search attributes known to a namespace that lacks them.
+func RegisterSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	there, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("list search attributes: %w", err)
+	}
+	missing := map[string]enums.IndexedValueType{}
+	for _, key := range workflows.SearchAttributes {
+		if _, ok := there.GetCustomAttributes()[key.GetName()]; !ok {
+			missing[key.GetName()] = key.GetValueType()
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	if err != nil {
+		return errors.Join(errors.New("add search attributes"), err)
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"lastcall/activities"
+	"lastcall/domain/campaign"
+)
+
+// Campaign sees one campaign through: it waits for the send time, checks, dispatches through lanes,
+// waits out quiet hours and throttles, obeys pause, resume and stop at any moment, settles and reports.
+func Campaign(ctx workflow.Context, in CampaignInput) error {
+	c := &campaignRun{CampaignInput: in}
+	if err := c.setup(ctx); err != nil {
+		return err
+	}
+	err := c.run(ctx)
+	if err == nil || workflow.IsContinueAsNewError(err) {
+		return err
+	}
+	return c.fail(ctx, err)
+}
+
+// CampaignState is what a campaign carries from run to run.
+type CampaignState struct {
+	Status  campaign.Status `json:"status"`
+	Paused  bool            `json:"paused,omitempty"`
+	Stopped bool            `json:"stopped,omitempty"`
+	Batches int             `json:"batches,omitempty"` // given out so far; their numbers name the owners of targets
+	Lanes   int             `json:"lanes,omitempty"`
+	Wide    bool            `json:"wide,omitempty"` // one lane was not enough
+	Problem string          `json:"problem,omitempty"`
+}
+
+type campaignRun struct {
+	CampaignInput
+	changes int    // bumped by every message; whoever waits compares
+	blocker string // the search attribute as it stands
+}
+
+// setup registers the handlers before anything else, so that no message finds nobody.
+func (c *campaignRun) setup(ctx workflow.Context) error {
+	if c.State.Status == "" {
+		c.State.Status = campaign.Scheduled
+	}
+	if err := workflow.SetQueryHandlerWithOptions(ctx, QueryState, func() (CampaignState, error) { return c.State, nil },
+		workflow.QueryHandlerOptions{Description: "Where the campaign is. Its figures are in Postgres."}); err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		name, description string
+		take              func()
+		taken             func() bool
+	}{
+		{OrderPause, "Stops sending; answers when nothing is in flight.",
+			func() { c.State.Paused = true }, func() bool { return c.State.Status == campaign.Paused }},
+		{OrderResume, "Goes on where it was paused.",
+			func() { c.State.Paused = false }, func() bool { return c.State.Status != campaign.Paused }},
+		{OrderStop, "Ends the campaign; what is queued is cancelled. Final.",
+			func() { c.State.Stopped = true }, func() bool { return c.State.Status == campaign.Settling }},
+	} {
+		if err := workflow.SetUpdateHandlerWithOptions(ctx, o.name, func(ctx workflow.Context) (campaign.Status, error) {
+			o.take()
+			c.changes++
+			err := workflow.Await(ctx, func() bool { return o.taken() || c.State.Status.Ended() })
+			return c.State.Status, err
+		}, workflow.UpdateHandlerOptions{Description: o.description, Validator: func(workflow.Context) error {
+			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped {
+				return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the campaign is %s", c.State.Status), "wrong_state", nil)
+			}
+			return nil
+		}}); err != nil {
+			return err
+		}
+	}
+	settings := workflow.GetSignalChannelWithOptions(ctx, SettingsChanged,
+		workflow.SignalChannelOptions{Description: "Settings were saved: what it waits for may have passed."})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for settings.Receive(ctx, nil) {
+			c.changes++
+		}
+	})
+	return nil
+}
+
+// run is the story of a campaign.
+func (c *campaignRun) run(ctx workflow.Context) error {
+	for !c.State.Status.Ended() {
+		var err error
+		switch {
+		case c.full(ctx):
+			// A settings signal not yet read would only wake, and the new run looks at everything anyway.
+			return workflow.NewContinueAsNewError(ctx, Campaign, c.CampaignInput)
+		case c.State.Status == campaign.Settling:
+			err = c.settle(ctx)
+		case c.State.Stopped:
+			err = c.stop(ctx)
+		case c.State.Paused && c.State.Status != campaign.Paused:
+			err = c.become(ctx, campaign.Paused, "")
+		case c.State.Status == campaign.Paused:
+			err = c.pause(ctx)
+		case c.State.Status == campaign.Scheduled:
+			err = c.schedule(ctx)
+		case c.State.Status == campaign.Preflight:
+			err = c.preflight(ctx)
+		case c.State.Status == campaign.Running:
+			err = c.dispatch(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// schedule waits for the time to send.
+func (c *campaignRun) schedule(ctx workflow.Context) error {
+	if c.SendAt != nil && workflow.Now(ctx).Before(*c.SendAt) {
+		summary := "scheduled for " + c.SendAt.UTC().Format("2 Jan 2006 15:04:05 UTC")
+		c.explain(ctx, "scheduled", summary)
+		return c.wait(ctx, c.changes, c.SendAt, summary)
+	}
+	return c.become(ctx, campaign.Preflight, "")
+}
+
+// preflight checks whether it may go, and pauses for a human if it may not.
+func (c *campaignRun) preflight(ctx workflow.Context) error {
+	check, err := run(ctx, control("preflight", time.Minute), acts.Preflight, c.CampaignID)
+	if err != nil {
+		return err
+	}
+	c.State.Lanes = check.Lanes
+	if check.Problem == "" {
+		return c.become(ctx, campaign.Running, "")
+	}
+	c.State.Paused = true
+	return c.become(ctx, campaign.Paused, check.Problem)
+}
+
+// pause waits for somebody to resume or stop it. It resumes by being checked again.
+func (c *campaignRun) pause(ctx workflow.Context) error {
+	if c.State.Paused {
+		why := "paused by hand"
+		if c.State.Problem != "" {
+			why = "needs a human: " + c.State.Problem
+		}
+		c.explain(ctx, "paused", why)
+		return c.wait(ctx, c.changes, nil, why)
+	}
+	if c.SendAt != nil && workflow.Now(ctx).Before(*c.SendAt) {
+		return c.become(ctx, campaign.Scheduled, "")
+	}
+	return c.become(ctx, campaign.Preflight, "")
+}
+
+// dispatch lets the lanes work until nothing is ready, then waits for the first thing that will be.
+func (c *campaignRun) dispatch(ctx workflow.Context) error {
+	seen := c.changes
+	out, err := c.lanes(ctx)
+	switch {
+	case err != nil || c.State.Paused || c.State.Stopped:
+		return err
+	case out.More:
+		c.explain(ctx, "", "")
+		return nil
+	case out.Drained:
+		return c.become(ctx, campaign.Settling, "")
+	case out.Gate != campaign.GateOpen:
+		// The order that closed the gate is on its way.
+		soon := workflow.Now(ctx).Add(10 * time.Second)
+		return c.wait(ctx, seen, &soon, "the order behind a closed gate")
+	}
+	c.State.Wide = false
+	c.explain(ctx, out.Wait.Reason, out.Wait.Why)
+	return c.wait(ctx, seen, out.Wait.Until, out.Wait.Why)
+}
+
+// lanes runs one lane, or all of them once one was not enough, until each has nothing ready. It returns
+// what the last one found.
+func (c *campaignRun) lanes(ctx workflow.Context) (out activities.DispatchResult, err error) {
+	n := 1
+	if c.State.Wide {
+		n = c.State.Lanes
+	}
+	working := workflow.NewWaitGroup(ctx)
+	for lane := range n {
+		working.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer working.Done()
+			for {
+				c.State.Batches++
+				in := activities.DispatchInput{CampaignID: c.CampaignID, Lane: lane, Batch: c.State.Batches}
+				result, failure := run(ctx, dispatch(fmt.Sprintf("lane %d, batch %d", lane, in.Batch)), acts.DispatchBatch, in)
+				if failure != nil {
+					err = errors.Join(err, failure)
+					return
+				}
+				out = result
+				if n == 1 || !result.More || err != nil || c.State.Paused || c.State.Stopped || c.full(ctx) {
+					return
+				}
+			}
+		})
+	}
+	working.Wait(ctx)
+	c.State.Wide = c.State.Wide || out.More
+	return out, err
+}
+
+// stop cancels what is queued. The lanes have drained.
+func (c *campaignRun) stop(ctx workflow.Context) error {
+	c.explain(ctx, "stopped", "stopped by hand")
+	if _, err := run(ctx, batch("cancel what is queued", time.Hour), acts.CancelQueued, c.CampaignID); err != nil {
+		return err
+	}
+	return c.become(ctx, campaign.Settling, "")
+}
+
+// settle waits for receipts, and ends with the report.
+func (c *campaignRun) settle(ctx workflow.Context) error {
+	c.explain(ctx, "receipts", "everything that may go has gone; waiting for receipts")
+	since := workflow.Now(ctx)
+	for settled := false; !settled; {
+		var err error
+		in := activities.SettleInput{CampaignID: c.CampaignID, Since: since}
+		if settled, err = run(ctx, batch("receipts", 24*time.Hour), acts.Settle, in); err != nil {
+			return err
+		}
+	}
+	end := campaign.Done
+	if c.State.Stopped {
+		end = campaign.Stopped
+	}
+	return c.finish(ctx, end, "")
+}
+
+// fail ends a campaign that cannot go on. Rows in flight stay as they are: nobody knows better.
+func (c *campaignRun) fail(ctx workflow.Context, why error) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	reason := "the workflow failed"
+	if app := (*temporal.ApplicationError)(nil); errors.As(why, &app) {
+		reason = app.Message()
+	} else if temporal.IsCanceledError(why) {
+		reason = "the workflow was cancelled from outside"
+	}
+	return errors.Join(why, c.finish(ctx, campaign.Failed, reason))
+}
+
+func (c *campaignRun) finish(ctx workflow.Context, end campaign.Status, needsHuman string) error {
+	in := activities.FinishInput{CampaignID: c.CampaignID, Status: end, NeedsHuman: needsHuman}
+	if _, err := run(ctx, control("report", time.Minute), acts.Finish, in); err != nil {
+		return err
+	}
+	return c.show(ctx, end, needsHuman)
+}
+
+// become enters a status: first in Postgres, then here and where Ops look.
+func (c *campaignRun) become(ctx workflow.Context, to campaign.Status, needsHuman string) error {
+	in := activities.AdvanceInput{CampaignID: c.CampaignID, Status: to, NeedsHuman: needsHuman}
+	if _, err := run(ctx, control("becomes "+string(to), 10*time.Second), acts.Advance, in); err != nil {
+		return err
+	}
+	return c.show(ctx, to, needsHuman)
+}
+
+func (c *campaignRun) show(ctx workflow.Context, status campaign.Status, needsHuman string) error {
+	c.State.Status, c.State.Problem = status, needsHuman
+	c.explain(ctx, "", "")
+	return workflow.UpsertTypedSearchAttributes(ctx, AttrState.ValueSet(string(status)), AttrNeedsHuman.ValueSet(needsHuman != ""))
+}
+
+// explain tells Ops in Temporal Web what the campaign waits for.
+func (c *campaignRun) explain(ctx workflow.Context, blocker, why string) {
+	details := fmt.Sprintf("**%s**", c.State.Status)
+	if why != "" {
+		details += " · " + why
+	}
+	if c.State.Problem != "" {
+		details += "\n\nSomebody must mend this, then resume or stop the campaign."
+	}
+	workflow.SetCurrentDetails(ctx, details)
+	if blocker == c.blocker {
+		return
+	}
+	c.blocker = blocker
+	attr := AttrBlocker.ValueUnset()
+	if blocker != "" {
+		attr = AttrBlocker.ValueSet(blocker)
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attr); err != nil {
+		workflow.GetLogger(ctx).Warn("search attribute not set", "error", err)
+	}
+}
+
+// wait waits until a message has come since `seen`, or until a time (nil: for ever). Its timer tells why.
+func (c *campaignRun) wait(ctx workflow.Context, seen int, until *time.Time, why string) error {
+	woken := func() bool { return c.changes != seen || c.full(ctx) }
+	if until == nil {
+		return workflow.Await(ctx, woken)
+	}
+	left := until.Sub(workflow.Now(ctx))
+	if left <= 0 || woken() {
+		return nil
+	}
+	ctx, cancel := workflow.WithCancel(ctx)
+	defer cancel() // a bare Await would leave its timer behind
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: left, TimerOptions: workflow.TimerOptions{Summary: why}}, woken)
+	return err
+}
+
+// full reports whether it is time to begin a new history: this one is long, and no order waits for its
+// answer.
+func (c *campaignRun) full(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx)
+}

@@ -1,0 +1,99 @@
+package workflows
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"lastcall/domain"
+)
+
+// Messenger carries what was decided in Postgres to the workflows: the relay of the outbox calls it. All
+// of it is idempotent, by workflow id and by update id.
+type Messenger struct{ client client.Client }
+
+// NewMessenger returns a messenger that speaks through c.
+func NewMessenger(c client.Client) Messenger { return Messenger{c} }
+
+// Handlers are the messages it carries, by their kind in the outbox.
+func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, payload json.RawMessage) error {
+	return map[string]func(context.Context, int64, json.RawMessage) error{
+		"campaign.start":   m.start,
+		"campaign.order":   m.order,
+		"settings.changed": m.settingsChanged,
+	}
+}
+
+func (m Messenger) start(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		CampaignID uuid.UUID  `json:"campaign_id"`
+		Name       string     `json:"name"`
+		SendAt     *time.Time `json:"send_at"`
+		Targets    int64      `json:"targets"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: CampaignID(p.CampaignID), TaskQueue: ControlQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            fmt.Sprintf("%s · %d targets", p.Name, p.Targets),
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttrCampaignID.ValueSet(p.CampaignID.String()),
+			AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("scheduled"), AttrNeedsHuman.ValueSet(false)),
+	}, Campaign, CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt})
+	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
+		return nil // by this very message, before a crash
+	}
+	return err
+}
+
+func (m Messenger) order(ctx context.Context, id int64, payload json.RawMessage) error {
+	var p struct {
+		CampaignID uuid.UUID `json:"campaign_id"`
+		Order      string    `json:"order"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	handle, err := m.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: CampaignID(p.CampaignID), UpdateID: strconv.FormatInt(id, 10), UpdateName: p.Order,
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, nil)
+	}
+	return gone(err)
+}
+
+func (m Messenger) settingsChanged(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		CampaignID uuid.UUID `json:"campaign_id"`
+		Revision   int64     `json:"revision"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	return gone(m.client.SignalWorkflow(ctx, CampaignID(p.CampaignID), "", SettingsChanged, p.Revision))
+}
+
+// gone turns the errors that no repetition mends into one of ours: the workflow has ended, or refuses.
+func gone(err error) error {
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
+		return domain.E(domain.Conflict, "workflow_ended", "the campaign has ended").Because(err)
+	}
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return domain.E(domain.Conflict, app.Type(), "%s", app.Message()).Because(err)
+	}
+	return err
+}

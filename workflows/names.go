@@ -1,0 +1,48 @@
+// Package workflows orchestrates: what happens in which order, what waits for what, who may interrupt.
+// It holds no rule and touches no outside; both are a call away. This file has every id, name and type
+// that others need to speak with a workflow.
+package workflows
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+)
+
+// The task queues. Dispatch has its own, so that a flood of sends never delays an order.
+const (
+	ControlQueue  = "control"
+	DispatchQueue = "dispatch"
+)
+
+// CampaignID is the id of a campaign's workflow.
+func CampaignID(id uuid.UUID) string { return "campaign/" + id.String() }
+
+// The messages a campaign understands. Orders are Updates: they answer when they have taken effect.
+const (
+	OrderPause      = "pause"
+	OrderResume     = "resume"
+	OrderStop       = "stop"
+	SettingsChanged = "settings-changed"
+	QueryState      = "state"
+)
+
+// CampaignInput starts a campaign, or carries it on in a new run.
+type CampaignInput struct {
+	CampaignID uuid.UUID     `json:"campaign_id"`
+	SendAt     *time.Time    `json:"send_at,omitempty"` // nil: at once
+	State      CampaignState `json:"state"`             // zero at the start
+}
+
+// The search attributes by which Ops find a workflow in Temporal Web.
+var (
+	AttrCampaignID = temporal.NewSearchAttributeKeyKeyword("CampaignId")
+	AttrChannel    = temporal.NewSearchAttributeKeyKeyword("Channel")
+	AttrState      = temporal.NewSearchAttributeKeyKeyword("State")
+	AttrBlocker    = temporal.NewSearchAttributeKeyKeyword("Blocker") // why nothing goes now, a policy reason
+	AttrNeedsHuman = temporal.NewSearchAttributeKeyBool("NeedsHuman")
+)
+
+// SearchAttributes are all of them; they are registered wherever Temporal runs.
+var SearchAttributes = []temporal.SearchAttributeKey{AttrCampaignID, AttrChannel, AttrState, AttrBlocker, AttrNeedsHuman}
