@@ -36,6 +36,9 @@ const Prefix = "/api/v1"
 
 // New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz and /readyz.
 func New(d Deps) http.Handler {
+	if d.TemporalNamespace == "" {
+		d.TemporalNamespace = "default"
+	}
 	s := &server{Deps: d, messaging: cached(d.Messaging)}
 	s.feed = newFeed(s)
 
@@ -43,7 +46,7 @@ func New(d Deps) http.Handler {
 	s.router = gin.New()
 	s.router.RedirectTrailingSlash = false
 	s.router.HandleMethodNotAllowed = true
-	s.router.Use(s.identify, s.accessLog, s.recover, secure)
+	s.router.Use(s.identify, s.accessLog, s.recovery, secure)
 	s.router.NoRoute(func(c *gin.Context) { abort(c, http.StatusNotFound, "not_found", "there is nothing at this address") })
 	s.router.NoMethod(func(c *gin.Context) {
 		abort(c, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not take this method")

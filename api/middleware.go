@@ -44,8 +44,8 @@ func (s *server) accessLog(c *gin.Context) {
 		"ms", time.Since(start).Milliseconds(), "actor", audit.ActorFrom(ctx).Name, "request_id", audit.RequestIDFrom(ctx))
 }
 
-// recover turns a panic into a problem whose reference the log explains.
-func (s *server) recover(c *gin.Context) {
+// recovery turns a panic into a problem whose reference the log explains.
+func (s *server) recovery(c *gin.Context) {
 	defer func() {
 		failure := recover()
 		if failure == nil {

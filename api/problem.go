@@ -159,12 +159,13 @@ func init() {
 
 // invalid is a problem of huma's making. Its details repeat no value of the request: it may be a phone number.
 func invalid(ctx context.Context, status int, message string, details []error) *Problem {
-	codes := map[int]string{
-		http.StatusBadRequest: "invalid", http.StatusUnprocessableEntity: "invalid",
-		http.StatusRequestEntityTooLarge: "too_large", http.StatusUnsupportedMediaType: "unsupported_media_type",
-	}
-	code, ok := codes[status]
-	if !ok {
+	code := strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
+	switch {
+	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
+		code = "invalid"
+	case status == http.StatusRequestEntityTooLarge:
+		code = "too_large"
+	case status >= http.StatusInternalServerError:
 		code = "internal"
 	}
 	p := newProblem(ctx, status, code, message)

@@ -93,6 +93,9 @@ func (a *account) home(dataDir string) (string, error) {
 // elsewhere is the file of a data directory that says where its Postgres is, if not inside.
 const elsewhere = "postgres.path"
 
+// HasCluster says whether a data directory has a Postgres cluster already.
+func HasCluster(dataDir string) bool { return clusterMajor(dataDir) != 0 }
+
 func clusterHome(dataDir string) string {
 	if path, err := os.ReadFile(filepath.Join(dataDir, elsewhere)); err == nil {
 		return strings.TrimSpace(string(path))

@@ -31,6 +31,7 @@ import (
 type Installation struct {
 	Path    string // Postgres: the directory of its programs; Temporal: the program
 	Version string // the server's: "15.18", "1.29.1"
+	Fetched bool   // it was not there before
 }
 
 // process is what both servers are: a child that can be kept up, waited for and stopped.

@@ -25,6 +25,17 @@ const fetchedPostgres = embeddedpostgres.V17
 // ErrNotFound says that a server is not on this machine.
 var ErrNotFound = errors.New("not on this machine")
 
+// LocatePostgres finds Postgres, else fetches it. It does not fetch what could not read the cluster of
+// the data directory.
+func LocatePostgres(ctx context.Context, dataDir string, progress func(string)) (Installation, error) {
+	found, err := FindPostgres(ctx, dataDir)
+	fetched, _, _ := strings.Cut(string(fetchedPostgres), ".")
+	if made := clusterMajor(dataDir); err == nil || made != 0 && strconv.Itoa(made) != fetched {
+		return found, err
+	}
+	return FetchPostgres(ctx, progress)
+}
+
 // FindPostgres looks for Postgres on PATH, where systems install it, and in the cache. A data directory
 // that has a cluster wants the major version that made it; dataDir may be empty or have none. The error
 // is ErrNotFound when no installation fits.
@@ -124,7 +135,7 @@ func fetchPostgres(ctx context.Context, progress func(string), source embeddedpo
 	if err != nil {
 		return Installation{}, fmt.Errorf("fetch Postgres: %w; install Postgres %d or later, or set LASTCALL_DATABASE_URL", err, oldestPostgres)
 	}
-	return Installation{Path: filepath.Join(path, "bin"), Version: string(fetchedPostgres)}, nil
+	return Installation{Path: filepath.Join(path, "bin"), Version: string(fetchedPostgres), Fetched: true}, nil
 }
 
 // unpackPostgres has the library download and unpack. It would go on to run the server, but cannot do so

@@ -27,6 +27,14 @@ const (
 	lockRetry = 200 * time.Millisecond
 )
 
+// LocateTemporal finds the Temporal CLI, else fetches it.
+func LocateTemporal(ctx context.Context, progress func(string)) (Installation, error) {
+	if found, err := FindTemporal(ctx); err == nil {
+		return found, nil
+	}
+	return FetchTemporal(ctx, progress)
+}
+
 // FindTemporal looks for the Temporal CLI on PATH and in the cache. The error is ErrNotFound when there
 // is none that is new enough.
 func FindTemporal(ctx context.Context) (Installation, error) {
@@ -106,7 +114,7 @@ func fetchTemporal(ctx context.Context, progress func(string), download, build f
 	if err != nil {
 		return Installation{}, fmt.Errorf("fetch Temporal: %w", err)
 	}
-	return Installation{Path: path, Version: version}, nil
+	return Installation{Path: path, Version: version, Fetched: true}, nil
 }
 
 // downloadTemporal has the SDK download, which also starts a server to see that it works.

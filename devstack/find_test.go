@@ -109,7 +109,7 @@ func TestFetchTemporal(t *testing.T) {
 				require.ErrorIs(t, err, ErrNotFound)
 			} else {
 				require.NoError(t, err)
-				require.Equal(t, Installation{Path: filepath.Join(cache, "temporal-1.5.1"), Version: "1.29.1"}, found)
+				require.Equal(t, Installation{Path: filepath.Join(cache, "temporal-1.5.1"), Version: "1.29.1", Fetched: true}, found)
 			}
 			left, err := filepath.Glob(filepath.Join(cache, ".temporal-*"))
 			require.NoError(t, err)
@@ -194,7 +194,7 @@ func TestFetchPostgres(t *testing.T) {
 	for range 2 { // the second finds it there
 		fetched, err := fetchPostgres(t.Context(), nil, source, root)
 		require.NoError(t, err)
-		require.Equal(t, Installation{Path: filepath.Join(root, "postgres-17.5.0", "bin"), Version: "17.5.0"}, fetched)
+		require.Equal(t, Installation{Path: filepath.Join(root, "postgres-17.5.0", "bin"), Version: "17.5.0", Fetched: true}, fetched)
 		require.FileExists(t, filepath.Join(fetched.Path, "initdb"))
 	}
 	require.Equal(t, int32(1), downloads.Load())

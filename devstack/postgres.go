@@ -102,10 +102,7 @@ func openCluster(ctx context.Context, o PostgresOptions) (*cluster, error) {
 		c.Password = rand.Text()
 	}
 	if c.Binaries == "" {
-		found, err := FindPostgres(ctx, o.Dir)
-		if err != nil {
-			found, err = FetchPostgres(ctx, o.Progress)
-		}
+		found, err := LocatePostgres(ctx, o.Dir, o.Progress)
 		if err != nil {
 			return nil, errors.Join(err, c.discard())
 		}

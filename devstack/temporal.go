@@ -27,6 +27,8 @@ type TemporalOptions struct {
 	// DBFile is the SQLite file that the state stays in. Empty: the server is ephemeral, its state in
 	// memory, and it ends with Stop and when this process ends.
 	DBFile string
+	// Namespace is one to have besides "default"; may be empty.
+	Namespace string
 	// Binary is the Temporal CLI; default: found, else fetched.
 	Binary string
 	// Port is the frontend's TCP port on the loopback; default: a free one.
@@ -59,10 +61,7 @@ func (s *TemporalServer) WebURL() string { return s.web }
 // server, so its Web's write actions cannot be switched off.
 func Temporal(ctx context.Context, o TemporalOptions) (*TemporalServer, error) {
 	if o.Binary == "" {
-		found, err := FindTemporal(ctx)
-		if err != nil {
-			found, err = FetchTemporal(ctx, o.Progress)
-		}
+		found, err := LocateTemporal(ctx, o.Progress)
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +98,9 @@ func startTemporal(ctx context.Context, o TemporalOptions) (*TemporalServer, err
 	args := []string{"server", "start-dev", "--ip", "127.0.0.1", "--port", strconv.Itoa(o.Port), "--log-level", "warn"}
 	for _, attribute := range searchAttributes {
 		args = append(args, "--search-attribute", attribute)
+	}
+	if o.Namespace != "" {
+		args = append(args, "--namespace", o.Namespace)
 	}
 	if o.WebPort != 0 {
 		args = append(args, "--ui-port", strconv.Itoa(o.WebPort))

@@ -46,6 +46,9 @@ func (s *Store) Contact(ctx context.Context, id uuid.UUID) (Contact, error) {
 // AddContact adds a contact; domain.Conflict when the number is there already.
 func (s *Store) AddContact(ctx context.Context, c Contact) (Contact, error) {
 	c.ID = uuid.Must(uuid.NewV7())
+	if c.Tags == nil {
+		c.Tags = pq.StringArray{}
+	}
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "msisdn"}}, DoNothing: true}).Create(&c)
 		if made.Error == nil && made.RowsAffected == 0 {

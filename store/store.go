@@ -76,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if err != nil {
 		s.Close()
-		return nil, err
+		return nil, unavailable(err)
 	}
 	return s, nil
 }

@@ -109,6 +109,13 @@ func (c *Child) Keep() {
 // Done is closed when the process has ended for good.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
+// Err is how the process ended: nil for exit status 0. Use it after Done.
+func (c *Child) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
 // Failure says how the process ended, with the end of its log. Use it after Done.
 func (c *Child) Failure() error {
 	c.mu.Lock()

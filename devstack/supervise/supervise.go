@@ -176,12 +176,16 @@ func (s *Supervisor) save() error {
 
 // Takedown stops whatever runs for dir: the supervisor, which then stops its processes, or what a killed
 // one left behind. It returns when all of it is gone, with false if there was nothing, or with ctx's error.
-func Takedown(ctx context.Context, dir string) (bool, error) {
+// The files named are removed from dir: what a killed supervisor could not tidy up.
+func Takedown(ctx context.Context, dir string, files ...string) (bool, error) {
 	asked := 0
 	for {
 		s, err := Open(dir, nil)
 		if err == nil {
 			names, err := s.StopOrphans(ctx)
+			for _, name := range files {
+				_ = os.Remove(filepath.Join(dir, name)) // it need not be there
+			}
 			return asked != 0 || len(names) > 0, errors.Join(err, s.Close())
 		}
 		held, ok := errors.AsType[*HeldError](err)

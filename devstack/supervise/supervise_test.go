@@ -327,9 +327,12 @@ func TestTakedown(t *testing.T) {
 			up, pids := startUp(t, dir)
 			tt.before(t, up)
 
-			found, err := supervise.Takedown(t.Context(), dir)
+			stale := filepath.Join(dir, "up.json")
+			require.NoError(t, os.WriteFile(stale, nil, 0o600))
+			found, err := supervise.Takedown(t.Context(), dir, "up.json")
 			require.NoError(t, err)
 			require.True(t, found)
+			require.NoFileExists(t, stale)
 			<-up.Done()
 			require.True(t, logHas(dir, "second", "done")())
 			for _, pid := range pids {

@@ -17,7 +17,7 @@ func TestOpsChannel(t *testing.T) {
 	t.Parallel()
 	w := start(t, Config{})
 	channel := opschannel.New(w.url + "/ops/webhook")
-	require.NoError(t, channel.Post(t.Context(), opschannel.Notice{Title: "R&B <paused>", Text: "two\nlines", Level: opschannel.Critical}))
+	require.NoError(t, channel.Post(t.Context(), opschannel.Notice{Title: "R&B <paused>", Text: "two\n*lines", Link: "http://x.test/?a&b", Level: opschannel.Critical}))
 	status, body := w.do(http.MethodPost, "/ops/webhook", "{\n\"text\": \"plain\"\n}")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "ok", body)
@@ -33,7 +33,7 @@ func TestOpsChannel(t *testing.T) {
 			notice
 		}](t, second(look.do(http.MethodGet, "/ops.json", "")))
 		require.Len(t, got, 2)
-		require.Equal(t, "*R&B <paused>*\ntwo\nlines", got[0].Text)
+		require.Equal(t, "R&B <paused>\ntwo\n*lines\nOpen in Lastcall: http://x.test/?a&b", got[0].Text)
 		require.Equal(t, "#D64545", got[0].Color)
 		require.WithinDuration(t, time.Now(), got[0].ReceivedAt, time.Minute)
 		require.EqualValues(t, 2, got[1].ID)

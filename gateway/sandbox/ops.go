@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -58,20 +60,22 @@ type slackMessage struct {
 	Blocks []json.RawMessage `json:"blocks"`
 }
 
-// plain is the text that people would read, without Slack's escapes.
+// plain is the text that people would read, without Slack's marks for bold lines, links and escapes.
 func (m slackMessage) plain() string {
 	parts := []string{m.Text}
 	for _, a := range m.Attachments {
 		parts = append(parts, a.Title, a.Text)
 	}
-	var out []string
-	for _, part := range parts {
-		if part != "" {
-			out = append(out, part)
-		}
-	}
-	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(strings.Join(out, "\n"))
+	text := strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n")
+	text = boldLine.ReplaceAllString(text, "$1")
+	text = link.ReplaceAllString(text, "$2: $1")
+	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(text)
 }
+
+var (
+	boldLine = regexp.MustCompile(`(?m)^\*(.+)\*$`)
+	link     = regexp.MustCompile(`<([^|<>]+)\|([^<>]+)>`)
+)
 
 func (m slackMessage) color() string {
 	if len(m.Attachments) == 0 {

@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	maxStatuses    = 200 // a webhook
+	maxStatuses    = 200                   // a webhook
+	gatherTime     = 25 * time.Millisecond // between two webhooks of a stage, unless there are messages for a full one
 	webhookTimeout = 10 * time.Second
 	firstBackoff   = 100 * time.Millisecond
 	maxBackoff     = 5 * time.Second
@@ -38,20 +39,9 @@ func (s *Server) report(ctx context.Context, client *http.Client, stage *stage) 
 		if err != nil {
 			return fmt.Errorf("webhooks of %s: %w", stage.state, err)
 		}
-		if batch.last == stage.cursor {
-			var due <-chan time.Time
-			var more <-chan struct{}
-			if batch.wait > 0 {
-				due = time.After(batch.wait)
-			} else {
-				more = stage.wake
-			}
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			case <-due:
-			case <-more:
-			}
+		looked := batch.last - stage.cursor
+		if looked == 0 {
+			stage.sleep(ctx, batch.wait, changed)
 			continue
 		}
 		if len(batch.statuses) > 0 && !s.deliver(ctx, client, stage, batch) {
@@ -59,6 +49,12 @@ func (s *Server) report(ctx context.Context, client *http.Client, stage *stage) 
 		}
 		if err := stage.save(batch.last); err != nil {
 			return fmt.Errorf("webhooks of %s: %w", stage.state, err)
+		}
+		if looked < maxStatuses {
+			select {
+			case <-ctx.Done():
+			case <-time.After(gatherTime):
+			}
 		}
 	}
 	return nil
@@ -88,6 +84,21 @@ func openStage(path, state string, last int64) (*stage, error) {
 	}
 	s.cursor = min(s.cursor, last)
 	return s, nil
+}
+
+// sleep waits for the next message to be due (after due, if there is one) or to arrive, or for a change.
+func (s *stage) sleep(ctx context.Context, due time.Duration, changed <-chan struct{}) {
+	var timer <-chan time.Time
+	arrived := s.wake
+	if due > 0 {
+		timer, arrived = time.After(due), nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-timer:
+	case <-arrived:
+	}
 }
 
 func (s *stage) save(cursor int64) error {
@@ -120,6 +131,7 @@ type statusError struct {
 
 func (s *Server) nextBatch(stage *stage) (batch, error) {
 	settings := s.settings.get()
+	delay := settings.delay(stage.state)
 	lines, err := s.inbox.journal.after(stage.cursor, maxStatuses)
 	if err != nil {
 		return batch{}, err
@@ -143,7 +155,7 @@ func (s *Server) nextBatch(stage *stage) (batch, error) {
 		if err := json.Unmarshal(line, &m); err != nil {
 			return batch{}, fmt.Errorf("message %d: %w", lines.before+int64(i)+1, err)
 		}
-		at := m.ReceivedAt.Add(settings.delay(stage.state))
+		at := m.ReceivedAt.Add(delay)
 		if wait := time.Until(at); wait > 0 {
 			out.wait = wait
 			break
@@ -166,9 +178,13 @@ func (s *Server) nextBatch(stage *stage) (batch, error) {
 }
 
 func (s settings) delay(stage string) time.Duration {
-	ms := map[string]int64{
-		whatsapp.StateSent: s.SentDelayMS, whatsapp.StateDelivered: s.DeliveredDelayMS, whatsapp.StateRead: s.ReadDelayMS,
-	}[stage]
+	ms := s.ReadDelayMS
+	switch stage {
+	case whatsapp.StateSent:
+		ms = s.SentDelayMS
+	case whatsapp.StateDelivered:
+		ms = s.DeliveredDelayMS
+	}
 	return time.Duration(ms) * time.Millisecond
 }
 

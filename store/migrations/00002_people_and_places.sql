@@ -49,7 +49,7 @@ CREATE INDEX opt_outs_newest ON opt_outs (created_at, msisdn_hash);
 
 CREATE TABLE templates (
     id uuid PRIMARY KEY,
-    name text NOT NULL CHECK (name ~ '^[a-z0-9_]{1,512}$'),
+    name text NOT NULL CHECK (name ~ '^[a-z0-9_]+$' AND length(name) <= 512),
     version integer NOT NULL CHECK (version > 0),
     category text NOT NULL CHECK (category IN ('marketing', 'utility')),
     status text NOT NULL CHECK (status IN ('draft', 'submitted', 'approved', 'locked', 'retired')),

@@ -48,18 +48,21 @@ func EmptyURL(t testing.TB) string {
 	return create(t, "")
 }
 
+// postgres is held here for as long as the process lives.
+var postgres *devstack.PostgresServer
+
 // server is started by the first test that needs it and ends with the process.
 var server = sync.OnceValues(func() (string, error) {
 	ctx := context.Background()
-	pg, err := devstack.Postgres(ctx, devstack.PostgresOptions{})
-	if err != nil {
+	var err error
+	if postgres, err = devstack.Postgres(ctx, devstack.PostgresOptions{}); err != nil {
 		return "", err
 	}
-	if err := exec(ctx, pg.OwnerURL(), "CREATE DATABASE migrated"); err != nil {
+	if err := exec(ctx, postgres.OwnerURL(), "CREATE DATABASE migrated"); err != nil {
 		return "", err
 	}
-	_, err = store.MigrateUp(ctx, named(pg.OwnerURL(), "migrated"))
-	return pg.OwnerURL(), err
+	_, err = store.MigrateUp(ctx, named(postgres.OwnerURL(), "migrated"))
+	return postgres.OwnerURL(), err
 })
 
 var count atomic.Int64

@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"lastcall/domain"
+	"lastcall/domain/campaign"
+	"lastcall/domain/policy"
+	"lastcall/store"
+	"lastcall/workflows"
+)
+
+// Campaign is a campaign as people watch it. The states are exclusive: their counts add up to targets.
+type Campaign struct {
+	CampaignID      uuid.UUID       `json:"campaign_id" format:"uuid"`
+	Name            string          `json:"name"`
+	Template        string          `json:"template"`
+	TemplateVersion int             `json:"template_version"`
+	Channel         string          `json:"channel"`
+	Status          campaign.Status `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
+	Lines           int64           `json:"lines" doc:"Lines of all imports: invalid + duplicates + targets"`
+	Invalid         int64           `json:"invalid"`
+	Duplicates      int64           `json:"duplicates"`
+	campaign.Counts
+	Waits       map[policy.Reason]int64 `json:"waits" doc:"How many queued targets wait, by reason"`
+	Waiting     []Waiting               `json:"waiting" doc:"What the queued targets wait for, and until when"`
+	NeedsHuman  string                  `json:"needs_human,omitempty" doc:"What somebody must mend before it goes on"`
+	SendAt      *time.Time              `json:"send_at,omitempty"`
+	CreatedAt   time.Time               `json:"created_at"`
+	StartedAt   *time.Time              `json:"started_at,omitempty"`
+	FinishedAt  *time.Time              `json:"finished_at,omitempty"`
+	Report      *store.Report           `json:"report,omitempty"`
+	TemporalWeb string                  `json:"temporal_web,omitempty" doc:"Its workflow in Temporal Web"`
+	Boundary    *Boundary               `json:"boundary,omitempty" doc:"Only in the answer to pause and stop"`
+}
+
+// Waiting is why some targets cannot go now, and until when.
+type Waiting struct {
+	Reason  policy.Reason `json:"reason"`
+	Targets int64         `json:"targets"`
+	Until   *time.Time    `json:"until,omitempty" doc:"Absent: until somebody changes something"`
+	Why     string        `json:"why"`
+}
+
+// Boundary is where an order cut a campaign.
+type Boundary struct {
+	Accepted int64 `json:"accepted" doc:"Messages the provider has taken"`
+	InFlight int64 `json:"in_flight" doc:"Messages that may be on their way; 0 once the order is in effect"`
+}
+
+// NewCampaign is what a campaign is made of.
+type NewCampaign struct {
+	Name      string            `json:"name" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
+	Template  string            `json:"template" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
+	Variables map[string]string `json:"variables,omitempty" doc:"Values of template variables that hold for every target"`
+}
+
+// CampaignPage is one page of campaigns, newest first.
+type CampaignPage struct {
+	Campaigns []Campaign `json:"campaigns"`
+	Next      string     `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+}
+
+// CampaignPath is the part of an address that names a campaign.
+type CampaignPath struct {
+	ID uuid.UUID `path:"id" format:"uuid"`
+}
+
+type campaignOutput struct {
+	Status int
+	Body   Campaign
+}
+
+var idempotencyKeyRule = regexp.MustCompile(`^[\x21-\x7e]{1,200}$`)
+
+func (s *server) campaigns() {
+	tags := []string{"Campaigns"}
+	register(s, huma.Operation{OperationID: "list-campaigns", Method: http.MethodGet, Path: "/campaigns", Tags: tags,
+		Summary: "List campaigns, newest first"},
+		func(ctx context.Context, in *struct {
+			After uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
+			Limit
+		}) (*struct{ Body CampaignPage }, error) {
+			all, err := s.Store.Campaigns(ctx, in.After, in.fetch())
+			if err != nil {
+				return nil, err
+			}
+			all, next := cut(all, in.Limit, func(p store.Progress) string { return p.ID.String() })
+			page := CampaignPage{Campaigns: make([]Campaign, len(all)), Next: next}
+			for i, p := range all {
+				page.Campaigns[i] = s.campaign(p)
+			}
+			return &struct{ Body CampaignPage }{page}, nil
+		})
+
+	register(s, huma.Operation{OperationID: "create-campaign", Method: http.MethodPost, Path: "/campaigns", Tags: tags,
+		Summary: "Create a campaign", Description: "It is a draft without targets until an audience is imported and it is started.",
+		DefaultStatus: http.StatusCreated},
+		func(ctx context.Context, in *struct {
+			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same campaign"`
+			Body           NewCampaign
+		}) (*campaignOutput, error) {
+			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
+				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			}
+			t, err := s.template(ctx, in.Body.Template)
+			if domain.KindOf(err) == domain.NotFound {
+				return nil, domain.E(domain.Invalid, domain.CodeOf(err), "there is no such template").About("template")
+			}
+			if err != nil {
+				return nil, err
+			}
+			request, err := json.Marshal(in.Body) // maps are sorted: the same request is the same bytes
+			if err != nil {
+				return nil, err
+			}
+			hash := sha256.Sum256(request)
+			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: strings.TrimSpace(in.Body.Name), TemplateID: t.ID,
+				Variables: in.Body.Variables, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+			if err != nil {
+				return nil, err
+			}
+			return s.answer(ctx, made.ID, http.StatusCreated)
+		})
+
+	register(s, huma.Operation{OperationID: "get-campaign", Method: http.MethodGet, Path: "/campaigns/{id}", Tags: tags,
+		Summary: "Get a campaign"},
+		func(ctx context.Context, in *CampaignPath) (*campaignOutput, error) {
+			return s.answer(ctx, in.ID, http.StatusOK)
+		})
+}
+
+// answer is the campaign as it is now.
+func (s *server) answer(ctx context.Context, id uuid.UUID, status int) (*campaignOutput, error) {
+	p, err := s.Store.Progress(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &campaignOutput{status, s.campaign(p)}, nil
+}
+
+func (s *server) campaign(p store.Progress) Campaign {
+	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
+		Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
+		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
+		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishedAt: p.FinishedAt}
+	for i, w := range p.Waits {
+		c.Waits[w.Reason] += w.Targets
+		c.Waiting[i] = Waiting(w)
+	}
+	if len(p.Report) > 0 {
+		c.Report = &store.Report{}
+		if err := json.Unmarshal(p.Report, c.Report); err != nil {
+			c.Report = nil
+			s.Log.Error("stored report cannot be read", "campaign_id", p.ID, "error", err)
+		}
+	}
+	if s.TemporalWebURL != "" && p.StartedAt != nil {
+		c.TemporalWeb = strings.TrimRight(s.TemporalWebURL, "/") + "/namespaces/" + url.PathEscape(s.TemporalNamespace) +
+			"/workflows/" + url.PathEscape(workflows.CampaignID(p.ID))
+	}
+	return c
+}

@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"lastcall/domain"
+	"lastcall/domain/contact"
+	"lastcall/store"
+)
+
+// Contact is a person who may be written to.
+type Contact struct {
+	ID          uuid.UUID      `json:"id" format:"uuid"`
+	MSISDN      contact.MSISDN `json:"msisdn"`
+	Name        string         `json:"name"`
+	Country     string         `json:"country"`
+	Locale      string         `json:"locale,omitempty"`
+	Zone        string         `json:"zone,omitempty" doc:"IANA; absent: the country's only one"`
+	Tags        []string       `json:"tags"`
+	OptedInAt   *time.Time     `json:"opted_in_at,omitempty"`
+	OptInSource string         `json:"opt_in_source,omitempty"`
+	CreatedAt   time.Time      `json:"created_at"`
+	UpdatedAt   time.Time      `json:"updated_at"`
+}
+
+// NewContact is what a contact is made of.
+type NewContact struct {
+	MSISDN      string   `json:"msisdn" doc:"With + and country code, or as dialled in country"`
+	Country     string   `json:"country,omitempty" doc:"Where a number without + is dialled: ISO 3166-1 alpha-2"`
+	Name        string   `json:"name,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
+	Locale      string   `json:"locale,omitempty" doc:"BCP 47, like rw-RW"`
+	Zone        string   `json:"zone,omitempty" doc:"IANA, like Africa/Kigali; absent: the country's only one"`
+	Tags        []string `json:"tags,omitempty" maxItems:"50" minLength:"1" maxLength:"50"`
+	OptInSource string   `json:"opt_in_source,omitempty" maxLength:"200" doc:"Where the person agreed to messages, just now"`
+}
+
+// ContactPage is one page of contacts, by number.
+type ContactPage struct {
+	Contacts []Contact `json:"contacts"`
+	Next     string    `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+}
+
+func (s *server) contacts() {
+	tags := []string{"Contacts"}
+	register(s, huma.Operation{OperationID: "list-contacts", Method: http.MethodGet, Path: "/contacts", Tags: tags,
+		Summary: "List contacts"},
+		func(ctx context.Context, in *struct {
+			After uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
+			Limit
+		}) (*struct{ Body ContactPage }, error) {
+			var after contact.MSISDN // the order is by number, the cursor an id: addresses hold no numbers
+			if in.After != uuid.Nil {
+				last, err := s.Store.Contact(ctx, in.After)
+				if err != nil {
+					return nil, err
+				}
+				after = last.MSISDN
+			}
+			all, err := s.Store.Contacts(ctx, after, in.fetch())
+			if err != nil {
+				return nil, err
+			}
+			all, next := cut(all, in.Limit, func(c store.Contact) string { return c.ID.String() })
+			page := ContactPage{Contacts: make([]Contact, len(all)), Next: next}
+			for i, c := range all {
+				page.Contacts[i] = contactOf(c)
+			}
+			return &struct{ Body ContactPage }{page}, nil
+		})
+
+	register(s, huma.Operation{OperationID: "add-contact", Method: http.MethodPost, Path: "/contacts", Tags: tags,
+		Summary: "Add a contact", DefaultStatus: http.StatusCreated},
+		func(ctx context.Context, in *struct{ Body NewContact }) (*struct{ Body Contact }, error) {
+			c, err := in.Body.check()
+			if err != nil {
+				return nil, err
+			}
+			c, err = s.Store.AddContact(ctx, c)
+			return &struct{ Body Contact }{contactOf(c)}, err
+		})
+
+	register(s, huma.Operation{OperationID: "get-contact", Method: http.MethodGet, Path: "/contacts/{id}", Tags: tags,
+		Summary: "Get a contact"},
+		func(ctx context.Context, in *struct {
+			ID uuid.UUID `path:"id" format:"uuid"`
+		}) (*struct{ Body Contact }, error) {
+			c, err := s.Store.Contact(ctx, in.ID)
+			return &struct{ Body Contact }{contactOf(c)}, err
+		})
+}
+
+// check makes a contact of what was given, or says everything that is wrong with it.
+func (n NewContact) check() (store.Contact, error) {
+	var problems []error
+	number, err := contact.ParseNumber(n.MSISDN, n.Country)
+	problems = append(problems, err)
+	if n.Country != "" && !contact.ValidCountry(n.Country) {
+		problems = append(problems, domain.E(domain.Invalid, "unknown_country", "use ISO 3166-1 alpha-2 in capitals, like RW").About("country"))
+	}
+	c := store.Contact{MSISDN: number.MSISDN, Name: n.Name, Country: number.Country, Zone: n.Zone, Tags: append([]string{}, n.Tags...),
+		OptInSource: n.OptInSource}
+	if n.Locale != "" {
+		canonical, ok := contact.ParseLocale(n.Locale)
+		if c.Locale = canonical; !ok {
+			problems = append(problems, domain.E(domain.Invalid, "bad_locale", "use BCP 47, like rw-RW or en-MT").About("locale"))
+		}
+	}
+	if n.Zone != "" && !contact.ValidZone(n.Zone) {
+		problems = append(problems, domain.E(domain.Invalid, "unknown_zone", "use an IANA time zone, like Africa/Kigali").About("zone"))
+	}
+	if n.OptInSource != "" {
+		now := time.Now()
+		c.OptedInAt = &now
+	}
+	return c, errors.Join(problems...)
+}
+
+func contactOf(c store.Contact) Contact {
+	return Contact{ID: c.ID, MSISDN: c.MSISDN, Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
+		Tags: append([]string{}, c.Tags...), OptedInAt: c.OptedInAt, OptInSource: c.OptInSource, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+}

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+)
+
+const (
+	pollEvery      = 500 * time.Millisecond
+	heartbeatEvery = 15 * time.Second
+	eventWithin    = 10 * time.Second // a listener that takes longer for one event is cut off
+)
+
+func (s *server) events() {
+	register(s, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
+		Summary: "Watch campaigns",
+		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
+			"then whenever one changes. A comment every 15 s shows that the line is alive. After a break, connect again.",
+		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
+			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
+		func(ctx context.Context, in *struct {
+			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
+		}) (*huma.StreamResponse, error) {
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID][]byte{}, wake: make(chan struct{}, 1)}
+			if in.Campaign != uuid.Nil {
+				p, err := s.Store.Progress(ctx, in.Campaign)
+				if err != nil {
+					return nil, err
+				}
+				body, err := json.Marshal(s.campaign(p))
+				if err != nil {
+					return nil, err
+				}
+				l.tell(in.Campaign, body)
+			}
+			return &huma.StreamResponse{Body: func(hc huma.Context) {
+				hc.SetHeader("Content-Type", "text/event-stream")
+				hc.SetHeader("X-Accel-Buffering", "no")
+				s.feed.add(l)
+				defer s.feed.remove(l)
+				l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
+			}}, nil
+		})
+}
+
+// listener is one open stream. Of a campaign that changes faster than it reads it gets the newest state.
+type listener struct {
+	only    uuid.UUID // uuid.Nil: all campaigns
+	mu      sync.Mutex
+	pending map[uuid.UUID][]byte
+	wake    chan struct{}
+}
+
+// stream writes what is pending until the caller leaves, stops reading or the server closes.
+func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.ResponseWriter) {
+	rc := http.NewResponseController(w)
+	heartbeat := time.NewTicker(heartbeatEvery)
+	defer heartbeat.Stop()
+	next := []byte(": hello\n\n")
+	for {
+		_ = rc.SetWriteDeadline(time.Now().Add(eventWithin))
+		if _, err := w.Write(next); err != nil || rc.Flush() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-closing:
+			return
+		case <-l.wake:
+			next = l.take()
+		case <-heartbeat.C:
+			next = []byte(": still here\n\n")
+		}
+	}
+}
+
+func (l *listener) tell(id uuid.UUID, body []byte) {
+	if l.only != uuid.Nil && l.only != id {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending[id] = body
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *listener) take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var events bytes.Buffer
+	for _, body := range l.pending {
+		events.WriteString("event: campaign\ndata: ")
+		events.Write(body)
+		events.WriteString("\n\n")
+	}
+	clear(l.pending)
+	return events.Bytes()
+}
+
+// feed looks for changes on behalf of all listeners together, and only while there are any.
+type feed struct {
+	server    *server
+	mu        sync.Mutex
+	listeners map[*listener]bool
+	stop      context.CancelFunc   // of the polling; nil while nobody listens
+	last      map[uuid.UUID][]byte // what was told last
+}
+
+func newFeed(s *server) *feed {
+	return &feed{server: s, listeners: map[*listener]bool{}}
+}
+
+func (f *feed) add(l *listener) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listeners[l] = true
+	for id, body := range f.last {
+		l.tell(id, body)
+	}
+	if f.stop == nil {
+		var ctx context.Context
+		ctx, f.stop = context.WithCancel(context.Background())
+		go f.run(ctx)
+	}
+}
+
+func (f *feed) remove(l *listener) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.listeners, l)
+	if len(f.listeners) == 0 {
+		f.stop()
+		f.stop, f.last = nil, nil
+	}
+}
+
+func (f *feed) run(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		f.poll(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// poll tells the listeners which campaigns changed since the last time.
+func (f *feed) poll(ctx context.Context) {
+	const overlap = time.Minute // between our clock and the database's; what did not change is told once all the same
+	all, err := f.server.Store.ActiveProgress(ctx, time.Now().Add(-overlap))
+	if err != nil {
+		if ctx.Err() == nil {
+			f.server.Log.Warn("campaigns cannot be watched now", "error", err)
+		}
+		return
+	}
+	now := make(map[uuid.UUID][]byte, len(all))
+	for _, p := range all {
+		if body, err := json.Marshal(f.server.campaign(p)); err == nil {
+			now[p.ID] = body
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil {
+		return // nobody listens any more, or others do
+	}
+	for id, body := range now {
+		if !bytes.Equal(f.last[id], body) {
+			for l := range f.listeners {
+				l.tell(id, body)
+			}
+		}
+	}
+	f.last = now
+}

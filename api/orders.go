@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"lastcall/domain/campaign"
+)
+
+// effectWithin is how long an order's answer waits for its effect.
+const effectWithin = 5 * time.Second
+
+// StartOrder starts a campaign.
+type StartOrder struct {
+	SendAt *time.Time `json:"send_at,omitempty" doc:"Not before then; absent: now"`
+}
+
+// Order pauses, resumes or stops a campaign.
+type Order struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
+}
+
+func (s *server) orders() {
+	tags := []string{"Campaigns"}
+	const answers = "Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s."
+	register(s, huma.Operation{OperationID: "start-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/start", Tags: tags,
+		Summary: "Start a campaign", Description: "From then on its audience is fixed. " + answers},
+		func(ctx context.Context, in *struct {
+			CampaignPath
+			Body *StartOrder
+		}) (*campaignOutput, error) {
+			var sendAt *time.Time
+			if in.Body != nil {
+				sendAt = in.Body.SendAt
+			}
+			message, err := s.Store.StartCampaign(ctx, in.ID, sendAt)
+			if err != nil {
+				return nil, err
+			}
+			return s.effect(ctx, in.ID, message)
+		})
+
+	for _, order := range []struct {
+		name, summary, description string
+		gate                       campaign.Gate
+	}{
+		{"pause", "Pause a campaign", "Nothing goes until it is resumed. The boundary is exact once it is in effect. ", campaign.GatePaused},
+		{"resume", "Resume a paused campaign", "It goes on where it was: nothing is skipped, nothing repeated. ", campaign.GateOpen},
+		{"stop", "Stop a campaign for good", "What is queued is cancelled. ", campaign.GateStopped},
+	} {
+		register(s, huma.Operation{OperationID: order.name + "-campaign", Method: http.MethodPost,
+			Path: "/campaigns/{id}/" + order.name, Tags: tags, Summary: order.summary, Description: order.description + answers},
+			func(ctx context.Context, in *struct {
+				CampaignPath
+				Body *Order
+			}) (*campaignOutput, error) {
+				var reason string
+				if in.Body != nil {
+					reason = in.Body.Reason
+				}
+				message, err := s.Store.Order(ctx, in.ID, order.gate, reason)
+				if err != nil {
+					return nil, err
+				}
+				out, err := s.effect(ctx, in.ID, message)
+				if err == nil && order.gate != campaign.GateOpen {
+					out.Body.Boundary = &Boundary{Accepted: out.Body.Accepted(), InFlight: out.Body.Sending}
+				}
+				return out, err
+			})
+	}
+}
+
+// effect waits until an order has reached the campaign's workflow and answers with the campaign.
+func (s *server) effect(ctx context.Context, id uuid.UUID, message int64) (*campaignOutput, error) {
+	wait, cancel := context.WithTimeout(ctx, effectWithin)
+	defer cancel()
+	delivered, err := s.Store.AwaitDelivery(wait, message)
+	if err != nil {
+		return nil, err
+	}
+	if !delivered {
+		return s.answer(ctx, id, http.StatusAccepted)
+	}
+	return s.answer(ctx, id, http.StatusOK)
+}

@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"lastcall/store"
+)
+
+// Templates are all templates, every version.
+type Templates struct {
+	Templates []store.Template `json:"templates"`
+}
+
+func (s *server) templates() {
+	tags := []string{"Templates"}
+	register(s, huma.Operation{OperationID: "list-templates", Method: http.MethodGet, Path: "/templates", Tags: tags,
+		Summary: "List templates", Description: "Every version, by name, newest version first."},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body Templates }, error) {
+			all, err := s.Store.Templates(ctx)
+			return &struct{ Body Templates }{Templates{append([]store.Template{}, all...)}}, err
+		})
+	register(s, huma.Operation{OperationID: "get-template", Method: http.MethodGet, Path: "/templates/{template}", Tags: tags,
+		Summary: "Get a template"},
+		func(ctx context.Context, in *struct {
+			Template string `path:"template" maxLength:"512" doc:"A name, for its newest version that may be sent, or a version's id"`
+		}) (*struct{ Body store.Template }, error) {
+			t, err := s.template(ctx, in.Template)
+			return &struct{ Body store.Template }{t}, err
+		})
+}
+
+// template finds a template by a version's id, or by name: then its newest version that may be sent.
+func (s *server) template(ctx context.Context, ref string) (store.Template, error) {
+	if id, err := uuid.Parse(ref); err == nil {
+		return s.Store.Template(ctx, id)
+	}
+	return s.Store.NewestTemplate(ctx, ref)
+}

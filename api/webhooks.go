@@ -1,0 +1,86 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"lastcall/domain/audit"
+	"lastcall/domain/campaign"
+	"lastcall/gateway/whatsapp"
+	"lastcall/store"
+)
+
+// maxWebhook is the largest webhook WhatsApp sends, in bytes.
+const maxWebhook = 3 << 20
+
+// webhooks serves /webhooks/whatsapp. The signature is the caller's credential.
+func (s *server) webhooks() {
+	s.router.GET("/webhooks/whatsapp", func(c *gin.Context) {
+		challenge, ok := s.WhatsApp.Challenge(c.Request.URL.Query())
+		if !ok {
+			abort(c, http.StatusForbidden, "handshake_refused", "the verify token is not ours")
+			return
+		}
+		c.Data(http.StatusOK, "text/plain; charset=utf-8", []byte(challenge))
+	})
+	s.router.POST("/webhooks/whatsapp", s.takeWebhook)
+}
+
+// takeWebhook keeps a signed webhook and answers at once; store.Applier does the rest.
+func (s *server) takeWebhook(c *gin.Context) {
+	ctx := c.Request.Context()
+	rc := http.NewResponseController(c.Writer)
+	_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxWebhook))
+	_ = rc.SetReadDeadline(time.Time{})
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		abort(c, http.StatusRequestEntityTooLarge, "too_large", "a webhook has at most 3 MiB")
+		return
+	}
+	if err != nil {
+		abort(c, http.StatusBadRequest, "invalid", "the body broke off")
+		return
+	}
+	if !whatsapp.Verify(s.WhatsApp.AppSecret, body, c.GetHeader("X-Hub-Signature-256")) {
+		s.Log.WarnContext(ctx, "webhook with a wrong signature refused", "from", c.RemoteIP(), "bytes", len(body), "request_id", audit.RequestIDFrom(ctx))
+		abort(c, http.StatusUnauthorized, "signature_wrong", "the signature does not fit the body")
+		return
+	}
+	if err := s.Store.KeepWebhook(ctx, body); err != nil {
+		abortWith(c, s.problem(ctx, err))
+		return
+	}
+	c.Status(http.StatusOK)
+}
+
+// Receipts reads the receipts for our own attempts from a webhook, for store.Applier. Statuses of
+// messages that others sent through the same number are passed over.
+func Receipts(body []byte) ([]store.Receipt, error) {
+	if hasNUL(body) {
+		return nil, errNUL
+	}
+	statuses, err := whatsapp.ParseWebhook(body)
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]campaign.TargetState{whatsapp.StateSent: campaign.Sent, whatsapp.StateDelivered: campaign.Delivered,
+		whatsapp.StateRead: campaign.Read, whatsapp.StateFailed: campaign.FailedT}
+	var receipts []store.Receipt
+	for _, st := range statuses {
+		attempt, err := campaign.ParseAttempt(st.CallbackData)
+		state, known := states[st.State]
+		if err != nil || !known {
+			continue
+		}
+		at, now := st.At, time.Now()
+		if at.Year() < 2000 || at.After(now.Add(24*time.Hour)) {
+			at = now
+		}
+		receipts = append(receipts, store.Receipt{Attempt: attempt, State: state, At: at, ProviderID: st.MessageID, ErrorCode: st.ErrorCode})
+	}
+	return receipts, nil
+}
