@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -28,6 +29,7 @@ type Deps struct {
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
+	EffectWithin      time.Duration   // how long the answer to an order waits for its effect; default 5 s
 	Closing           <-chan struct{} // closed when the server begins to shut down: event streams end; nil for never
 }
 
@@ -38,6 +40,9 @@ const Prefix = "/api/v1"
 func New(d Deps) http.Handler {
 	if d.TemporalNamespace == "" {
 		d.TemporalNamespace = "default"
+	}
+	if d.EffectWithin == 0 {
+		d.EffectWithin = 5 * time.Second
 	}
 	s := &server{Deps: d, messaging: cached(d.Messaging)}
 	s.feed = newFeed(s)

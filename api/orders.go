@@ -11,9 +11,6 @@ import (
 	"lastcall/domain/campaign"
 )
 
-// effectWithin is how long an order's answer waits for its effect.
-const effectWithin = 5 * time.Second
-
 // StartOrder starts a campaign.
 type StartOrder struct {
 	SendAt *time.Time `json:"send_at,omitempty" doc:"Not before then; absent: now"`
@@ -77,7 +74,7 @@ func (s *server) orders() {
 
 // effect waits until an order has reached the campaign's workflow and answers with the campaign.
 func (s *server) effect(ctx context.Context, id uuid.UUID, message int64) (*campaignOutput, error) {
-	wait, cancel := context.WithTimeout(ctx, effectWithin)
+	wait, cancel := context.WithTimeout(ctx, s.EffectWithin)
 	defer cancel()
 	delivered, err := s.Store.AwaitDelivery(wait, message)
 	if err != nil {

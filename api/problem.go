@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -56,6 +57,8 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 		switch {
 		case errors.Is(err, context.Canceled): // the caller left; nobody reads this
 			found = append(found, domain.E(domain.Unavailable, "canceled", "the request was given up"))
+		case errors.Is(err, io.ErrUnexpectedEOF): // the database went away between question and answer
+			found = append(found, domain.E(domain.Unavailable, "database_unavailable", "the database does not answer").Because(err))
 		case errors.Is(err, context.DeadlineExceeded):
 			found = append(found, domain.E(domain.Unavailable, "timeout", "this took too long"))
 		default:

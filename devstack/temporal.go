@@ -2,7 +2,9 @@ package devstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -117,8 +119,11 @@ func startTemporal(ctx context.Context, o TemporalOptions) (*TemporalServer, err
 		Name: "temporal", Path: o.Binary, Args: args, Env: env, Log: o.Log,
 		Stop: []supervise.Step{{Signal: syscall.SIGTERM, Wait: 15 * time.Second}},
 	}
+	begun, err := beginDB(o.DBFile)
+	if err != nil {
+		return nil, err
+	}
 	var p process
-	var err error
 	if o.Run != nil {
 		p, err = o.Run(command)
 	} else {
@@ -135,7 +140,31 @@ func startTemporal(ctx context.Context, o TemporalOptions) (*TemporalServer, err
 		p.Stop(ctx)
 		return nil, err
 	}
-	return server, nil
+	return server, begun()
+}
+
+// beginDB sees to it that a server which dies while it makes its tables does not leave a file that no
+// later one can use: until the first server on a new file is ready, a mark beside it says so, and a
+// marked file, which nobody has used yet, is removed. begun removes the mark.
+func beginDB(file string) (begun func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	mark := file + ".new"
+	if _, err := os.Stat(mark); err == nil {
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+			if err := os.Remove(file + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("remove a half-made Temporal database: %w", err)
+			}
+		}
+	}
+	if _, err := os.Stat(file); err == nil {
+		return func() error { return nil }, nil
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("begin Temporal's database: %w", err)
+	}
+	return func() error { return os.Remove(mark) }, nil
 }
 
 // ready returns when the frontend says that it serves.

@@ -3,6 +3,7 @@ package devstack
 import (
 	"context"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -58,8 +59,11 @@ func TestDurableTemporalKeepsItsWorkflows(t *testing.T) {
 	web, err := freePort()
 	require.NoError(t, err)
 	o := TemporalOptions{DBFile: filepath.Join(dir, "temporal.db"), Log: filepath.Join(dir, "temporal.log"), WebPort: web}
+	require.NoError(t, os.WriteFile(o.DBFile, []byte("half"), 0o600)) // a server died in its first start
+	require.NoError(t, os.WriteFile(o.DBFile+".new", nil, 0o600))
 	first, err := Temporal(t.Context(), o)
 	require.NoError(t, err)
+	require.NoFileExists(t, o.DBFile+".new")
 	file(t, first.Address(), "campaign/1")
 	get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, first.WebURL(), nil)
 	require.NoError(t, err)

@@ -134,7 +134,6 @@ function search(contents) {
     for (const link of contents.querySelectorAll("a")) {
       const text = `${link.textContent} ${document.querySelector(`[id="${link.hash.slice(1)}"] .path`).textContent}`;
       link.hidden = !text.toLowerCase().includes(wanted);
-      link.style.display = link.hidden ? "none" : "";
     }
   });
 }

@@ -54,6 +54,7 @@ func playChild(name string) bool {
 			fmt.Println(variable)
 		}
 	}
+	fmt.Println(name, "plays")
 	<-asked
 	fmt.Println(name, "drained")
 	return true
@@ -134,8 +135,11 @@ func (r *running) upFile(t *testing.T) (f upFile) {
 // logged are the LASTCALL_ variables that a child was given.
 func (r *running) logged(t *testing.T, child string) map[string]string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(r.dir, "logs", child+".log"))
-	require.NoError(t, err)
+	var content []byte
+	require.Eventually(t, func() bool {
+		content, _ = os.ReadFile(filepath.Join(r.dir, "logs", child+".log"))
+		return strings.Contains(string(content), child+" plays\n")
+	}, 10*time.Second, 10*time.Millisecond)
 	env := map[string]string{}
 	for line := range strings.Lines(string(content)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")

@@ -36,7 +36,7 @@ func TestMemoryIsFlat(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m
 	}
-	const size, slack = 16 << 20, 2 << 20
+	const size, slack = 8 << 20, 2 << 20
 	for name, body := range map[string]string{
 		"many rows":                 "+250788123456,rw-RW\n",
 		"many bad rows":             "+250788123456,\"rw-RW\n",

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"slices"
 	"strings"
 
 	"lastcall/domain"
@@ -61,7 +62,6 @@ func (t Template) defaultOf(name string) string {
 // appearance. Anything else with "{{" or "}}" in it is a domain.Invalid error (bad_placeholder) that quotes it.
 func Placeholders(body string) ([]string, error) {
 	var names []string
-	seen := map[string]bool{}
 	for {
 		text, rest, found := strings.Cut(body, "{{")
 		if strings.Contains(text, "}}") {
@@ -78,8 +78,7 @@ func Placeholders(body string) ([]string, error) {
 			return nil, domain.E(domain.Invalid, "bad_placeholder",
 				"{{%.20s}} is no placeholder: write {{name}} with lower-case letters, digits and _, a letter first", name)
 		}
-		if !seen[name] {
-			seen[name] = true
+		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 		body = rest

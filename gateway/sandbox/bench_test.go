@@ -17,7 +17,7 @@ import (
 // BenchmarkMessages is messages a second over loopback, client and sandbox on the same cores: -cpu 1.
 func BenchmarkMessages(b *testing.B) {
 	w := start(b, Config{})
-	client := w.client()
+	client := w.client
 	var n atomic.Int64
 	b.ReportAllocs()
 	b.SetParallelism(32)

@@ -169,7 +169,7 @@ func TestDeleteInbox(t *testing.T) {
 func TestDeleteInboxWhileMessagesArrive(t *testing.T) {
 	t.Parallel()
 	w := start(t, Config{})
-	client := w.client()
+	client := w.client
 	ctx, cancel := context.WithCancel(context.Background())
 	type sending struct{ began, answered time.Time }
 	var mu sync.Mutex

@@ -24,7 +24,7 @@ func openInbox(path string) (*inbox, error) {
 		var m struct {
 			To           string `json:"to"`
 			Template     string `json:"template"`
-			CallbackData string `json:"biz_opaque_callback_data"`
+			CallbackData string `json:"key"`
 		}
 		if err := json.Unmarshal(line, &m); err != nil {
 			return err
@@ -117,7 +117,6 @@ func (s *Server) deleteInbox(w http.ResponseWriter, _ *http.Request) {
 		s.writeError(w, err)
 		return
 	}
-	s.changed.send()
 	w.WriteHeader(http.StatusNoContent)
 }
 

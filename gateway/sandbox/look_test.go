@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/smtp"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,7 @@ func TestPage(t *testing.T) {
 	require.Contains(t, full, "<td>60</td>")
 	require.Contains(t, full, "<td>11</td>")
 	require.NotContains(t, full, "<td>10</td>", "the latest 50")
+	require.Less(t, strings.Index(full, "<td>60</td>"), strings.Index(full, "<td>59</td>"), "newest first")
 	require.Contains(t, full, "78• ••• 012")
 	require.NotContains(t, full, "788000012")
 	require.Contains(t, full, "&lt;b&gt;")

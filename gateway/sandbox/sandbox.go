@@ -30,7 +30,7 @@ type Server struct {
 	smtp     net.Listener // nil without mail
 	stages   []*stage
 	settings settingsFile
-	changed  broadcast // settings saved or inbox emptied: whoever waits looks again
+	changed  broadcast // settings saved: whoever waits looks again
 }
 
 // Config says where a sandbox keeps its state and whom it plays.

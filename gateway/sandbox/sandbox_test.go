@@ -26,9 +26,10 @@ var credentials = whatsapp.Config{PhoneNumberID: "555", AccessToken: "token", Ap
 // world is a sandbox that serves and runs.
 type world struct {
 	*Server
-	t    testing.TB
-	url  string
-	stop func() // ends Run and HTTP, leaves the files as a kill would
+	t      testing.TB
+	url    string
+	client *whatsapp.Client
+	stop   func() // ends Run and HTTP, leaves the files as a kill would
 }
 
 func start(t testing.TB, c Config) world {
@@ -44,7 +45,9 @@ func start(t testing.TB, c Config) world {
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
 	stopped := false
-	w := world{Server: server, t: t, url: web.URL, stop: func() {
+	config := credentials
+	config.BaseURL = web.URL
+	w := world{Server: server, t: t, url: web.URL, client: whatsapp.New(config), stop: func() {
 		if !stopped {
 			stopped = true
 			cancel()
@@ -59,16 +62,10 @@ func start(t testing.TB, c Config) world {
 	return w
 }
 
-func (w world) client() *whatsapp.Client {
-	config := credentials
-	config.BaseURL = w.url
-	return whatsapp.New(config)
-}
-
 // send hands over one message and returns its id.
 func (w world) send(to, key string) string {
 	w.t.Helper()
-	accepted, err := w.client().Send(context.Background(), newMessage(to, key))
+	accepted, err := w.client.Send(context.Background(), newMessage(to, key))
 	require.NoError(w.t, err)
 	return accepted.MessageID
 }
@@ -125,7 +122,7 @@ func TestMessages(t *testing.T) {
 	w := start(t, Config{})
 	require.JSONEq(t, `{"received":0,"unique_recipients":0,"duplicates":0}`, second(w.do(http.MethodGet, "/stats.json", "")))
 	require.Equal(t, "[]\n", second(w.do(http.MethodGet, "/inbox.json", "")))
-	require.NoError(t, w.client().Ping(t.Context()))
+	require.NoError(t, w.client.Ping(t.Context()))
 
 	before := time.Now().Truncate(time.Microsecond)
 	a := w.send("+250788000012", "campaign/a/1")
@@ -167,7 +164,7 @@ func TestMessagesWithMedia(t *testing.T) {
 	m := newMessage("+250788000012", "k")
 	for _, media := range []string{"https://x.test/a.png", "https://x.test/a.mp4", "https://x.test/a.pdf", "12345"} {
 		m.HeaderMedia = media
-		_, err := w.client().Send(t.Context(), m)
+		_, err := w.client.Send(t.Context(), m)
 		require.NoError(t, err)
 	}
 	for i, media := range []string{"https://x.test/a.png", "https://x.test/a.mp4", "https://x.test/a.pdf", "12345"} {
@@ -231,7 +228,7 @@ func TestMessageNotStored(t *testing.T) {
 	t.Parallel()
 	w := start(t, Config{})
 	require.NoError(t, w.inbox.journal.file.Close())
-	_, err := w.client().Send(t.Context(), newMessage("+250788000012", "k"))
+	_, err := w.client.Send(t.Context(), newMessage("+250788000012", "k"))
 	require.Equal(t, whatsapp.Retry, whatsapp.Classify(err))
 	require.Zero(t, w.stats())
 }
@@ -262,7 +259,7 @@ func TestDuplicates(t *testing.T) {
 			for _, send := range c.sends {
 				m := newMessage(send[0], send[2])
 				m.Template = send[1]
-				_, err := w.client().Send(t.Context(), m)
+				_, err := w.client.Send(t.Context(), m)
 				require.NoError(t, err)
 			}
 			require.Equal(t, c.want, w.stats())

@@ -86,7 +86,7 @@ func openStage(path, state string, last int64) (*stage, error) {
 	return s, nil
 }
 
-// sleep waits for the next message to be due (after due, if there is one) or to arrive, or for a change.
+// sleep waits for the next message to be due (after due, if there is one) or to arrive, or for the settings to change.
 func (s *stage) sleep(ctx context.Context, due time.Duration, changed <-chan struct{}) {
 	var timer <-chan time.Time
 	arrived := s.wake
@@ -150,7 +150,7 @@ func (s *Server) nextBatch(stage *stage) (batch, error) {
 			ReceivedAt   time.Time `json:"received_at"`
 			MessageID    string    `json:"message_id"`
 			To           string    `json:"to"`
-			CallbackData string    `json:"biz_opaque_callback_data"`
+			CallbackData string    `json:"key"`
 		}
 		if err := json.Unmarshal(line, &m); err != nil {
 			return batch{}, fmt.Errorf("message %d: %w", lines.before+int64(i)+1, err)
@@ -218,7 +218,6 @@ func (s *Server) deliver(ctx context.Context, client *http.Client, stage *stage,
 	})
 	signature := whatsapp.Sign(s.config.WhatsApp.AppSecret, body)
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		changed := s.changed.wait()
 		if s.inbox.journal.deleted(b.last) {
 			return false
 		}
@@ -232,7 +231,6 @@ func (s *Server) deliver(ctx context.Context, client *http.Client, stage *stage,
 		select {
 		case <-ctx.Done():
 			return false
-		case <-changed:
 		case <-time.After(backoff/2 + rand.N(backoff/2)):
 		}
 	}

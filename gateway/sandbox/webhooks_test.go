@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -105,11 +107,12 @@ func TestWebhooksWaitAndBatch(t *testing.T) {
 	w := start(t, Config{WebhookURL: r.url})
 	w.set(`{"sent_delay_ms":86400000,"delivered_delay_ms":300,"read":0}`)
 	began := time.Now()
-	for i := range 450 {
-		w.send(fmt.Sprintf("+250788%06d", i), "")
-	}
+	w.send("+35699000001", "")
 	r.wait(t, "delivered", 1)
 	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
+	for i := range 449 {
+		w.send(fmt.Sprintf("+250788%06d", i), "")
+	}
 	require.Empty(t, r.of("sent"))
 	r.wait(t, "delivered", 450)
 	w.set(`{"sent_delay_ms":0}`)
@@ -142,6 +145,17 @@ func TestWebhooksRetryAndResume(t *testing.T) {
 	require.Equal(t, []string{first, second}, r.wait(t, "sent", 2), "goes on where the last answered one ended")
 	third := again.send("+250788000003", "c/3/1")
 	require.Equal(t, []string{first, second, third}, r.wait(t, "sent", 3))
+}
+
+// Cursors that outlived their inbox do not silence a new one.
+func TestWebhooksOfANewInbox(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "sent.cursor"), []byte("0000000000000001000\n"), 0o600))
+	w := start(t, Config{Dir: dir, WebhookURL: r.url})
+	id := w.send("+250788000001", "c/1/1")
+	require.Equal(t, []string{id}, r.wait(t, "sent", 1))
 }
 
 // DELETE forgets what was not reported, even in the middle of a retry, and what comes later is reported.

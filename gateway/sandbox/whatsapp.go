@@ -72,7 +72,7 @@ type message struct {
 	Language     string      `json:"language"`
 	Parameters   []parameter `json:"parameters"`
 	HeaderMedia  string      `json:"header_media,omitempty"`
-	CallbackData string      `json:"biz_opaque_callback_data,omitempty"`
+	CallbackData string      `json:"key,omitempty"`
 }
 
 type parameter struct {

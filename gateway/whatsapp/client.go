@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -80,10 +79,7 @@ func New(c Config) *Client {
 		getHeader:  http.Header{"Authorization": {"Bearer " + c.AccessToken}},
 	}
 	base, err := url.Parse(c.BaseURL)
-	if err == nil && (base.Scheme != "http" && base.Scheme != "https" || base.Host == "") {
-		err = errors.New("no http or https address")
-	}
-	if err != nil {
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		client.configErr = &callError{kind: ErrNotSent, what: "the base URL is not one"}
 		return client
 	}

@@ -1,0 +1,17 @@
+# Lastcall as an image of one binary. Every service of docker-compose.yml is this image with another command.
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /lastcall ./cmd/lastcall
+
+FROM alpine:3.22
+RUN adduser -D -H -u 10001 lastcall && mkdir /data && chown lastcall /data
+COPY --from=build /lastcall /usr/local/bin/lastcall
+USER lastcall
+ENV LASTCALL_DATA_DIR=/data
+VOLUME /data
+ENTRYPOINT ["lastcall"]
+CMD ["help"]

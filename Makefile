@@ -1,0 +1,29 @@
+# Lastcall. `make` lists what there is.
+
+LASTCALL      := .lastcall/bin/lastcall
+LINTER        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+
+.DEFAULT_GOAL := help
+.PHONY: up test lint fmt help $(LASTCALL)
+
+up: $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
+	@exec $(LASTCALL) up $(ARGS)
+
+test: $(LASTCALL) ## run every test, on a real Postgres and a real Temporal (fetched once if they are not here)
+	$(LASTCALL) fetch
+	go vet ./...
+	go run $(WORKFLOWCHECK) ./workflows/...
+	go test -timeout 30m ./...
+
+lint: ## look for mistakes that the compiler lets through
+	go run $(LINTER) run ./...
+
+fmt: ## format the code
+	gofmt -w $$(go list -f '{{.Dir}}' ./...)
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(LASTCALL):
+	@go build -o $@ ./cmd/lastcall

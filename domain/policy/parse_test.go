@@ -1,0 +1,146 @@
+package policy
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"lastcall/domain"
+)
+
+func TestParseQuietHours(t *testing.T) {
+	t.Parallel()
+	got, err := ParseQuietHours([]byte(` {"RW":{"start":"22:00","end":"06:00"}, "MT":{"end":"00:00","start":"13:05"}} `))
+	require.NoError(t, err)
+	require.Equal(t, QuietHours{"RW": {22 * 60, 6 * 60}, "MT": {13*60 + 5, 0}}, got)
+
+	got, err = ParseQuietHours([]byte(`{}`))
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
+
+func TestParseThrottle(t *testing.T) {
+	t.Parallel()
+	for _, perMinute := range []int{0, 60, 6_000_000} {
+		want := Throttle{ChannelWhatsApp: {PerMinute: perMinute}}
+		text, err := json.Marshal(want)
+		require.NoError(t, err)
+		got, err := ParseThrottle(text)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
+func TestParseToggles(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{`{"dispatch":true}`: true, `{"dispatch":false}`: false} {
+		got, err := ParseToggles([]byte(text))
+		require.NoError(t, err)
+		require.Equal(t, Toggles{Dispatch: want}, got)
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	quietHours := func(text []byte) error { _, err := ParseQuietHours(text); return err }
+	throttle := func(text []byte) error { _, err := ParseThrottle(text); return err }
+	toggles := func(text []byte) error { _, err := ParseToggles(text); return err }
+	for _, c := range []struct {
+		parse func([]byte) error
+		text  string
+		want  []string // "field code", in order
+	}{
+		{quietHours, ``, []string{" bad_json"}},
+		{quietHours, `null`, []string{" bad_json"}},
+		{quietHours, `[]`, []string{" bad_json"}},
+		{quietHours, `{"RW":`, []string{" bad_json"}},
+		{quietHours, `{} {}`, []string{" bad_json"}},
+		{quietHours, `{"RW":null}`, []string{"RW bad_json"}},
+		{quietHours, `{"RW":"22:00-06:00"}`, []string{"RW bad_json"}},
+		{quietHours, `{"rw":{"start":"22:00","end":"06:00"}}`, []string{"rw unknown_country"}},
+		{quietHours, `{"UK":{"start":"22:00","end":"06:00"}}`, []string{"UK unknown_country"}},
+		{quietHours, `{"":{"start":"22:00","end":"06:00"}}`, []string{" unknown_country"}},
+		{quietHours, `{"RW":{}}`, []string{"RW.start missing_field", "RW.end missing_field"}},
+		{quietHours, `{"RW":{"start":"22:00"}}`, []string{"RW.end missing_field"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":[]}}`, []string{"RW.days unknown_field"}},
+		{quietHours, `{"RW":{"Start":"22:00","end":"06:00"}}`, []string{"RW.Start unknown_field", "RW.start missing_field"}},
+		{quietHours, `{"RW":{"start":"22:00","start":"23:00","end":"06:00"}}`, []string{"RW.start duplicate_field"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00"},"RW":{}}`, []string{"RW duplicate_field"}},
+		{quietHours, `{"RW":{"start":"24:00","end":"6:00"}}`, []string{"RW.start bad_clock", "RW.end bad_clock"}},
+		{quietHours, `{"RW":{"start":"22:60","end":"06:00:00"}}`, []string{"RW.start bad_clock", "RW.end bad_clock"}},
+		{quietHours, `{"RW":{"start":1320,"end":null}}`, []string{"RW.start bad_clock", "RW.end bad_clock"}},
+		{quietHours, `{"RW":{"start":"","end":" 6:00"}}`, []string{"RW.start bad_clock", "RW.end bad_clock"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"22:00"}}`, []string{"RW empty_window"}},
+		{quietHours, `{"RW":{"start":"x","end":"06:00"},"ZZ":{},"MT":{"start":"01:00","end":"01:00"}}`,
+			[]string{"RW.start bad_clock", "ZZ unknown_country", "MT empty_window"}},
+
+		{throttle, `7`, []string{" bad_json"}},
+		{throttle, `{}`, []string{"whatsapp missing_field"}},
+		{throttle, `{"whatsapp":60}`, []string{"whatsapp bad_json"}},
+		{throttle, `{"whatsapp":{}}`, []string{"whatsapp.per_minute missing_field"}},
+		{throttle, `{"whatsapp":{"per_minute":-1}}`, []string{"whatsapp.per_minute bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":1.5}}`, []string{"whatsapp.per_minute bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":"60"}}`, []string{"whatsapp.per_minute bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":null}}`, []string{"whatsapp.per_minute bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":1e30}}`, []string{"whatsapp.per_minute bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":60,"per_hour":1}}`, []string{"whatsapp.per_hour unknown_field"}},
+		{throttle, `{"whatsapp":{"per_minute":60},"sms":{"per_minute":60}}`, []string{"sms unknown_channel"}},
+
+		{toggles, `true`, []string{" bad_json"}},
+		{toggles, `{}`, []string{"dispatch missing_field"}},
+		{toggles, `{"dispatch":"yes"}`, []string{"dispatch bad_toggle"}},
+		{toggles, `{"dispatch":null}`, []string{"dispatch bad_toggle"}},
+		{toggles, `{"dispatch":true,"marketing":true}`, []string{"marketing unknown_field"}},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			t.Parallel()
+			err := c.parse([]byte(c.text))
+			require.Error(t, err)
+			var got []string
+			for _, each := range err.(interface{ Unwrap() []error }).Unwrap() {
+				e := each.(*domain.Error)
+				require.Equal(t, domain.Invalid, e.Kind)
+				require.True(t, strings.HasPrefix(e.Error(), e.Field))
+				got = append(got, e.Field+" "+e.Code)
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestQuietHoursRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		minutes := rapid.IntRange(0, 24*60-1)
+		want := QuietHours{}
+		for _, country := range rapid.SliceOf(rapid.SampledFrom([]string{"RW", "MT", "US", "XK"})).Draw(t, "countries") {
+			start := minutes.Draw(t, "start")
+			length := 1 + minutes.Draw(t, "length")%(24*60-1)
+			want[country] = Window{Clock(start), Clock((start + length) % (24 * 60))}
+		}
+		text, err := json.Marshal(want)
+		require.NoError(t, err)
+		got, err := ParseQuietHours(text)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
+
+func TestParseNeverPanics(t *testing.T) {
+	t.Parallel()
+	text := rapid.Map(rapid.SliceOf(rapid.SampledFrom([]string{`{`, `}`, `"RW"`, `"start"`, `"end"`, `"22:00"`, `:`, `,`, `null`, `1`, `[`, `]`, `"`, `\`, ` `})),
+		func(s []string) string { return strings.Join(s, "") })
+	rapid.Check(t, func(t *rapid.T) {
+		text := []byte(text.Draw(t, "text"))
+		if hours, err := ParseQuietHours(text); err == nil {
+			for _, w := range hours {
+				require.NotEqual(t, w.Start, w.End)
+			}
+		}
+		_, _ = ParseThrottle(text)
+		_, _ = ParseToggles(text)
+	})
+}
