@@ -5,10 +5,13 @@ LINTER        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 .DEFAULT_GOAL := help
-.PHONY: up test lint fmt help $(LASTCALL)
+.PHONY: up test histories lint fmt help $(LASTCALL)
 
 up: $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
 	@exec $(LASTCALL) up $(ARGS)
+
+histories: ## record anew the histories that the replay test runs (from a released commit only)
+	go test ./worker -record
 
 test: $(LASTCALL) ## run every test, on a real Postgres and a real Temporal (fetched once if they are not here)
 	$(LASTCALL) fetch
@@ -23,7 +26,7 @@ fmt: ## format the code
 	gofmt -w $$(go list -f '{{.Dir}}' ./...)
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LASTCALL):
 	@go build -o $@ ./cmd/lastcall

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -153,11 +152,7 @@ func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused in
 	sends.SetLimit(b.Options.Concurrency)
 	for i, t := range claim.Targets {
 		sends.Go(func() error {
-			if time.Now().After(claim.Deadline) {
-				results[i] = store.Result{Target: t.ID, State: campaign.Queued, Reason: "permit_void"}
-				return nil
-			}
-			results[i] = b.sendOne(ctx, t)
+			results[i] = b.sendOne(ctx, t, claim.Deadline)
 			return nil
 		})
 	}
@@ -173,7 +168,11 @@ func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused in
 	return refused, b.record(ctx, results)
 }
 
-func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget) store.Result {
+func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, startBy time.Time) store.Result {
+	void := store.Result{Target: t.ID, State: campaign.Queued, Reason: "permit_void"}
+	if time.Now().After(startBy) {
+		return void
+	}
 	given := maps.Clone(b.variables)
 	if given == nil {
 		given = map[string]string{}
@@ -184,8 +183,8 @@ func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget) stor
 	if err != nil {
 		return store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}
 	}
-	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: strings.ReplaceAll(locale, "-", "_"),
-		HeaderMedia:  b.template.HeaderMedia,
+	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
+		HeaderMedia: b.template.HeaderMedia, StartBy: startBy,
 		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
@@ -201,6 +200,9 @@ func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget) stor
 	case whatsapp.Retry:
 		r.State, r.Reason, r.After = campaign.Queued, "provider_busy", 2*time.Second
 	case whatsapp.NotSent:
+		if time.Now().After(startBy) {
+			return void // it waited for a connection, not for the provider
+		}
 		r.State, r.Reason, r.After = campaign.Queued, "provider_unreachable", 2*time.Second
 	case whatsapp.Unknown:
 		r.State, r.Reason = campaign.Unknown, "no_answer"

@@ -29,7 +29,7 @@ func TestComposeFileConfiguresEveryService(t *testing.T) {
 	whatsApp := []string{"whatsapp.phone_number_id", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token"}
 	dispatcher := append([]string{"database.url", "temporal.address", "pepper", "api.public_url", "ops.webhook_url", "mail.address"}, whatsApp...)
 	needs := map[string][]string{
-		"migrate": {"database.url"}, "api": dispatcher, "worker": dispatcher,
+		"migrate": {"database.url", "pepper"}, "api": dispatcher, "worker": dispatcher,
 		"sandbox": append([]string{"sandbox.listen", "sandbox.smtp_listen", "api.public_url"}, whatsApp...),
 	}
 	for name, service := range compose.Services {

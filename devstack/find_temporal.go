@@ -131,8 +131,14 @@ func downloadTemporal(ctx context.Context, dir string) (string, error) {
 		CachedDownload: testsuite.CachedDownload{Version: "v" + temporalVersion, DestDir: dir},
 		ClientOptions:  &client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))},
 	})
+	if cause := context.Cause(ctx); cause != nil {
+		return "", cause
+	}
 	if err != nil {
-		return "", errors.Join(err, context.Cause(ctx))
+		for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+			err = inner // the innermost tells why; the others tell addresses and arguments
+		}
+		return "", err
 	}
 	_ = server.Stop() // it reports the signal that stops it as an error
 	return filepath.Join(dir, "temporal-cli-v"+temporalVersion), nil
@@ -146,7 +152,7 @@ func buildTemporal(ctx context.Context, dir string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, goTool, "install", temporalSource)
 	cmd.Dir = dir // outside any module
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {

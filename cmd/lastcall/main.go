@@ -112,7 +112,10 @@ LASTCALL_* variables.`,
 		&cobra.Group{ID: groupWork, Title: "Work with it:"},
 		&cobra.Group{ID: groupCare, Title: "Look after it:"},
 	)
+	root.SetHelpCommandGroupID(groupCare)
 	root.AddCommand(upCommand(sh), downCommand(sh), fetchCommand(sh))
+	root.AddCommand(serverCommands(sh)...)
+	root.AddCommand(clientCommands(sh)...)
 	sh.mark(root)
 	return root
 }

@@ -159,6 +159,7 @@ func (u *up) settings(child string) []string {
 	if child == "migrate" {
 		set("DATABASE_URL", u.at.databaseOwner)
 		set("BOOTSTRAP_TOKEN", u.secrets.Token)
+		unless("pepper", "PEPPER", u.secrets.Pepper)
 		return env
 	}
 	set("API_LISTEN", u.listen(portAPI))
@@ -174,9 +175,12 @@ func (u *up) settings(child string) []string {
 	if child == "sandbox" {
 		set("SANDBOX_LISTEN", u.listen(portSandbox))
 		set("SANDBOX_SMTP_LISTEN", u.listen(portMail))
+		set("API_PUBLIC_URL", "http://"+u.listen(portAPI)) // its webhooks stay on this machine
 		return env
 	}
 
+	set("API_LISTEN", u.listen(portAPI))
+	unless("api.public_url", "API_PUBLIC_URL", "http://"+u.listen(portAPI))
 	set("DATABASE_URL", u.at.databaseApp)
 	set("TEMPORAL_ADDRESS", u.at.temporalAddress)
 	if u.at.temporalWeb != "" {

@@ -27,7 +27,7 @@ type Row struct {
 	Number    contact.Number
 	Name      string
 	Locale    string            // canonical BCP 47, "" if the file does not say
-	Zone      string            // IANA: the row's own, else the number's, else ""
+	Zone      string            // IANA, "" if the file does not say
 	Variables map[string]string // the declared variables that have a value
 }
 
@@ -139,7 +139,6 @@ func (r *Reader) row(line []byte) (Row, error) {
 			return bad(fieldLocale, "bad_locale", "use BCP 47, like rw-RW or en-MT")
 		}
 	}
-	row.Zone = row.Number.Zone
 	if zone := r.text(r.columns.zone); zone != "" {
 		if row.Zone = zone; !contact.ValidZone(zone) {
 			return bad(fieldZone, "unknown_zone", "use an IANA time zone, like Africa/Kigali")

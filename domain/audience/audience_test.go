@@ -46,9 +46,10 @@ var bar = []template.Variable{{Name: "bar"}}
 func TestEveryField(t *testing.T) {
 	t.Parallel()
 	const file = "Bar,Time Zone,Locale,COUNTRY,name,WhatsApp,note\n" +
-		"Repub,Europe/Malta,EN_mt,rw,Aline,0788 123 456,x\n"
+		"Repub,Europe/Malta,EN_mt,rw,Aline,0788 123 456,x\n" +
+		"Hugo's,,,,,7912 3456,\n"
 	r, err := NewReader(strings.NewReader(file), Options{Country: "MT", Variables: []template.Variable{
-		{Name: "bar"}, {Name: "name"}, {Name: "city", Default: "Kigali"}, {Name: "offer"},
+		{Name: "bar"}, {Name: "name", Default: "friend"}, {Name: "city", Default: "Kigali"}, {Name: "offer"},
 	}, Fixed: map[string]string{"offer": "2 for 1"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"note"}, r.Ignored())
@@ -57,6 +58,9 @@ func TestEveryField(t *testing.T) {
 	require.Equal(t, []Row{{
 		Line: 2, Number: kigali, Name: "Aline", Locale: "en-MT", Zone: "Europe/Malta",
 		Variables: map[string]string{"bar": "Repub", "name": "Aline", "offer": "2 for 1"},
+	}, {
+		Line: 3, Number: contact.Number{MSISDN: "+35679123456", Country: "MT", Zone: "Europe/Malta"},
+		Variables: map[string]string{"bar": "Hugo's", "offer": "2 for 1"},
 	}}, rows)
 }
 
@@ -83,12 +87,10 @@ func TestFormats(t *testing.T) {
 		"quotes":             "\"phone\",\"bar\"\n\"+250788123456\",\"Repub\"\n\"+35679123456\" , \"Hugo's\"\n",
 		"blank lines":        "\n \n" + strings.ReplaceAll(plain, "\n", "\n\n,,,\n") + "\n\t\n",
 		"trailing commas":    strings.ReplaceAll(plain, "\n", ",,\n"),
-		"commas in rows":     strings.ReplaceAll(plain, "\n", ",,\n")[len(",,"):],
+		"commas in rows":     "phone,bar\n+250788123456,Repub,,\n+35679123456,Hugo's,\n",
+		"quoted delimiters":  "\"a; b; c; d\",phone,bar\n,+250788123456,Repub\n,+35679123456,Hugo's\n",
 		"other column order": "bar,phone\nRepub,+250788123456\nHugo's,+35679123456\n",
 	} {
-		if name == "commas in rows" {
-			file = "phone,bar\n+250788123456,Repub,,\n+35679123456,Hugo's,\n"
-		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rows, bad := read(t, file, Options{Variables: bar})
@@ -97,7 +99,7 @@ func TestFormats(t *testing.T) {
 			require.Equal(t, kigali, rows[0].Number)
 			require.Equal(t, "Repub", rows[0].Variables["bar"])
 			require.Equal(t, contact.MSISDN("+35679123456"), rows[1].Number.MSISDN)
-			require.Equal(t, "Europe/Malta", rows[1].Zone)
+			require.Equal(t, "Europe/Malta", rows[1].Number.Zone)
 			require.Equal(t, "Hugo's", rows[1].Variables["bar"])
 		})
 	}
@@ -137,6 +139,7 @@ func TestBadLines(t *testing.T) {
 		{"0788123456,Repub,,,", "msisdn", "no_country_code"},
 		{"0788123456,Repub,Rwanda,,", "country", "unknown_country"},
 		{"+250788123,Repub,,,", "msisdn", "number_not_valid"},
+		{"+250788123,Repub,Rwanda,,", "msisdn", "number_not_valid"},
 		{"+250788123456,,,,", "bar", "missing_value"},
 		{"+250788123456,Repub,,Kinyarwanda,", "locale", "bad_locale"},
 		{"+250788123456,Repub,,,CAT", "zone", "unknown_zone"},
@@ -201,6 +204,7 @@ func TestHeaderErrors(t *testing.T) {
 		{name: "no header", file: "+250788123456,Aline\n", field: "header", code: "no_header"},
 		{name: "no header, national number", file: "Aline,0788123456\n", o: Options{Country: "RW"}, field: "header", code: "no_header"},
 		{name: "the same number twice", file: "+250788123456,+250788123456\n", field: "header", code: "no_header"},
+		{name: "no header, a name twice", file: "Joe,Joe,+250788123456\n", field: "header", code: "no_header"},
 		{name: "no number column", file: "name,bar\n", field: "msisdn", code: "no_msisdn_column"},
 		{name: "two number columns", file: "phone,mobile\n", field: "msisdn", code: "ambiguous_column"},
 		{name: "duplicate column", file: "msisdn,Bar Name,bar_name\n", field: "header", code: "duplicate_column"},
@@ -208,6 +212,7 @@ func TestHeaderErrors(t *testing.T) {
 		{name: "fixed to nothing", file: "msisdn\n", o: Options{Variables: bar, Fixed: map[string]string{"bar": ""}}, field: "bar", code: "missing_column"},
 		{name: "mapped to an absent column", file: "msisdn\n", o: Options{Variables: bar, Columns: map[string]string{"bar": "Venue"}}, field: "bar", code: "unknown_column"},
 		{name: "optional, mapped to an absent column", file: "msisdn\n", o: Options{Variables: optional, Columns: map[string]string{"bar": "Venue"}}, field: "bar", code: "unknown_column"},
+		{name: "field and variable mapped to an absent column", file: "msisdn\n", o: Options{Variables: []template.Variable{{Name: "name"}}, Columns: map[string]string{"name": "Nick"}}, field: "name", code: "unknown_column"},
 		{name: "number mapped to an absent column", file: "msisdn\n", o: Options{Columns: map[string]string{"msisdn": "Cell"}}, field: "msisdn", code: "unknown_column"},
 		{name: "mapping of an unknown field", file: "msisdn\n", o: Options{Columns: map[string]string{"bar": "msisdn"}}, field: "bar", code: "unknown_field"},
 		{name: "fixed unknown variable", file: "msisdn\n", o: Options{Fixed: map[string]string{"bar": "Repub"}}, field: "bar", code: "unknown_variable"},

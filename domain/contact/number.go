@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -33,14 +34,15 @@ func ParseNumber(raw, defaultCountry string) (Number, error) {
 	if e164, country := plainMobile(raw, defaultCountry); country != "" {
 		return Number{MSISDN(e164), country, countryZones[country]}, nil
 	}
-	if len(raw) > maxRaw || hasTail(raw) {
+	raw = strings.TrimFunc(raw, invisible)
+	if len(raw) > maxRaw || lettersInside(raw) {
 		return Number{}, notANumber()
 	}
 	parsed, err := phonenumbers.Parse(raw, defaultCountry)
 	switch {
 	case err == phonenumbers.ErrInvalidCountryCode:
 		return Number{}, invalid("no_country_code", "the phone number needs a country code that exists, like +250, or a default country")
-	case err != nil:
+	case err != nil, parsed.GetExtension() != "":
 		return Number{}, notANumber()
 	}
 	country := phonenumbers.GetRegionCodeForNumber(parsed)
@@ -88,11 +90,15 @@ func plainMobile(raw, defaultCountry string) (e164, country string) {
 	return "", ""
 }
 
-// hasTail reports a letter after the first digit: a vanity number, an extension or a spreadsheet's 2.5E+11.
-func hasTail(raw string) bool {
-	first := strings.IndexAny(raw, "0123456789")
-	return first >= 0 && strings.ContainsAny(strings.ToLower(raw[first:]), "abcdefghijklmnopqrstuvwxyz#=")
+// lettersInside reports a letter after the first digit: a vanity number, or a spreadsheet's 2.5E+11. Before it
+// there may be some, as in "tel:+250…".
+func lettersInside(raw string) bool {
+	first := strings.IndexFunc(raw, unicode.IsDigit)
+	return first >= 0 && strings.ContainsFunc(raw[first:], unicode.IsLetter)
 }
+
+// invisible reports spaces and the direction marks that phones copy along with a number.
+func invisible(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func notANumber() error { return invalid("not_a_number", "this is not a phone number") }
 
@@ -109,8 +115,8 @@ type MSISDN string
 // LogValue masks the number wherever slog prints it.
 func (m MSISDN) LogValue() slog.Value { return slog.StringValue(m.Masked()) }
 
-// Masked is the number as people may see it, "+250 78• ••• 012": the country code, two digits and the last
-// three; fewer where fewer than four digits would stay hidden. The number of dots tells nothing.
+// Masked is the number as people may see it, "+250 78• ••• 012": the country code, two digits and as many of
+// the last three as leave four hidden.
 func (m MSISDN) Masked() string {
 	digits := strings.TrimPrefix(string(m), "+")
 	for n := 1; n <= 3 && n < len(digits); n++ {

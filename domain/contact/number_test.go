@@ -27,6 +27,7 @@ func TestParseNumber(t *testing.T) {
 		{raw: " +250 788-123-456 ", want: rw},
 		{raw: "tel:+250788123456", want: rw},
 		{raw: "'+250788123456", want: rw},
+		{raw: "\u202a+250\u00a0788\u00a0123\u00a0456\u202c", want: rw}, // as phones copy it
 		{raw: "+250 (0) 788 123 456", want: rw},
 		{raw: "+٢٥٠٧٨٨١٢٣٤٥٦", want: rw},
 		{raw: "00250788123456", country: "RW", want: rw},
@@ -50,10 +51,15 @@ func TestParseNumber(t *testing.T) {
 		{raw: "+1-800-FLOWERS", code: "not_a_number"},
 		{raw: "+250788123456 ext 5", code: "not_a_number"},
 		{raw: "+250788123456;ext=5", code: "not_a_number"},
+		{raw: "+250788123456~5", code: "not_a_number"},
+		{raw: "+250788123456,,5#", code: "not_a_number"},
+		{raw: "+250788123456 ｘ5", code: "not_a_number"},
+		{raw: "+٢٥٠٧٨٨١٢٣٤٥٦ ext 5", code: "not_a_number"},
 		{raw: "+250788123456#5", code: "not_a_number"},
 		{raw: "+250788123456/+250788123457", code: "not_a_number"},
 		{raw: "+250788123456\x00", code: "not_a_number"},
-		{raw: strings.Repeat(" ", maxRaw) + "+250788123456", code: "not_a_number"},
+		{raw: strings.Repeat("0", maxRaw) + "+250788123456", code: "not_a_number"},
+		{raw: "+250 " + strings.Repeat("-", maxRaw) + "788123456", code: "not_a_number"},
 
 		{raw: "0788123456", code: "no_country_code"},
 		{raw: "250788123456", code: "no_country_code"},
@@ -61,6 +67,7 @@ func TestParseNumber(t *testing.T) {
 		{raw: "+999123456789", code: "no_country_code"},
 
 		{raw: "+25078812345", code: "number_not_valid"},
+		{raw: "+25078 123456", code: "number_not_valid"},
 		{raw: "+2507881234567", code: "number_not_valid"},
 		{raw: "+250708123456", code: "number_not_valid"},
 		{raw: "250788123456.0", country: "RW", code: "number_not_valid"},

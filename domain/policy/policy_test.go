@@ -49,6 +49,9 @@ func TestEvaluate(t *testing.T) {
 			want: Decision{Reason: InQuietHours, Why: "quiet hours RW until 06:00 CAT"}},
 		{name: "no quiet hours in this country", sub: with(func(s *Subject) { s.Country = "MT" }), budget: some, now: midnight,
 			want: Decision{Permitted: true}},
+		{name: "quiet hours without hours", change: func(s *Settings) { s.QuietHours["RW"] = Window{} },
+			sub: with(func(s *Subject) { s.Zone = "America/St_Johns" }), budget: some, now: "2010-11-07T03:00:00Z", // between two midnights
+			want: Decision{Permitted: true}},
 		{name: "the zone counts, not the country", sub: with(func(s *Subject) { s.Zone = "America/New_York" }), budget: some, now: midnight,
 			want: Decision{Permitted: true}},
 		{name: "no zone", sub: with(func(s *Subject) { s.Zone = "" }), budget: some, now: day,

@@ -107,6 +107,7 @@ func TestNextWindow(t *testing.T) {
 		{"the next start is in the overlap", "02:15", "04:00", "Europe/Malta", "2026-10-24T01:00:00Z", "2026-10-24T04:00:00+02:00", "2026-10-25T02:15:00+02:00"},
 		{"end in the overlap", "22:00", "02:30", "Europe/Malta", "2026-10-25T00:40:00Z", "2026-10-25T02:30:00+01:00", "2026-10-25T22:00:00+01:00"},
 		{"a midnight that does not exist", "22:00", "00:00", "America/Santiago", "2026-09-06T03:30:00Z", "2026-09-06T01:00:00-03:00", "2026-09-06T22:00:00-03:00"},
+		{"a clock set back over midnight", "00:00", "06:00", "America/St_Johns", "2010-11-07T03:00:00Z", "2010-11-07T06:00:00-03:30", "2010-11-08T00:00:00-03:30"},
 		{"a day that does not exist", "22:00", "06:00", "Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-31T06:00:00+14:00", "2011-12-31T22:00:00+14:00"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

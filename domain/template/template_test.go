@@ -86,6 +86,7 @@ func TestLocale(t *testing.T) {
 		{"en-MT en-GB", "en-US", "en-GB"},
 		{"fr en rw-RW", "mt-MT", "en"},
 		{"fr en-MT rw-RW", "mt-MT", "en-MT"},
+		{"de en-MT fr", "mt-MT", "en-MT"},
 		{"rw-RW fr mt", "de", "fr"},
 		{"rw-RW fr en", "", "en"},
 		{"rw-RW fr", "", "fr"},

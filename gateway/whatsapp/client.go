@@ -97,6 +97,10 @@ type TemplateMessage struct {
 	Parameters   []Parameter
 	HeaderMedia  string // a URL or a media id; "" for a template without header media
 	CallbackData string // the attempt key, at most 512 bytes; comes back with every status
+
+	// StartBy is when the request must be on its way; if no connection is had by then, it is ErrNotSent.
+	// Zero: any time within Config.Timeout.
+	StartBy time.Time
 }
 
 // Parameter fills one named variable of the template's body.
@@ -117,7 +121,7 @@ func (c *Client) Send(ctx context.Context, m TemplateMessage) (Accepted, error) 
 		return Accepted{}, c.configErr
 	}
 	body := appendMessage(make([]byte, 0, 768), m)
-	answer, err := c.call(ctx, &http.Request{
+	answer, err := c.call(ctx, m.StartBy, &http.Request{
 		Method: http.MethodPost, URL: c.messages, Host: c.messages.Host, Header: c.postHeader,
 		ContentLength: int64(len(body)),
 		Body:          io.NopCloser(bytes.NewReader(body)),
@@ -139,7 +143,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	if c.configErr != nil {
 		return c.configErr
 	}
-	answer, err := c.call(ctx, &http.Request{Method: http.MethodGet, URL: c.number, Host: c.number.Host, Header: c.getHeader})
+	answer, err := c.call(ctx, time.Time{}, &http.Request{Method: http.MethodGet, URL: c.number, Host: c.number.Host, Header: c.getHeader})
 	if err != nil {
 		return err
 	}
@@ -170,11 +174,16 @@ type answer struct {
 	} `json:"error"`
 }
 
-// call does one HTTP exchange. It uses the transport itself, since an http.Client follows redirects
+// call does one HTTP exchange, if it can begin by startBy. It uses the transport itself, since an http.Client follows redirects
 // and would post a message twice.
-func (c *Client) call(ctx context.Context, req *http.Request) (answer, error) {
+func (c *Client) call(ctx context.Context, startBy time.Time, req *http.Request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
+	if !startBy.IsZero() {
+		tooLate := time.AfterFunc(time.Until(startBy), cancel)
+		defer tooLate.Stop()
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tooLate.Stop() }})
+	}
 	// Both hooks run on this goroutine, once per try. A second try means that the first wrote nothing.
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

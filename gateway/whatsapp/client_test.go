@@ -383,3 +383,28 @@ func BenchmarkSend(b *testing.B) {
 		}
 	})
 }
+
+func TestSendStartsInTimeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	held := make(chan struct{})
+	arrived := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-held
+		_, _ = io.WriteString(w, `{"messages":[{"id":"wamid.1"}]}`)
+	}))
+	t.Cleanup(server.Close)
+	client := New(Config{BaseURL: server.URL, PhoneNumberID: "555", AccessToken: "token", MaxConns: 1})
+	first := make(chan error, 1)
+	go func() {
+		_, err := client.Send(t.Context(), TemplateMessage{To: "+250780000001", StartBy: time.Now().Add(20 * time.Millisecond)})
+		first <- err
+	}()
+	<-arrived // it has the only connection, and started in time: it may take as long as it takes
+
+	_, err := client.Send(t.Context(), TemplateMessage{To: "+250780000002", StartBy: time.Now().Add(50 * time.Millisecond)})
+	require.ErrorIs(t, err, ErrNotSent)
+	close(held)
+	require.NoError(t, <-first)
+	require.Empty(t, arrived, "the second never left")
+}

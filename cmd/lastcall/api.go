@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+
+	"lastcall/api"
+	"lastcall/config"
+	"lastcall/gateway/mail"
+	"lastcall/gateway/opschannel"
+	"lastcall/gateway/whatsapp"
+	"lastcall/store"
+	"lastcall/workflows"
+)
+
+func apiCommand(sh *shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "api", GroupID: groupRun, Short: "Run the API alone", Args: cobra.NoArgs,
+		Long: `Serves the API, takes WhatsApp's webhooks, and carries what was decided in Postgres to Temporal, to the
+Ops channel and into the mail. Any number of them may run. It runs on while Temporal or WhatsApp do not
+answer; /readyz says what is missing.`,
+		Example: "  lastcall api --config lastcall.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := sh.config()
+			if err != nil {
+				return err
+			}
+			if err := c.Need("database.url", "temporal.address", "pepper"); err != nil {
+				return err
+			}
+			return runAPI(cmd.Context(), c, newLog(c, sh.stderr))
+		},
+	}
+}
+
+func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	provider, err := whatsappConfig(c, 0)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(ctx, c, "api")
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	// It connects when it is first used: the API runs on while Temporal does not.
+	temporal, err := client.NewLazyClient(client.Options{HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace,
+		Logger: tlog.NewStructuredLogger(log)})
+	if err != nil {
+		return fmt.Errorf("temporal.address: %w", err)
+	}
+	defer temporal.Close()
+	health := func(ctx context.Context) error {
+		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+		return err
+	}
+	warnUnlessHealthy(ctx, c, health, log)
+
+	// What goes on behind the answers ends after the last of them: some wait for it.
+	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
+	applier := store.Applier{Store: st, Parse: api.Receipts, Log: log}
+	var working sync.WaitGroup
+	working.Go(func() { relay.Run(behind) })
+	working.Go(func() { applier.Run(behind) })
+	defer working.Wait()
+	defer stop()
+
+	closing := make(chan struct{})
+	return serve(ctx, c.API.Listen, api.New(api.Deps{
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, Messaging: whatsapp.New(provider).Ping,
+		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
+	}), closing, log)
+}
+
+// warnUnlessHealthy says at the start when Temporal does not answer; until it does, orders are kept.
+func warnUnlessHealthy(ctx context.Context, c *config.Config, health func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if err := health(ctx); err != nil && ctx.Err() != context.Canceled {
+		log.Warn("Temporal does not answer; campaigns are started when it does", "temporal.address", c.Temporal.Address, "error", err)
+	}
+}
+
+// outboxHandlers deliver what follows a commit. A notice or mail for which nothing is configured is done.
+func outboxHandlers(c *config.Config, temporal client.Client) map[string]store.Handler {
+	handlers := map[string]store.Handler{}
+	for kind, handle := range workflows.NewMessenger(temporal).Handlers() {
+		handlers[kind] = handle
+	}
+	ops := opschannel.New(c.Ops.WebhookURL.Reveal())
+	handlers[store.KindOpsNotice] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
+		var n store.OpsNotice
+		if err := json.Unmarshal(payload, &n); err != nil || c.Ops.WebhookURL == "" {
+			return err
+		}
+		return ops.Post(ctx, opschannel.Notice{Title: n.Title, Text: n.Text, Level: opschannel.Level(n.Level)})
+	}
+	sender := mail.New(mail.Config{Address: c.Mail.Address, From: c.Mail.From, Username: c.Mail.Username,
+		Password: c.Mail.Password.Reveal(), TLS: c.Mail.TLS})
+	handlers[store.KindMail] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
+		var m store.Mail
+		if err := json.Unmarshal(payload, &m); err != nil || c.Mail.Address == "" || len(c.Mail.Reports) == 0 {
+			return err
+		}
+		return sender.Send(ctx, mail.Message{To: c.Mail.Reports, Subject: m.Subject, Text: m.Text})
+	}
+	return handlers
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lastcall/api"
+)
+
+// apiClient speaks to the API.
+type apiClient struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+// client finds the API: LASTCALL_API and LASTCALL_TOKEN, else the lastcall up of the data directory.
+func (sh *shell) client() (*apiClient, error) {
+	c := &apiClient{base: os.Getenv("LASTCALL_API"), token: os.Getenv("LASTCALL_TOKEN")}
+	if c.base == "" {
+		up, err := sh.readUpFile()
+		if err != nil {
+			return nil, err
+		}
+		c.base = up.API
+		if c.token == "" {
+			c.token = up.Token
+		}
+	}
+	c.base = strings.TrimRight(c.base, "/")
+	if u, err := url.Parse(c.base); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("LASTCALL_API must be an http:// or https:// address")
+	}
+	if c.token == "" {
+		return nil, errors.New("LASTCALL_TOKEN is needed with LASTCALL_API")
+	}
+	return c, nil
+}
+
+func (sh *shell) readUpFile() (up upFile, err error) {
+	dir := sh.dataDir
+	if dir == "" {
+		c, err := sh.config()
+		if err != nil {
+			return up, err
+		}
+		dir = c.DataDir
+	}
+	content, err := os.ReadFile(filepath.Join(dir, upFileName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return up, fmt.Errorf("lastcall up does not run for %s: start it, or set LASTCALL_API and LASTCALL_TOKEN", dir)
+	case err != nil:
+		return up, fmt.Errorf("read where the API is: %w", err)
+	case json.Unmarshal(content, &up) != nil || up.API == "": // the error might quote the token
+		return up, fmt.Errorf("%s is damaged", filepath.Join(dir, upFileName))
+	}
+	return up, nil
+}
+
+// unreachable is the error for an API that gave no answer of its own.
+type unreachable struct {
+	base string
+	err  error
+}
+
+func (e *unreachable) Error() string {
+	cause := e.err
+	if wrapped, ok := errors.AsType[*url.Error](cause); ok {
+		cause = wrapped.Err // without the address, which is said already
+	}
+	return fmt.Sprintf("the API at %s does not answer (%v)", e.base, cause)
+}
+
+func (e *unreachable) Unwrap() error { return e.err }
+
+// errInterrupted is what a call ends with that somebody gave up.
+var errInterrupted = errors.New("interrupted")
+
+// callWithin is how long one call may take; uploads take what they take.
+const callWithin = 60 * time.Second
+
+// call does one call with JSON in and out and returns the status. What the API refuses comes back as
+// *api.Problem, no answer as *unreachable.
+func (c *apiClient) call(ctx context.Context, method, path string, in, out any) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	var body io.Reader
+	header := http.Header{}
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return 0, err
+		}
+		body = bytes.NewReader(raw)
+		header.Set("Content-Type", "application/json")
+	}
+	return c.send(ctx, method, path, header, body, out)
+}
+
+// get is call for what only asks.
+func (c *apiClient) get(ctx context.Context, path string, query url.Values, out any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	_, err := c.call(ctx, http.MethodGet, path, nil, out)
+	return err
+}
+
+func (c *apiClient) send(ctx context.Context, method, path string, header http.Header, body io.Reader, out any) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
+	if err != nil {
+		return 0, err
+	}
+	req.Header = header
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Accept", "application/json")
+	res, err := c.http.Do(req)
+	if err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return 0, errInterrupted
+		}
+		return 0, &unreachable{c.base, err}
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode/100 != 2 {
+		return res.StatusCode, c.refusal(res)
+	}
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return res.StatusCode, &unreachable{c.base, errors.New("what came is not Lastcall's answer")}
+	}
+	return res.StatusCode, nil
+}
+
+// refusal is the problem that an answer tells.
+func (c *apiClient) refusal(res *http.Response) error {
+	var p api.Problem
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p); err != nil || p.Code == "" {
+		return &unreachable{c.base, fmt.Errorf("it says %s, which is not Lastcall's answer", res.Status)}
+	}
+	return &p
+}
+
+// missing asks what keeps the API from starting campaigns now, "" if nothing does or nobody knows.
+func (c *apiClient) missing(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/readyz", nil)
+	if err != nil {
+		return ""
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	var r api.Readiness
+	if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&r) != nil {
+		return ""
+	}
+	var wrong []string
+	for _, part := range []string{"database", "temporal", "worker", "messaging"} {
+		if what := r.Checks[part]; what != "" && what != "ok" {
+			wrong = append(wrong, what)
+		}
+	}
+	return strings.Join(wrong, "; ")
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// clientCommands are the commands that people use; they speak to the API.
+func clientCommands(sh *shell) []*cobra.Command {
+	return []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), contactsCommand(sh), optOutsCommand(sh),
+		settingsCommand(sh), policyCommand(sh)}
+}
+
+// serverCommands are the parts that run, each alone, and what looks after the database.
+func serverCommands(sh *shell) []*cobra.Command {
+	return []*cobra.Command{apiCommand(sh), workerCommand(sh), sandboxCommand(sh), migrateCommand(sh)}
+}
+
+// group is a command that only holds others. All of them print a table or JSON.
+func group(out *output, use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, GroupID: groupWork, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.PersistentFlags().Var(&out.format, "output", "table or json; json prints one object")
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// format is how results are printed.
+type format string
+
+const (
+	formatTable format = "table"
+	formatJSON  format = "json"
+)
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "format" }
+
+// Set is pflag.Value.
+func (f *format) Set(s string) error {
+	if s != string(formatTable) && s != string(formatJSON) {
+		return fmt.Errorf("use %s or %s", formatTable, formatJSON)
+	}
+	*f = format(s)
+	return nil
+}
+
+// pairs collects name=value flags.
+type pairs map[string]string
+
+func (p pairs) String() string { return "" }
+func (p pairs) Type() string   { return "name=value" }
+
+// Set is pflag.Value.
+func (p pairs) Set(s string) error {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok || name == "" || value == "" {
+		return fmt.Errorf("write name=value")
+	}
+	if _, twice := p[name]; twice {
+		return fmt.Errorf("%s is given twice", name)
+	}
+	p[name] = value
+	return nil
+}

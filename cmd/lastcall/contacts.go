@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"lastcall/api"
+)
+
+func contactsCommand(sh *shell) *cobra.Command {
+	o := newOutput(sh)
+	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o))
+}
+
+func contactsList(o *output) *cobra.Command {
+	var limit int
+	var after string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List contacts; tables show numbers masked", Args: cobra.NoArgs,
+		Example: "  lastcall contacts list --limit 20",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			query := url.Values{"limit": {strconv.Itoa(limit)}}
+			if after != "" {
+				query.Set("after", after)
+			}
+			var page api.ContactPage
+			if err := c.get(cmd.Context(), "/contacts", query, &page); err != nil {
+				return err
+			}
+			return o.print(page, func(t *listing) {
+				t.header("id", "number", "name", "country", "locale", "zone", "tags")
+				for _, p := range page.Contacts {
+					t.row(p.ID, p.MSISDN.Masked(), p.Name, p.Country, p.Locale, p.Zone, p.Tags)
+				}
+			})
+		},
+	}
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many, 500 at most")
+	cmd.Flags().StringVar(&after, "after", "", "the next of the page before")
+	return cmd
+}
+
+func contactsAdd(o *output) *cobra.Command {
+	var n api.NewContact
+	cmd := &cobra.Command{
+		Use: "add MSISDN", Short: "Add a contact", Args: cobra.ExactArgs(1),
+		Example: "  lastcall contacts add +250781234567 --name Amina --locale rw-RW --tag regular",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			n.MSISDN = args[0]
+			var p api.Contact
+			if _, err := c.call(cmd.Context(), http.MethodPost, "/contacts", n, &p); err != nil {
+				return err
+			}
+			return o.print(p, func(t *listing) {
+				t.row("id", p.ID)
+				t.row("number", p.MSISDN.Masked())
+				t.row("name", p.Name)
+				t.row("country", p.Country)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&n.Country, "country", "", "where a number without + is dialled, like RW")
+	cmd.Flags().StringVar(&n.Name, "name", "", "what to call the person")
+	cmd.Flags().StringVar(&n.Locale, "locale", "", "what the person reads, like rw-RW")
+	cmd.Flags().StringVar(&n.Zone, "zone", "", "where the person's clock is, like Africa/Kigali (default the country's)")
+	cmd.Flags().StringSliceVar(&n.Tags, "tag", nil, "a tag, repeatable")
+	cmd.Flags().StringVar(&n.OptInSource, "opted-in-at", "", "where the person agreed to messages, just now")
+	return cmd
+}

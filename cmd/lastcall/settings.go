@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"lastcall/api"
+	"lastcall/store"
+)
+
+func settingsCommand(sh *shell) *cobra.Command {
+	o := newOutput(sh)
+	return group(o, "settings", "Quiet hours, throttle, toggles", settingsList(o), settingsGet(o), settingsSet(o))
+}
+
+func settingsList(o *output) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "Show all settings", Args: cobra.NoArgs,
+		Example: "  lastcall settings list",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			var all api.Settings
+			if err := c.get(cmd.Context(), "/settings", nil, &all); err != nil {
+				return err
+			}
+			return o.print(all, func(t *listing) {
+				t.header("key", "value", "revision", "by", "since")
+				for _, s := range all.Settings {
+					revision(t, s)
+				}
+			})
+		},
+	}
+}
+
+func settingsGet(o *output) *cobra.Command {
+	return &cobra.Command{
+		Use: "get KEY", Short: "Show a setting", Args: cobra.ExactArgs(1), ValidArgs: store.SettingsKeys,
+		Example: "  lastcall settings get quiet_hours --output json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			var got store.SettingsRevision
+			if err := c.get(cmd.Context(), "/settings/"+url.PathEscape(args[0]), nil, &got); err != nil {
+				return err
+			}
+			return o.print(got, func(t *listing) { revision(t, got) })
+		},
+	}
+}
+
+func settingsSet(o *output) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "set KEY JSON", Short: "Change a setting; campaigns that run act on it within a second", Args: cobra.ExactArgs(2),
+		Long: `Changes a setting to the JSON given ("-" for standard input). The keys are
+
+  quiet_hours  {"RW":{"start":"22:00","end":"06:00"}}   when nobody in a country is written to
+  throttle     {"whatsapp":{"per_minute":60}}           how much a channel may send; 0 stops it
+  toggles      {"dispatch":true}                        whether anything goes out at all`,
+		Example: `  lastcall settings set quiet_hours '{"RW":{"start":"22:00","end":"06:00"}}' --reason "neighbours"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			value := []byte(args[1])
+			if args[1] == "-" {
+				var err error
+				if value, err = io.ReadAll(cmd.InOrStdin()); err != nil {
+					return fmt.Errorf("read standard input: %w", err)
+				}
+			}
+			if !json.Valid(value) {
+				return usageError{errors.New("the value is not JSON")}
+			}
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			var saved store.SettingsRevision
+			_, err = c.call(cmd.Context(), http.MethodPut, "/settings/"+url.PathEscape(args[0]), api.NewSetting{Value: value, Reason: reason}, &saved)
+			if err != nil {
+				return err
+			}
+			return o.print(saved, func(t *listing) { revision(t, saved) })
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	return cmd
+}
+
+func revision(t *listing, s store.SettingsRevision) {
+	if s.Revision == 0 {
+		t.row(s.Key, string(s.Value), "", s.Actor, "")
+		return
+	}
+	t.row(s.Key, string(s.Value), s.Revision, s.Actor, s.CreatedAt)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lastcall/activities"
+	"lastcall/gateway/whatsapp"
+	"lastcall/worker"
+)
+
+func workerCommand(sh *shell) *cobra.Command {
+	return &cobra.Command{
+		Use:     "worker",
+		GroupID: groupRun,
+		Short:   "Run a worker alone",
+		Long: `Runs the workflows and their activities: it dispatches. Any number may run beside each other. On SIGTERM
+it finishes what it has begun, for at most 30 seconds.`,
+		Example: `  LASTCALL_DATABASE_URL=postgres://… LASTCALL_TEMPORAL_ADDRESS=temporal:7233 lastcall worker`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			c, err := sh.config()
+			if err != nil {
+				return err
+			}
+			log := newLog(c, sh.stderr)
+			provider, err := whatsappConfig(c, 2*c.Dispatch.Lanes*c.Dispatch.Concurrency)
+			if err != nil {
+				return err
+			}
+			db, err := openStore(ctx, c, "worker")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			temporal, err := dialTemporal(ctx, c, log)
+			if err != nil {
+				return err
+			}
+			defer temporal.Close()
+			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
+				return err
+			}
+			host, err := os.Hostname()
+			if err != nil {
+				return err
+			}
+			acts := &activities.Campaigns{Store: db, WhatsApp: whatsapp.New(provider), Log: log, Options: activities.Options{
+				Lanes: c.Dispatch.Lanes, Concurrency: c.Dispatch.Concurrency, BatchTargets: c.Dispatch.BatchTargets,
+				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After,
+			}}
+			return worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log).Run(ctx)
+		},
+	}
+}

@@ -1,0 +1,33 @@
+package workflows_test
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	tlog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"lastcall/workflows"
+)
+
+// TestReplay runs the workflow of today through histories of released code. When it fails, campaigns that
+// are running now would get stuck: version the change. `make histories` records anew.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	histories, err := filepath.Glob("testdata/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, histories)
+	for _, history := range histories {
+		t.Run(filepath.Base(history), func(t *testing.T) {
+			t.Parallel()
+			replayer := worker.NewWorkflowReplayer()
+			replayer.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
+			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))
+		})
+	}
+}
