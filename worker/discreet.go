@@ -5,12 +5,11 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
-	"lastcall/domain"
+	"lastcall/activities"
 )
 
 // interceptors keep errors discreet: a history is for ever and for everybody, so what goes into it is a
@@ -43,24 +42,5 @@ func (d *discreetActivity) ExecuteActivity(ctx context.Context, in *interceptor.
 	info := activity.GetInfo(ctx)
 	d.log.Warn("activity failed", "activity", info.ActivityType.Name, "workflow", info.WorkflowExecution.ID,
 		"attempt", info.Attempt, "error", err)
-	return out, sayDiscreetly(err)
-}
-
-// sayDiscreetly keeps our own words and marks what no repetition mends.
-func sayDiscreetly(err error) error {
-	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		return app
-	}
-	if e, ok := errors.AsType[*domain.Error](err); ok {
-		switch e.Kind {
-		case domain.Conflict, domain.NotFound, domain.Invalid, domain.Forbidden:
-			return temporal.NewNonRetryableApplicationError(e.Message, e.Code, nil)
-		}
-		return temporal.NewApplicationError(e.Message, e.Code)
-	}
-	code := "internal"
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		code = "postgres_" + pg.Code
-	}
-	return temporal.NewApplicationError("an internal error; the worker's log tells more", code)
+	return out, activities.Discreet(err)
 }

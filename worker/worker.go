@@ -16,7 +16,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"lastcall/activities"
-	"lastcall/store"
 	"lastcall/workflows"
 )
 
@@ -26,14 +25,14 @@ const DrainFor = 30 * time.Second
 // Worker works on both task queues and says every two seconds that it does.
 type Worker struct {
 	name    string
-	store   *store.Store
+	acts    *activities.Campaigns
 	log     *slog.Logger
 	workers []worker.Worker
 }
 
 // New prepares a worker that is known by name. It registers nothing with Temporal yet.
 func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Logger) *Worker {
-	w := &Worker{name: name, store: acts.Store, log: log}
+	w := &Worker{name: name, acts: acts, log: log}
 	for _, queue := range []string{workflows.ControlQueue, workflows.DispatchQueue} {
 		options := worker.Options{
 			Identity:          name,
@@ -79,7 +78,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	beat := time.NewTicker(2 * time.Second)
 	defer beat.Stop()
 	for {
-		if err := w.store.Beat(ctx, w.name); err != nil && ctx.Err() == nil {
+		if err := w.acts.Store.Beat(ctx, w.name); err != nil && ctx.Err() == nil {
 			w.log.Warn("cannot say that the worker is there", "error", err)
 		}
 		select {
@@ -91,7 +90,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.log.Info("worker drains")
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-	err := w.store.Leave(leave, w.name)
+	err := w.acts.Store.Leave(leave, w.name)
 	cancel()
 	done := make(chan struct{})
 	for _, each := range w.workers {

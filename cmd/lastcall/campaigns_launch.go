@@ -183,7 +183,7 @@ func (o *output) importFile(ctx context.Context, c *apiClient, id string, file *
 
 // imported tells what became of a file, with the first of its bad lines.
 func (o *output) imported(i api.Import) {
-	o.say("%s lines: %s targets, %s duplicates, %s invalid", thousands(i.Lines), thousands(i.Targets), thousands(i.Duplicates), thousands(i.Invalid))
+	o.say("lines %s: targets %s, duplicates %s, invalid %s", thousands(i.Lines), thousands(i.Targets), thousands(i.Duplicates), thousands(i.Invalid))
 	if len(i.IgnoredColumns) > 0 {
 		o.say("columns that nothing uses: %s", printable(strings.Join(i.IgnoredColumns, ", ")))
 	}

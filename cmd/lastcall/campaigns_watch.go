@@ -87,7 +87,7 @@ func watch(ctx context.Context, c *apiClient, id string, view campaignView) (las
 
 // passing reports whether an error may be gone with the next call: the API restarts, or its database does.
 func passing(err error) bool {
-	if _, ok := errors.AsType[*unreachable](err); ok {
+	if _, ok := errors.AsType[unreachable](err); ok {
 		return true
 	}
 	p, ok := errors.AsType[*api.Problem](err)

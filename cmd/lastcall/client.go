@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -69,21 +70,24 @@ func (sh *shell) readUpFile() (up upFile, err error) {
 	return up, nil
 }
 
-// unreachable is the error for an API that gave no answer of its own.
-type unreachable struct {
-	base string
-	err  error
-}
+// unreachable is the error for an API that gave no answer of its own. It may with the next call.
+type unreachable struct{ what string }
 
-func (e *unreachable) Error() string {
-	cause := e.err
-	if wrapped, ok := errors.AsType[*url.Error](cause); ok {
-		cause = wrapped.Err // without the address, which is said already
+func (e unreachable) Error() string { return e.what }
+
+func (c *apiClient) silent(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // without the address, which is said already
 	}
-	return fmt.Sprintf("the API at %s does not answer (%v)", e.base, cause)
+	if wrapped, ok := errors.AsType[*net.OpError](err); ok {
+		err = wrapped.Err
+	}
+	return unreachable{fmt.Sprintf("the API at %s does not answer (%v)", c.base, err)}
 }
 
-func (e *unreachable) Unwrap() error { return e.err }
+func (c *apiClient) strange(status string) error {
+	return unreachable{fmt.Sprintf("what answers at %s is not Lastcall's API (%s)", c.base, status)}
+}
 
 // errInterrupted is what a call ends with that somebody gave up.
 var errInterrupted = errors.New("interrupted")
@@ -92,7 +96,7 @@ var errInterrupted = errors.New("interrupted")
 const callWithin = 60 * time.Second
 
 // call does one call with JSON in and out and returns the status. What the API refuses comes back as
-// *api.Problem, no answer as *unreachable.
+// *api.Problem, no answer as unreachable.
 func (c *apiClient) call(ctx context.Context, method, path string, in, out any) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
@@ -131,14 +135,14 @@ func (c *apiClient) send(ctx context.Context, method, path string, header http.H
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return 0, errInterrupted
 		}
-		return 0, &unreachable{c.base, err}
+		return 0, c.silent(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode/100 != 2 {
 		return res.StatusCode, c.refusal(res)
 	}
 	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return res.StatusCode, &unreachable{c.base, errors.New("what came is not Lastcall's answer")}
+		return res.StatusCode, c.strange(res.Status)
 	}
 	return res.StatusCode, nil
 }
@@ -147,7 +151,7 @@ func (c *apiClient) send(ctx context.Context, method, path string, header http.H
 func (c *apiClient) refusal(res *http.Response) error {
 	var p api.Problem
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p); err != nil || p.Code == "" {
-		return &unreachable{c.base, fmt.Errorf("it says %s, which is not Lastcall's answer", res.Status)}
+		return c.strange(res.Status)
 	}
 	return &p
 }

@@ -37,8 +37,12 @@ func (o *output) print(v any, fill func(t *listing)) error {
 		_, err := fmt.Fprintln(o.sh.stdout, "none")
 		return err
 	}
-	_, err := fmt.Fprintln(o.sh.stdout, t.writer.Render())
-	return err
+	for line := range strings.Lines(t.writer.Render() + "\n") {
+		if _, err := fmt.Fprintln(o.sh.stdout, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // say tells something on stderr.
@@ -98,6 +102,9 @@ func printable(s string) string {
 func shown(v any) any {
 	switch v := v.(type) {
 	case time.Time:
+		if v.Year() != time.Now().Year() {
+			return v.Local().Format("02 Jan 2006 15:04:05 MST")
+		}
 		return v.Local().Format("02 Jan 15:04:05 MST")
 	case *time.Time:
 		if v == nil {

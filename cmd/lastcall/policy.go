@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lastcall/api"
+	"lastcall/domain/contact"
 )
 
 func policyCommand(sh *shell) *cobra.Command {
@@ -55,7 +56,11 @@ func explanation(t *listing, e api.Explanation) {
 	}
 	if w := e.NextWindow; w != nil {
 		const clock = "02 Jan 15:04 MST"
-		t.row("next window", w.Opens.Format(clock)+" to "+w.Closes.Format(clock)+", "+w.Zone)
+		opens, closes := w.Opens, w.Closes
+		if zone, err := contact.LoadZone(w.Zone); err == nil {
+			opens, closes = opens.In(zone), closes.In(zone)
+		}
+		t.row("next window", opens.Format(clock)+" to "+closes.Format(clock)+", "+w.Zone)
 	}
 	zone := e.Zone
 	if zone == "" {

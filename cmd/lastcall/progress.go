@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -121,12 +122,12 @@ func (m *meter) describe(c api.Campaign) string {
 	switch {
 	case c.Status == campaign.Scheduled && c.SendAt != nil && time.Until(*c.SendAt) > 0:
 		parts = append(parts, "sends from "+c.SendAt.Local().Format("02 Jan 15:04"))
-	case c.Status == campaign.Settling:
+	case c.Status == campaign.Settling && c.Sent+c.Unknown > 0:
 		parts = append(parts, fmt.Sprintf("waits for %s receipts", thousands(c.Sent+c.Unknown)))
 	case c.Status == campaign.Running && rate > 0:
 		parts = append(parts, speed(rate))
 		if left := c.Queued + c.Sending; left > 0 && len(c.Waiting) == 0 {
-			parts = append(parts, "about "+(time.Duration(float64(left)/rate)*time.Second).Round(time.Second).String()+" left")
+			parts = append(parts, "about "+time.Duration(math.Ceil(float64(left)/rate)*float64(time.Second)).String()+" left")
 		}
 	}
 	if c.Status == campaign.Running {
