@@ -150,7 +150,9 @@ func TestReceiptsAdvanceByRankInAnyOrder(t *testing.T) {
 	b := setup(t)
 	id, lane := b.running(t, many(6, rw)...)
 	c := b.claim(t, lane, 6)
-	key := func(i, attempt int) campaign.Attempt { return campaign.Attempt{Campaign: id, Target: c.Targets[i].ID, N: attempt} }
+	key := func(i, attempt int) campaign.Attempt {
+		return campaign.Attempt{Campaign: id, Target: c.Targets[i].ID, N: attempt}
+	}
 	_, err := b.Record(t.Context(), lane, []store.Result{
 		{Target: c.Targets[1].ID, State: campaign.Unknown, Reason: "no_answer"},
 		{Target: c.Targets[2].ID, State: campaign.Queued, Reason: "permit_void"},

@@ -46,7 +46,9 @@ func TestRelayDeliversInOrderAndAgainAfterFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var relays sync.WaitGroup
 	for range 2 {
-		relays.Go(func() { (&store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{"test": handle}}).Run(ctx) })
+		relays.Go(func() {
+			(&store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{"test": handle}}).Run(ctx)
+		})
 	}
 	done, err := b.AwaitDelivery(within(t, 20*time.Second), ids[4])
 	require.NoError(t, err)

@@ -38,8 +38,8 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// temporal is started by the first test that needs it and ends with the process.
-var temporal = sync.OnceValues(func() (*devstack.TemporalServer, error) {
+// devTemporal is started by the first test that needs it and ends with the process.
+var devTemporal = sync.OnceValues(func() (*devstack.TemporalServer, error) {
 	return devstack.Temporal(context.Background(), devstack.TemporalOptions{})
 })
 
@@ -53,7 +53,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	server, err := temporal()
+	server, err := devTemporal()
 	require.NoError(t, err)
 	space := namespace(t, server)
 	c, err := client.DialContext(t.Context(), client.Options{HostPort: server.Address(), Namespace: space, Logger: tlog.NewStructuredLogger(quiet)})
