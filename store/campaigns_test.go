@@ -29,6 +29,7 @@ func TestImportAddsUpAndNamesBadLines(t *testing.T) {
 	imp := b.load(t, id, "phone,comment\n"+strings.Join([]string{rw(1) + ",in the campaign", rw(2) + ",new", "nonsense,bad",
 		rw(2) + ",twice", "", mt(7) + ",new", "+999123,bad", rw(3)}, "\n"))
 
+	require.WithinDuration(t, time.Now(), imp.CreatedAt, time.Minute)
 	require.EqualValues(t, 7, imp.Lines)
 	require.EqualValues(t, 3, imp.Invalid)
 	require.EqualValues(t, 2, imp.Duplicates)

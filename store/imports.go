@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/lib/pq"
+	"gorm.io/gorm/clause"
 
 	"lastcall/domain"
 	"lastcall/domain/audience"
@@ -73,7 +74,7 @@ func (s *Store) Import(ctx context.Context, id uuid.UUID, from *audience.Reader)
 		}
 		imp.Lines, imp.Invalid, imp.Targets = incoming.lines, incoming.invalid, merged
 		imp.Duplicates = imp.Lines - imp.Invalid - imp.Targets
-		if err := tx.orm.Omit("CreatedAt").Create(&imp).Error; err != nil {
+		if err := tx.orm.Clauses(clause.Returning{}).Omit("CreatedAt").Create(&imp).Error; err != nil {
 			return audit.Entry{}, err
 		}
 		_, err = tx.pgx.CopyFrom(tx.ctx, pgx.Identifier{"import_lines"}, []string{"import_id", "line", "field", "code", "reason"},
