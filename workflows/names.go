@@ -32,7 +32,7 @@ const (
 type CampaignInput struct {
 	CampaignID uuid.UUID     `json:"campaign_id"`
 	SendAt     *time.Time    `json:"send_at,omitempty"` // nil: at once
-	State      CampaignState `json:"state"`             // zero at the start
+	State      CampaignState `json:"state,omitzero"`    // zero at the start
 }
 
 // The search attributes by which Ops find a workflow in Temporal Web.
