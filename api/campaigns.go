@@ -113,6 +113,10 @@ func (s *server) campaigns() {
 			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
 				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
 			}
+			in.Body.Name = strings.TrimSpace(in.Body.Name)
+			if in.Body.Name == "" {
+				return nil, domain.E(domain.Invalid, "no_name", "a campaign needs a name").About("name")
+			}
 			t, err := s.template(ctx, in.Body.Template)
 			if domain.KindOf(err) == domain.NotFound {
 				return nil, domain.E(domain.Invalid, domain.CodeOf(err), "there is no such template").About("template")
@@ -125,7 +129,7 @@ func (s *server) campaigns() {
 				return nil, err
 			}
 			hash := sha256.Sum256(request)
-			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: strings.TrimSpace(in.Body.Name), TemplateID: t.ID,
+			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: in.Body.Name, TemplateID: t.ID,
 				Variables: in.Body.Variables, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
 			if err != nil {
 				return nil, err

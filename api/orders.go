@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain"
 	"lastcall/domain/campaign"
 )
 
@@ -25,7 +27,8 @@ func (s *server) orders() {
 	tags := []string{"Campaigns"}
 	const answers = "Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s."
 	register(s, huma.Operation{OperationID: "start-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/start", Tags: tags,
-		Summary: "Start a campaign", Description: "From then on its audience is fixed. " + answers},
+		Summary: "Start a campaign", Description: "From then on its audience is fixed. " + answers,
+		Responses: s.accepted(), Errors: refusals},
 		func(ctx context.Context, in *struct {
 			CampaignPath
 			Body *StartOrder
@@ -33,6 +36,9 @@ func (s *server) orders() {
 			var sendAt *time.Time
 			if in.Body != nil {
 				sendAt = in.Body.SendAt
+			}
+			if err := plausible(sendAt, "send_at"); err != nil {
+				return nil, err
 			}
 			message, err := s.Store.StartCampaign(ctx, in.ID, sendAt)
 			if err != nil {
@@ -50,7 +56,8 @@ func (s *server) orders() {
 		{"stop", "Stop a campaign for good", "What is queued is cancelled. ", campaign.GateStopped},
 	} {
 		register(s, huma.Operation{OperationID: order.name + "-campaign", Method: http.MethodPost,
-			Path: "/campaigns/{id}/" + order.name, Tags: tags, Summary: order.summary, Description: order.description + answers},
+			Path: "/campaigns/{id}/" + order.name, Tags: tags, Summary: order.summary, Description: order.description + answers,
+			Responses: s.accepted(), Errors: refusals},
 			func(ctx context.Context, in *struct {
 				CampaignPath
 				Body *Order
@@ -70,6 +77,25 @@ func (s *server) orders() {
 				return out, err
 			})
 	}
+}
+
+// refusals are how an order may be refused.
+var refusals = []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
+
+// accepted describes the answer to an order that has not taken effect yet.
+func (s *server) accepted() map[string]*huma.Response {
+	schema := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Campaign](), true, "Campaign")
+	return map[string]*huma.Response{"202": {Description: "Safely noted, not yet in effect",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}
+}
+
+// plausible refuses times that nobody means and with which nothing can reckon; nil is fine.
+func plausible(at *time.Time, field string) error {
+	const years = 10
+	if at != nil && (at.Before(time.Now().AddDate(-years, 0, 0)) || at.After(time.Now().AddDate(years, 0, 0))) {
+		return domain.E(domain.Invalid, "implausible_time", "is more than %d years away", years).About(field)
+	}
+	return nil
 }
 
 // effect waits until an order has reached the campaign's workflow and answers with the campaign.

@@ -33,6 +33,9 @@ func (s *server) policy() {
 		Summary:     "Explain whether a number may be written to",
 		Description: "Nothing is sent and no permit is used. Zone and locale come from the contact with this number, else from its country."},
 		func(ctx context.Context, in *struct{ Body Question }) (*struct{ Body Explanation }, error) {
+			if err := plausible(in.Body.At, "at"); err != nil {
+				return nil, err
+			}
 			number, err := contact.ParseNumber(in.Body.MSISDN, in.Body.Country)
 			if err != nil {
 				return nil, err

@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"net/http"
+	"regexp"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain"
 	"lastcall/store"
 )
 
@@ -33,10 +35,15 @@ func (s *server) templates() {
 		})
 }
 
+var templateNameRule = regexp.MustCompile(`^[a-z0-9_]+$`)
+
 // template finds a template by a version's id, or by name: then its newest version that may be sent.
 func (s *server) template(ctx context.Context, ref string) (store.Template, error) {
 	if id, err := uuid.Parse(ref); err == nil {
 		return s.Store.Template(ctx, id)
+	}
+	if !templateNameRule.MatchString(ref) { // bytes that Postgres would not even compare
+		return store.Template{}, domain.E(domain.NotFound, "template_not_found", "there is no such template")
 	}
 	return s.Store.NewestTemplate(ctx, ref)
 }

@@ -154,6 +154,9 @@ func (c *cluster) init(ctx context.Context) error {
 
 // start starts the server once.
 func (c *cluster) start(ctx context.Context) (*PostgresServer, error) {
+	if err := c.awaitPredecessor(ctx); err != nil {
+		return nil, err
+	}
 	port := c.Port
 	if port == 0 {
 		var err error

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -301,7 +300,7 @@ type stateCount struct {
 func states(c campaign.Counts) []stateCount {
 	n := []int64{c.Queued, c.Sending, c.Sent, c.Delivered, c.Read, c.Failed, c.OptedOut, c.Unknown, c.Cancelled}
 	all := make([]stateCount, 0, len(n))
-	for i, s := range slices.All(campaign.TargetStates) {
+	for i, s := range campaign.TargetStates {
 		all = append(all, stateCount{s, n[i]})
 	}
 	return all

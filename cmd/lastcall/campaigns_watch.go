@@ -37,7 +37,7 @@ or needs a human. Restarts of the API do not matter. Ctrl-C ends the watching, n
 // follow watches a campaign, prints it when it has ended, and returns an error when it did not end well.
 func (o *output) follow(ctx context.Context, c *apiClient, id string) error {
 	view := o.campaignProgress()
-	last, err := watch(ctx, c, id, view)
+	last, err := watch(ctx, c, id, view, watchSilence)
 	view.end()
 	if last == nil {
 		return err
@@ -49,8 +49,8 @@ func (o *output) follow(ctx context.Context, c *apiClient, id string) error {
 }
 
 // watch shows a campaign until there is nothing more to wait for, and returns it as it was last seen, nil
-// if it never was.
-func watch(ctx context.Context, c *apiClient, id string, view campaignView) (last *api.Campaign, err error) {
+// if it never was. It gives up an API that says nothing for as long as patience.
+func watch(ctx context.Context, c *apiClient, id string, view campaignView, patience time.Duration) (last *api.Campaign, err error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	heard := time.Now()
@@ -72,8 +72,8 @@ func watch(ctx context.Context, c *apiClient, id string, view campaignView) (las
 			}
 		case !passing(err):
 			return last, err
-		case time.Since(heard) > watchSilence:
-			return last, fmt.Errorf("gave up after %s of silence, the campaign may go on: %w", watchSilence, err)
+		case time.Since(heard) > patience:
+			return last, fmt.Errorf("gave up after %s of silence; the campaign may go on: %w", patience, err)
 		case !silent:
 			silent = true
 			view.say(err.Error() + "; still trying")

@@ -121,7 +121,7 @@ func (m *meter) describe(c api.Campaign) string {
 	rate := m.rate()
 	switch {
 	case c.Status == campaign.Scheduled && c.SendAt != nil && time.Until(*c.SendAt) > 0:
-		parts = append(parts, "sends from "+c.SendAt.Local().Format("02 Jan 15:04"))
+		parts = append(parts, fmt.Sprint("sends from ", shown(c.SendAt)))
 	case c.Status == campaign.Settling && c.Sent+c.Unknown > 0:
 		parts = append(parts, fmt.Sprintf("waits for %s receipts", thousands(c.Sent+c.Unknown)))
 	case c.Status == campaign.Running && rate > 0:

@@ -162,8 +162,6 @@ func (u *up) settings(child string) []string {
 		unless("pepper", "PEPPER", u.secrets.Pepper)
 		return env
 	}
-	set("API_LISTEN", u.listen(portAPI))
-	unless("api.public_url", "API_PUBLIC_URL", "http://"+u.listen(portAPI))
 	sandbox := "http://" + u.listen(portSandbox)
 	if !u.realWhatsApp() {
 		set("WHATSAPP_BASE_URL", sandbox)

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lastcall/config"
+	"lastcall/devstack"
 )
 
 // playChild plays a process that up starts; false if it is none of those.
@@ -250,6 +251,44 @@ func TestUpNamesEveryBusyPort(t *testing.T) {
 	require.Contains(t, u.output(), fmt.Sprintf("port %d, meant for Postgres, is taken", base+portPostgres))
 	require.Contains(t, u.output(), "lastcall up --port-base "+strconv.Itoa(base+1000))
 	require.NoDirExists(t, filepath.Join(dir, "postgres"), "nothing was started")
+}
+
+func TestUpUsesConfiguredServersAndLeavesThem(t *testing.T) {
+	theirs, err := devstack.Postgres(t.Context(), devstack.PostgresOptions{})
+	require.NoError(t, err)
+	defer theirs.Stop(context.Background())
+	t.Setenv("LASTCALL_DATABASE_URL", theirs.OwnerURL())
+	t.Setenv("LASTCALL_TEMPORAL_ADDRESS", "temporal.example:7233")
+
+	dir := dataDir(t)
+	u := lastcall(t, dir, "up", "--port-base", strconv.Itoa(portBase(t)))
+	f := u.upFile(t)
+	require.Equal(t, theirs.OwnerURL(), f.DatabaseURL)
+	require.Equal(t, "temporal.example:7233", f.TemporalAddress)
+	require.Empty(t, f.TemporalWeb)
+	require.NotContains(t, f.PIDs, "postgres")
+	require.NotContains(t, f.PIDs, "temporal")
+	require.Equal(t, theirs.OwnerURL(), u.logged(t, "worker")["LASTCALL_DATABASE_URL"])
+
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, u.cmd.Wait(), u.output())
+	conn, err := pgx.Connect(t.Context(), theirs.OwnerURL())
+	require.NoError(t, err, "it still runs")
+	require.NoError(t, conn.Close(t.Context()))
+}
+
+func TestUpCanBeStoppedWhileItStarts(t *testing.T) {
+	dir := dataDir(t)
+	u := lastcall(t, dir, "up", "--port-base", strconv.Itoa(portBase(t)))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, "postgres"))
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, u.cmd.Wait(), u.output())
+	require.Contains(t, u.output(), "stopped")
+	require.NoFileExists(t, filepath.Join(dir, "processes.json"), "nothing is left")
+	require.NoFileExists(t, filepath.Join(dir, upFileName))
 }
 
 func TestUpTellsWhyAChildFails(t *testing.T) {

@@ -67,6 +67,9 @@ func terminate(pid int) error {
 	return nil
 }
 
+// Alive reports whether a process runs. One that has ended and only waits for its parent does not.
+func Alive(pid int) bool { return startOf(pid) != "" }
+
 // startOf is when the process started, empty if there is none or it has ended and only waits for its
 // parent. On Linux it is the boot and the clock ticks since then, which no change of the clock moves;
 // elsewhere what ps says.

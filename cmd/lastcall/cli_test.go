@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"lastcall/api"
+	"lastcall/domain/campaign"
+	"lastcall/domain/template"
+	"lastcall/store"
+	"lastcall/store/storetest"
+)
+
+// TestScripts runs the scripts in testdata against an API whose campaigns have a workflow played by play.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	base, token := startAPI(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(self, filepath.Join(bin, "lastcall")))
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Setenv(programVariable, "yes")
+			env.Setenv("LASTCALL_API", base)
+			env.Setenv("LASTCALL_TOKEN", token)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "id": id},
+	})
+}
+
+// exits runs a program that must end with an exit code: exits CODE PROGRAM ARGUMENT…
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if failed, ok := err.(*exec.ExitError); ok {
+		got = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != code {
+		ts.Fatalf("exited with %d, want %d", got, code)
+	}
+}
+
+// id sets $ID to the campaign on the last standard output.
+func id(ts *testscript.TestScript, _ bool, _ []string) {
+	found := regexp.MustCompile(`"campaign_id":"([^"]+)"`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
+		ts.Fatalf("no campaign_id in stdout")
+	}
+	ts.Setenv("ID", found[1])
+}
+
+func startAPI(t *testing.T) (base, token string) {
+	t.Helper()
+	st := storetest.New(t)
+	token = "a token of the command line's tests"
+	require.NoError(t, st.EnsureToken(t.Context(), "cli", token))
+	for name, status := range map[string]template.Status{"promo": template.Approved, "sketch": template.Draft} {
+		_, err := st.EnsureTemplate(t.Context(), template.Template{Name: name, Version: 1, Category: template.Marketing, Status: status,
+			Texts: map[string]string{"en": "Hello {{name}}"}, Variables: []template.Variable{{Name: "name", Default: "there"}}})
+		require.NoError(t, err)
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(context.Background())
+	played := make(chan struct{})
+	relay := store.Relay{Store: st, Log: quiet, Handlers: play(st)}
+	go func() { defer close(played); relay.Run(ctx) }()
+	well := func(context.Context) error { return nil }
+	server := httptest.NewServer(api.New(api.Deps{Store: st, Log: quiet, Temporal: well, Messaging: well}))
+	t.Cleanup(func() { server.Close(); cancel(); <-played })
+	return server.URL, token
+}
+
+// play does what workflows would do: campaigns that start now are done at once, unless they need a human.
+func play(st *store.Store) map[string]store.Handler {
+	return map[string]store.Handler{
+		store.KindStartCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
+			var p store.StartCampaign
+			if err := json.Unmarshal(payload, &p); err != nil || p.SendAt != nil {
+				return err
+			}
+			if p.Name == "needs a human" {
+				return st.Advance(ctx, p.CampaignID, campaign.Paused, "the template was retired")
+			}
+			if err := st.Advance(ctx, p.CampaignID, campaign.Settling, ""); err != nil {
+				return err
+			}
+			return st.Finish(ctx, p.CampaignID, campaign.Done, "")
+		},
+		store.KindOrderCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
+			var p store.OrderCampaign
+			if err := json.Unmarshal(payload, &p); err != nil {
+				return err
+			}
+			switch p.Order {
+			case "pause":
+				return st.Advance(ctx, p.CampaignID, campaign.Paused, "")
+			case "resume":
+				return st.Advance(ctx, p.CampaignID, campaign.Scheduled, "")
+			}
+			if err := st.Advance(ctx, p.CampaignID, campaign.Settling, ""); err != nil {
+				return err
+			}
+			return st.Finish(ctx, p.CampaignID, campaign.Stopped, "")
+		},
+	}
+}
+
+// Every command tells what it is for and how it is used.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, child := range cmd.Commands() {
+			require.NotEmpty(t, child.Short, child.CommandPath())
+			if !child.HasSubCommands() {
+				require.Contains(t, child.Example, child.CommandPath())
+			}
+			walk(child)
+		}
+	}
+	walk(rootCommand(&shell{}))
+}
