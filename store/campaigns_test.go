@@ -1,9 +1,12 @@
 package store_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -292,3 +295,65 @@ func TestSettingsAreRevisionsAndWakeCampaigns(t *testing.T) {
 	require.EqualValues(t, 2, query[int64](t, b, `SELECT count(*) FROM outbox WHERE kind = 'settings.changed'`))
 	require.Equal(t, fmt.Sprint(set.Revision), query[string](t, b, `SELECT policy_revision::text FROM audit_log WHERE action = 'settings.changed' ORDER BY id DESC LIMIT 1`))
 }
+
+// TestReceiptsAndResultsMeet has the provider's receipts arrive while the worker records the same sends.
+func TestReceiptsAndResultsMeet(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const rounds, size = 20, 100
+	id, lane := b.running(t, many(rounds*size, rw)...)
+	chunks := make(chan []store.ClaimedTarget, rounds)
+	warned := &strings.Builder{}
+	var mu sync.Mutex
+	applier := &store.Applier{Store: b.Store, Log: slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return warned.Write(p)
+	}), nil)), Parse: func(body []byte) (all []store.Receipt, err error) {
+		var ids []int64
+		if err := json.Unmarshal(body, &ids); err != nil {
+			return nil, err
+		}
+		for _, target := range ids {
+			all = append(all, store.Receipt{Attempt: campaign.Attempt{Campaign: id, Target: target, N: 1}, State: campaign.Sent, At: time.Now()})
+		}
+		return all, nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { applier.Run(ctx) })
+	for range 2 {
+		running.Go(func() {
+			for chunk := range chunks {
+				results := make([]store.Result, len(chunk))
+				for i, target := range chunk {
+					results[i] = store.Result{Target: target.ID, State: campaign.Sent, ProviderID: "wamid"}
+				}
+				_, err := b.Record(t.Context(), lane, results)
+				require.NoError(t, err)
+			}
+		})
+	}
+	for range rounds {
+		chunk := b.claim(t, lane, size).Targets
+		ids := make([]int64, len(chunk))
+		for i, target := range chunk {
+			ids[i] = target.ID
+		}
+		body, err := json.Marshal(ids)
+		require.NoError(t, err)
+		require.NoError(t, b.KeepWebhook(t.Context(), body))
+		chunks <- chunk
+	}
+	close(chunks)
+	require.Eventually(t, func() bool {
+		return query[int64](t, b, `SELECT count(*) FROM webhook_inbox`) == 0 && b.counts(t, id).Sent == rounds*size
+	}, 20*time.Second, 20*time.Millisecond)
+	cancel()
+	running.Wait()
+	require.Empty(t, warned.String())
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }

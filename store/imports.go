@@ -44,7 +44,7 @@ const keptLines = 10_000
 
 // Import streams an audience into a draft: all of the file or none of it. Memory does not grow with the
 // file. It fails with domain.Conflict when the campaign is no draft or another import is running, and
-// with the reader's error when the file ends in the middle.
+// with domain.Invalid when the file cannot be read to its end.
 func (s *Store) Import(ctx context.Context, id uuid.UUID, from *audience.Reader) (Import, error) {
 	imp := Import{ID: uuid.Must(uuid.NewV7()), CampaignID: id, IgnoredColumns: pq.StringArray(from.Ignored())}
 	if imp.IgnoredColumns == nil {
@@ -103,7 +103,7 @@ func (tx *Tx) copyIncoming(rows *incoming) error {
 	_, err := tx.pgx.CopyFrom(tx.ctx, pgx.Identifier{"incoming"},
 		[]string{"line", "msisdn", "msisdn_hash", "country", "zone", "country_zone", "locale", "variables"}, rows)
 	if rows.err != nil {
-		return rows.err
+		return domain.E(domain.Invalid, "audience_unreadable", "the file could not be read to its end; nothing was imported").Because(rows.err)
 	}
 	return wrap(err, "copy audience")
 }

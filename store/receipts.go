@@ -133,7 +133,7 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 			WHERE t.state NOT IN ('opted_out', 'cancelled') ORDER BY t.id FOR UPDATE OF t),
 		advanced AS (
 			UPDATE targets t SET
-				state = CASE WHEN f.rank > f.old_rank THEN (ARRAY['sent', 'failed', 'delivered', 'read'])[f.rank] ELSE t.state END,
+				state = CASE WHEN f.rank > f.old_rank THEN (ARRAY['sent', 'failed', 'delivered', 'read'])[f.rank] ELSE f.old END, -- not t's: that may be from before the lock
 				owner = NULL, fence = NULL, not_before = NULL,
 				reason = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN 'provider_failed' END,
 				error_code = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN coalesce(nullif(f.code, 0), t.error_code) END,

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -156,7 +157,9 @@ func (s *Store) once(ctx context.Context, fn func(tx *Tx) error) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	t, err := conn.BeginTx(ctx, nil)
+	// fn's statements end with ctx; the transaction itself must not: database/sql would roll back from a
+	// goroutine of its own while pgx is still on the connection.
+	t, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return err
 	}
@@ -189,7 +192,8 @@ func unavailable(err error) error {
 	_, network := errors.AsType[*net.OpError](err)
 	pg, answered := errors.AsType[*pgconn.PgError](err)
 	shutting := answered && (pg.Code == "57P01" || pg.Code == "57P02" || pg.Code == "57P03" || pg.Code == "53300")
-	if connecting || network || shutting || pgconn.SafeToRetry(err) {
+	cut := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) // in the middle of an answer
+	if connecting || network || shutting || cut || pgconn.SafeToRetry(err) {
 		return domain.E(domain.Unavailable, "database_unavailable", "the database does not answer").Because(err)
 	}
 	return err
