@@ -37,7 +37,8 @@ func (s *server) accessLog(c *gin.Context) {
 	start := time.Now()
 	c.Next()
 	ctx, route, level := c.Request.Context(), c.FullPath(), slog.LevelInfo
-	if route == "/healthz" || route == "/readyz" || c.Request.Method == http.MethodGet {
+	hook := route == "/webhooks/whatsapp" && c.Writer.Status() < 400 // a campaign brings thousands
+	if hook || route == "/healthz" || route == "/readyz" || c.Request.Method == http.MethodGet {
 		level = slog.LevelDebug
 	}
 	s.Log.Log(ctx, level, "request", "method", c.Request.Method, "route", route, "status", c.Writer.Status(),

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	tlog "go.temporal.io/sdk/log"
 
 	"lastcall/api"
 	"lastcall/config"
@@ -52,8 +51,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	defer st.Close()
 	// It connects when it is first used: the API runs on while Temporal does not.
-	temporal, err := client.NewLazyClient(client.Options{HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace,
-		Logger: tlog.NewStructuredLogger(log)})
+	temporal, err := client.NewLazyClient(temporalOptions(c, log))
 	if err != nil {
 		return fmt.Errorf("temporal.address: %w", err)
 	}

@@ -35,13 +35,16 @@ func openStore(ctx context.Context, c *config.Config, name string) (*store.Store
 		MaxConns: c.Database.MaxConns, AppName: "lastcall " + name})
 }
 
+func temporalOptions(c *config.Config, log *slog.Logger) temporal.Options {
+	return temporal.Options{HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: tlog.NewStructuredLogger(log)}
+}
+
 // dialTemporal connects to Temporal. It fails with domain.Unavailable when Temporal does not answer.
 func dialTemporal(ctx context.Context, c *config.Config, log *slog.Logger) (temporal.Client, error) {
 	if err := c.Need("temporal.address"); err != nil {
 		return nil, err
 	}
-	t, err := temporal.DialContext(ctx, temporal.Options{HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace,
-		Logger: tlog.NewStructuredLogger(log)})
+	t, err := temporal.DialContext(ctx, temporalOptions(c, log))
 	if err != nil {
 		return nil, domain.E(domain.Unavailable, "temporal_unavailable", "Temporal does not answer at %s", c.Temporal.Address).
 			About("temporal.address").Because(err)
