@@ -165,7 +165,7 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 			return audit.Entry{}, err
 		}
 		if needsHuman != "" && needsHuman != c.NeedsHuman {
-			if _, err := tx.send(KindOpsNotice, target(id), OpsNotice{Title: "Campaign needs a human: " + c.Name, Text: needsHuman, Level: "warn"}); err != nil {
+			if _, err := tx.send(KindOpsNotice, target(id)+"/ops", OpsNotice{Title: "Campaign needs a human: " + c.Name, Text: needsHuman, Level: "warn"}); err != nil {
 				return audit.Entry{}, err
 			}
 		}

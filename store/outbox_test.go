@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain"
+	"lastcall/domain/campaign"
 	"lastcall/store"
 )
 
@@ -65,4 +66,27 @@ func TestRelayDeliversInOrderAndAgainAfterFailure(t *testing.T) {
 	done, err = b.AwaitDelivery(within(t, 100*time.Millisecond), late)
 	require.NoError(t, err)
 	require.False(t, done, "nobody delivers any more")
+}
+
+// TestANoticeNeverHoldsUpAnOrder: the Ops channel may be down for hours; a pause must not wait for it.
+func TestANoticeNeverHoldsUpAnOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, _ := b.running(t, rw(1))
+	require.NoError(t, b.Advance(t.Context(), id, campaign.Paused, "the template is retired"))
+	order, err := b.Order(t.Context(), id, campaign.GateStopped, "test")
+	require.NoError(t, err)
+	relay := store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{
+		store.KindStartCampaign: func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindOrderCampaign: func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindOpsNotice:     func(context.Context, int64, json.RawMessage) error { return errors.New("the channel is down") },
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { relay.Run(ctx) })
+	done, err := b.AwaitDelivery(within(t, 10*time.Second), order)
+	cancel()
+	running.Wait()
+	require.NoError(t, err)
+	require.True(t, done)
 }

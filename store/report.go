@@ -56,10 +56,10 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 			level = "warn"
 		}
 		title := fmt.Sprintf("Campaign %s: %s", to, c.Name)
-		if _, err := tx.send(KindOpsNotice, target(id), OpsNotice{Title: title, Text: r.String(), Level: level}); err != nil {
+		if _, err := tx.send(KindOpsNotice, target(id)+"/ops", OpsNotice{Title: title, Text: r.String(), Level: level}); err != nil {
 			return audit.Entry{}, err
 		}
-		if _, err := tx.send(KindMail, target(id), Mail{Subject: title, Text: r.String()}); err != nil {
+		if _, err := tx.send(KindMail, target(id)+"/mail", Mail{Subject: title, Text: r.String()}); err != nil {
 			return audit.Entry{}, err
 		}
 		return audit.Entry{Action: "campaign.ended", Target: target(id), Diff: map[string]any{"status": to, "report": r}}, nil
