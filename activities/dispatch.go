@@ -35,11 +35,11 @@ type DispatchResult struct {
 	Wait    Wait          `json:"wait,omitzero"` // nothing is ready; this will be first
 }
 
-// Wait is why nothing may go now and until when.
+// Wait is why nothing may go now and for how long.
 type Wait struct {
-	Reason string     `json:"reason"`
-	Until  *time.Time `json:"until,omitempty"` // nil: until somebody changes something
-	Why    string     `json:"why"`
+	Reason string        `json:"reason"`
+	For    time.Duration `json:"for,omitempty"` // from now on, by the database's clock; 0: until somebody changes something
+	Why    string        `json:"why"`
 }
 
 // sleptInside is the longest wait a batch sits out itself; a longer one becomes a durable timer.
@@ -115,13 +115,12 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 			b.result.Drained = true
 			return nil
 		case len(claim.Waits) > 0:
-			w := store.Earliest(claim.Waits)
-			b.result.Wait = Wait{Reason: string(w.Reason), Until: w.Until, Why: w.Why}
-			if w.Until == nil || time.Until(*w.Until) > sleptInside {
+			w := waitFor(store.Earliest(claim.Waits), claim.Now)
+			if w.For == 0 || w.For > sleptInside {
+				b.result.Wait = w
 				return nil
 			}
-			b.nap(ctx, min(time.Until(*w.Until), 200*time.Millisecond)) // settings may change meanwhile
-			b.result.Wait = Wait{}
+			b.nap(ctx, min(w.For, 200*time.Millisecond)) // settings may change meanwhile
 		case claim.Busy:
 			b.nap(ctx, 20*time.Millisecond)
 		default:
@@ -141,6 +140,15 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 	}
 	b.result.More = true
 	return nil
+}
+
+// waitFor says how long a wait lasts, at least a moment if it ends at all.
+func waitFor(w *store.Wait, now time.Time) Wait {
+	wait := Wait{Reason: string(w.Reason), Why: w.Why}
+	if w.Until != nil {
+		wait.For = max(w.Until.Sub(now), time.Millisecond)
+	}
+	return wait
 }
 
 // send sends a chunk and records how it went. It returns how many the provider did not take for now.

@@ -43,6 +43,7 @@ type Claim struct {
 	Drained bool          // nothing is queued
 	Busy    bool          // what is ready is in other lanes' hands: ask again in a moment
 	Waits   []Wait        // nothing may go now
+	Now     time.Time     // the database's clock, by which the waits are told; others may be off
 }
 
 // ClaimedTarget is a target marked as being sent, with the permit for it.
@@ -96,6 +97,7 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 	err = s.inTx(ctx, func(tx *Tx) error {
 		c = Claim{}
 		w, err := tx.openLane(s, l)
+		c.Now = w.now
 		if err != nil || w.gate != campaign.GateOpen {
 			c.Gate = w.gate
 			return err

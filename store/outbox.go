@@ -135,7 +135,6 @@ const (
 	relayParallel = 16
 	deliverWithin = 25 * time.Second // shorter than the claim, so that no two deliver at once
 	claimFor      = "30 seconds"
-	keepDelivered = "7 days"
 )
 
 // Run delivers until ctx is over, and returns when what it had begun is done.
@@ -173,11 +172,21 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-wake:
 		case <-sweep.C:
 		case <-prune.C:
-			if _, err := r.Store.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - $1::interval`, keepDelivered); err != nil {
-				r.Log.Warn("outbox cannot be pruned", "error", err)
+			if err := r.Store.prune(ctx); err != nil {
+				r.Log.Warn("old rows cannot be pruned", "error", err)
 			}
 		}
 	}
+}
+
+// prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
+// no window reaches further back.
+func (s *Store) prune(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
+	}
+	return unavailable(err)
 }
 
 func (r *Relay) claim(ctx context.Context, limit int) ([]OutboxMessage, error) {

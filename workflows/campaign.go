@@ -123,7 +123,7 @@ func (c *campaignRun) schedule(ctx workflow.Context) error {
 	if c.SendAt != nil && workflow.Now(ctx).Before(*c.SendAt) {
 		summary := "scheduled for " + c.SendAt.UTC().Format("2 Jan 2006 15:04:05 UTC")
 		c.explain(ctx, "scheduled", summary)
-		return c.wait(ctx, c.changes, c.SendAt, summary)
+		return c.waitFor(ctx, c.changes, c.SendAt.Sub(workflow.Now(ctx)), summary)
 	}
 	return c.become(ctx, campaign.Preflight, "")
 }
@@ -150,7 +150,7 @@ func (c *campaignRun) pause(ctx workflow.Context) error {
 			why = "needs a human: " + c.State.Problem
 		}
 		c.explain(ctx, "paused", why)
-		return c.wait(ctx, c.changes, nil, why)
+		return c.waitFor(ctx, c.changes, 0, why)
 	}
 	if c.SendAt != nil && workflow.Now(ctx).Before(*c.SendAt) {
 		return c.become(ctx, campaign.Scheduled, "")
@@ -172,12 +172,11 @@ func (c *campaignRun) dispatch(ctx workflow.Context) error {
 		return c.become(ctx, campaign.Settling, "")
 	case out.Gate != campaign.GateOpen:
 		// The order that closed the gate is on its way.
-		soon := workflow.Now(ctx).Add(10 * time.Second)
-		return c.wait(ctx, seen, &soon, "the order behind a closed gate")
+		return c.waitFor(ctx, seen, 10*time.Second, "the order behind a closed gate")
 	}
 	c.State.Wide = false
 	c.explain(ctx, out.Wait.Reason, out.Wait.Why)
-	return c.wait(ctx, seen, out.Wait.Until, out.Wait.Why)
+	return c.waitFor(ctx, seen, out.Wait.For, out.Wait.Why)
 }
 
 // lanes runs one lane, or all of them once one was not enough, until each has nothing ready. It returns
@@ -297,19 +296,15 @@ func (c *campaignRun) explain(ctx workflow.Context, blocker, why string) {
 	}
 }
 
-// wait waits until a message has come since `seen`, or until a time (nil: for ever). Its timer tells why.
-func (c *campaignRun) wait(ctx workflow.Context, seen int, until *time.Time, why string) error {
+// waitFor waits until a message has come since `seen`, or for so long (0: for ever). Its timer tells why.
+func (c *campaignRun) waitFor(ctx workflow.Context, seen int, long time.Duration, why string) error {
 	woken := func() bool { return c.changes != seen || c.full(ctx) }
-	if until == nil {
+	if long == 0 || woken() {
 		return workflow.Await(ctx, woken)
-	}
-	left := until.Sub(workflow.Now(ctx))
-	if left <= 0 || woken() {
-		return nil
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel() // a bare Await would leave its timer behind
-	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: left, TimerOptions: workflow.TimerOptions{Summary: why}}, woken)
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: long, TimerOptions: workflow.TimerOptions{Summary: why}}, woken)
 	return err
 }
 

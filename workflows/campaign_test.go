@@ -77,8 +77,8 @@ var (
 	more    = activities.DispatchResult{More: true, Handled: 2000, Gate: campaign.GateOpen}
 )
 
-func waits(until time.Time) activities.DispatchResult {
-	return activities.DispatchResult{Gate: campaign.GateOpen, Wait: activities.Wait{Reason: "quiet_hours", Until: &until, Why: "quiet hours RW until 06:00 CAT"}}
+func waits(long time.Duration) activities.DispatchResult {
+	return activities.DispatchResult{Gate: campaign.GateOpen, Wait: activities.Wait{Reason: "quiet_hours", For: long, Why: "quiet hours RW until 06:00 CAT"}}
 }
 
 // now is the virtual time.
@@ -154,7 +154,7 @@ func TestQuietHoursEndByThemselves(t *testing.T) {
 	morning := start.Add(8 * time.Hour)
 	b.answers = func(n int) (activities.DispatchResult, error) {
 		if n == 0 {
-			return waits(morning), nil
+			return waits(8 * time.Hour), nil
 		}
 		require.Equal(t, morning, b.now())
 		return drained, nil
@@ -170,7 +170,7 @@ func TestSettingsWakeAtOnce(t *testing.T) {
 	var woken time.Time
 	b.answers = func(n int) (activities.DispatchResult, error) {
 		if n == 0 {
-			return waits(start.Add(8 * time.Hour)), nil
+			return waits(8 * time.Hour), nil
 		}
 		woken = b.now()
 		return drained, nil
@@ -202,7 +202,7 @@ func TestPauseAnswersWhenDrainedAndResumeGoesOn(t *testing.T) {
 	b := setup(t)
 	b.answers = func(n int) (activities.DispatchResult, error) {
 		if n == 0 {
-			return waits(start.Add(8 * time.Hour)), nil
+			return waits(8 * time.Hour), nil
 		}
 		return drained, nil
 	}
@@ -235,7 +235,7 @@ func TestStopCancelsAndEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.answers = func(int) (activities.DispatchResult, error) { return waits(start.Add(50 * time.Hour)), nil }
+			b.answers = func(int) (activities.DispatchResult, error) { return waits(50 * time.Hour), nil }
 			stop := b.order(time.Hour, workflows.OrderStop)
 			late := b.order(2*time.Hour, workflows.OrderPause)
 			b.run(t, after)
