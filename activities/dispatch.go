@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +15,8 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
+	"lastcall/domain/delivery"
 	"lastcall/domain/template"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -32,7 +35,8 @@ type DispatchResult struct {
 	More    bool          `json:"more,omitempty"`    // the batch was full; there may be more
 	Drained bool          `json:"drained,omitempty"` // nothing is queued
 	Gate    campaign.Gate `json:"gate"`
-	Wait    Wait          `json:"wait,omitzero"` // nothing is ready; this will be first
+	Wait    Wait          `json:"wait,omitzero"`     // nothing is ready; this will be first
+	Problem string        `json:"problem,omitempty"` // nothing more can go until a human mends this
 }
 
 // Wait is why nothing may go now and for how long.
@@ -51,8 +55,7 @@ const sleptInside = 5 * time.Second
 func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (DispatchResult, error) {
 	info := activity.GetInfo(ctx)
 	b := &dispatchBatch{Campaigns: a, result: DispatchResult{Gate: campaign.GateOpen}, lane: store.Lane{
-		Campaign: in.CampaignID, N: in.Lane, Fence: int(info.Attempt),
-		Owner: fmt.Sprintf("%s/%d/%d", info.WorkflowExecution.RunID, in.Lane, in.Batch),
+		Campaign: in.CampaignID, N: in.Lane, Run: info.WorkflowExecution.RunID, Batch: in.Batch, Fence: int(info.Attempt),
 	}}
 	lost, err := a.Store.TakeLane(ctx, b.lane)
 	if err == nil {
@@ -62,7 +65,8 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 		err = b.run(ctx)
 	}
 	if errors.Is(err, store.ErrFenced) {
-		err = temporal.NewNonRetryableApplicationError("another attempt has the lane", "fenced", nil)
+		// Of a stale attempt nobody reads this; one that is not takes the lane back with the next.
+		err = temporal.NewApplicationError("another attempt has the lane", "fenced")
 	}
 	if lost > 0 {
 		a.Log.Warn("outcomes unknown after a lost worker", "campaign", in.CampaignID, "lane", in.Lane, "targets", lost)
@@ -76,6 +80,7 @@ type dispatchBatch struct {
 	template  template.Template
 	variables map[string]string // for every target
 	result    DispatchResult
+	problem   atomic.Pointer[string] // found by a send
 }
 
 func (b *dispatchBatch) load(ctx context.Context) error {
@@ -123,10 +128,10 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 			b.nap(ctx, min(w.For, 200*time.Millisecond)) // settings may change meanwhile
 		case claim.Busy:
 			b.nap(ctx, 20*time.Millisecond)
-		default:
+		case len(claim.Targets) > 0:
 			began := time.Now()
 			refused, err := b.send(ctx, claim)
-			if err != nil {
+			if err != nil || b.result.Problem != "" {
 				return err
 			}
 			// A chunk should take a good part of the time its permits leave, and no more.
@@ -165,19 +170,34 @@ func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused in
 		})
 	}
 	_ = sends.Wait()
-	for _, r := range results {
-		if r.After > 0 {
-			refused++
-		}
-		if r.State != campaign.Queued {
+	if p := b.problem.Load(); p != nil {
+		b.result.Problem = *p
+	}
+	void := 0
+	for i, r := range results {
+		switch {
+		case r.State != campaign.Queued:
 			b.result.Handled++
+		case r.After > 0:
+			refused++
+		case r.Reason == permitVoid:
+			void++
 		}
+		if r.State == campaign.OptedOut {
+			number := []contact.MSISDN{claim.Targets[i].MSISDN}
+			if _, err := b.Store.AddOptOuts(ctx, number, store.OptOutProvider, "told by the provider"); err != nil {
+				return refused, err
+			}
+		}
+	}
+	if void == len(results) {
+		refused = void // no connection in time for any: that is no accident
 	}
 	return refused, b.record(ctx, results)
 }
 
 func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, startBy time.Time) store.Result {
-	void := store.Result{Target: t.ID, State: campaign.Queued, Reason: "permit_void"}
+	void := store.Result{Target: t.ID, State: campaign.Queued, Reason: permitVoid}
 	if time.Now().After(startBy) {
 		return void
 	}
@@ -215,9 +235,27 @@ func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, star
 	case whatsapp.Unknown:
 		r.State, r.Reason = campaign.Unknown, "no_answer"
 	default:
-		r.State, r.Reason = campaign.FailedT, "provider_refused"
+		b.refuse(&r)
 	}
 	return r
+}
+
+// permitVoid is why a target goes back that had a permit and could not start in time.
+const permitVoid = "permit_void"
+
+// refuse decides about a target that the provider refused for good. If the fault is not the target's, it
+// goes back to the queue, and nothing more is sent until somebody has mended it.
+func (b *dispatchBatch) refuse(r *store.Result) {
+	r.State, r.Reason = campaign.FailedT, "provider_refused"
+	switch e := delivery.Lookup(r.ErrorCode); {
+	case r.ErrorCode == 131050:
+		r.State, r.Reason = campaign.OptedOut, "provider_opt_out"
+	case r.ErrorCode == 131049:
+		r.State, r.Reason, r.After = campaign.Queued, "provider_user_limit", 24*time.Hour
+	case e.Scope == delivery.Template || e.Scope == delivery.Number || e.Scope == delivery.Account:
+		r.State, r.Reason = campaign.Queued, "provider_"+string(e.Scope)
+		b.problem.Store(new(fmt.Sprintf("WhatsApp %d: %s. %s", r.ErrorCode, e.Meaning, e.Advice)))
+	}
 }
 
 // record writes results. The database may be away for a moment while the outcomes are known only here,

@@ -116,8 +116,7 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if len(check.Problems) > 0 {
 			return audit.Entry{}, domain.E(domain.Invalid, check.Problems[0].Code, "%s", check.Problems[0].Message)
 		}
-		if err := tx.orm.Model(&c).Updates(map[string]any{"status": campaign.Scheduled, "send_at": sendAt,
-			"started_at": time.Now(), "updated_at": time.Now()}).Error; err != nil {
+		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "send_at": sendAt, "started_at": time.Now()}); err != nil {
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: sendAt, Targets: check.Targets})
@@ -139,7 +138,7 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 		if err := campaign.CheckOrder(c.Status, c.Gate, gate); err != nil {
 			return audit.Entry{}, err
 		}
-		if err := tx.orm.Model(&c).Updates(map[string]any{"gate": gate, "updated_at": time.Now()}).Error; err != nil {
+		if err := tx.change(id, map[string]any{"gate": gate}); err != nil {
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order})
@@ -160,8 +159,12 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 		if !c.Status.May(to) {
 			return audit.Entry{}, wrongState(c.Status, to)
 		}
-		if err := tx.orm.Model(&c).Updates(map[string]any{"status": to, "needs_human": needsHuman,
-			"updated_at": time.Now()}).Error; err != nil {
+		if to == campaign.Settling {
+			if err := tx.nothingLeft(c); err != nil {
+				return audit.Entry{}, err
+			}
+		}
+		if err := tx.change(id, map[string]any{"status": to, "needs_human": needsHuman}); err != nil {
 			return audit.Entry{}, err
 		}
 		if needsHuman != "" && needsHuman != c.NeedsHuman {
@@ -172,6 +175,27 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 		return audit.Entry{Action: "campaign.advanced", Target: target(id),
 			Diff: map[string]any{"status": []campaign.Status{c.Status, to}, "needs_human": needsHuman}}, nil
 	})
+}
+
+// nothingLeft makes sure that a campaign which stops dispatching has nothing left to dispatch, unless it was
+// stopped: domain.Conflict of code not_drained. No lane works any more, so what is still being sent was left
+// behind by a run that is gone.
+func (tx *Tx) nothingLeft(c Campaign) error {
+	if _, err := tx.leftBehind(c.ID, `true`); err != nil {
+		return err
+	}
+	var queued int64
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = $1`, c.ID).Scan(&queued)
+	if err == nil && queued > 0 && c.Gate != campaign.GateStopped {
+		return domain.E(domain.Conflict, "not_drained", "%d targets are still queued", queued)
+	}
+	return err
+}
+
+// change writes columns of a campaign. It leaves what was read of it as it was, to be compared with.
+func (tx *Tx) change(id uuid.UUID, columns map[string]any) error {
+	columns["updated_at"] = time.Now()
+	return tx.orm.Model(&Campaign{}).Where("id = ?", id).Updates(columns).Error
 }
 
 func wrongState(from, to campaign.Status) error {

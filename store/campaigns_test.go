@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain"
@@ -218,6 +219,53 @@ func TestFinishReportsOnce(t *testing.T) {
 	require.Equal(t, "[{\"reason\": \"provider_refused\", \"targets\": 2, \"error_code\": 131026}]",
 		query[string](t, b, `SELECT report->>'failures' FROM campaigns`))
 	require.EqualValues(t, 1, query[int64](t, b, `SELECT count(*) FROM outbox WHERE kind = 'ops.notice' AND payload->>'text' LIKE '%1 UNKNOWN%'`))
+}
+
+func TestNothingSettlesWithTargetsQueued(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, lane := b.running(t, many(3, rw)...)
+	require.Len(t, b.claim(t, lane, 1).Targets, 1) // by a run that is gone
+	require.Equal(t, "not_drained", domain.CodeOf(b.Advance(t.Context(), id, campaign.Settling, "")))
+	require.EqualValues(t, 1, b.counts(t, id).Sending, "refused whole")
+	_, err := b.Order(t.Context(), id, campaign.GateStopped, "test")
+	require.NoError(t, err)
+	_, err = b.CancelQueued(t.Context(), id, 10)
+	require.NoError(t, err)
+	require.NoError(t, b.Advance(t.Context(), id, campaign.Settling, ""))
+	require.Equal(t, campaign.Counts{Targets: 3, Unknown: 1, Cancelled: 2}, b.counts(t, id))
+}
+
+func TestWhatNeedsAHumanIsToldAndEntered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, _ := b.running(t, rw(1))
+	for range 2 {
+		require.NoError(t, b.Advance(t.Context(), id, campaign.Paused, "the template is retired"))
+	}
+	require.EqualValues(t, 1, query[int64](t, b, `SELECT count(*) FROM outbox WHERE kind = 'ops.notice' AND payload->>'text' = 'the template is retired'`))
+	require.Equal(t, `["running", "paused"]`, query[string](t, b, `SELECT diff->>'status' FROM audit_log
+		WHERE action = 'campaign.advanced' AND diff->>'needs_human' <> '' ORDER BY id LIMIT 1`))
+	_, err := b.Order(t.Context(), id, campaign.GateStopped, "enough")
+	require.NoError(t, err)
+	require.Equal(t, `["open", "stopped"]`, query[string](t, b, `SELECT diff->>'gate' FROM audit_log WHERE action = 'campaign.stop_ordered'`))
+}
+
+func TestManyOpenTheFirstTime(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		url := storetest.URL(t)
+		var opening sync.WaitGroup
+		for range 6 {
+			opening.Go(func() {
+				s, err := store.Open(t.Context(), store.Config{URL: url, Pepper: storetest.Pepper, MaxConns: 2})
+				if assert.NoError(t, err) {
+					s.Close()
+				}
+			})
+		}
+		opening.Wait()
+	}
 }
 
 func TestAppRoleCannotRewriteThePast(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,9 +29,13 @@ const ProviderRetry policy.Reason = "provider_retry"
 type Lane struct {
 	Campaign uuid.UUID
 	N        int
-	Owner    string // "<run>/<lane>/<batch>"
-	Fence    int    // the activity's attempt
+	Run      string // of the workflow
+	Batch    int    // grows within a run
+	Fence    int    // the activity's attempt at the batch
 }
+
+// owner is what the lane's targets carry while they are being sent.
+func (l Lane) owner() string { return fmt.Sprintf("%s/%d/%d", l.Run, l.N, l.Batch) }
 
 // Claim is what a lane may do next. Exactly one of its parts says something: targets to send, a gate
 // that is not open, a wait, or that nothing is queued any more.
@@ -59,40 +64,43 @@ type ClaimedTarget struct {
 var ErrFenced = errors.New("fenced out: the lane has another owner")
 
 // TakeLane makes l the lane's owner. What its last owner left in the middle of sending becomes unknown:
-// nobody can tell whether it went. It fails with ErrFenced when a later attempt at the batch has the lane.
+// nobody can tell whether it went. It fails with ErrFenced when a later batch of the run, or a later attempt
+// at this one, has the lane; another run always takes over.
 func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
-		var owner string
-		var fence int
-		err := tx.pgx.QueryRow(ctx, `INSERT INTO lanes AS l (campaign_id, lane, owner, fence) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (campaign_id, lane) DO UPDATE SET owner = l.owner RETURNING owner, fence`,
-			l.Campaign, l.N, l.Owner, l.Fence).Scan(&owner, &fence)
-		if err != nil {
+		last := Lane{Campaign: l.Campaign, N: l.N}
+		err := tx.pgx.QueryRow(ctx, `INSERT INTO lanes AS l (campaign_id, lane, run, batch, fence) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (campaign_id, lane) DO UPDATE SET run = l.run RETURNING run, batch, fence`,
+			l.Campaign, l.N, l.Run, l.Batch, l.Fence).Scan(&last.Run, &last.Batch, &last.Fence)
+		if err != nil || last == l {
 			return err
 		}
-		if owner == l.Owner && fence > l.Fence {
+		if last.Run == l.Run && (last.Batch > l.Batch || last.Batch == l.Batch && last.Fence > l.Fence) {
 			return ErrFenced
 		}
-		if owner == l.Owner && fence == l.Fence {
-			return nil
-		}
-		if _, err := tx.pgx.Exec(ctx, `UPDATE lanes SET owner = $3, fence = $4 WHERE campaign_id = $1 AND lane = $2`,
-			l.Campaign, l.N, l.Owner, l.Fence); err != nil {
+		if _, err := tx.pgx.Exec(ctx, `UPDATE lanes SET run = $3, batch = $4, fence = $5 WHERE campaign_id = $1 AND lane = $2`,
+			l.Campaign, l.N, l.Run, l.Batch, l.Fence); err != nil {
 			return err
 		}
-		done, err := tx.pgx.Exec(ctx, `WITH left_behind AS (
-				UPDATE targets SET state = 'unknown', reason = 'worker_lost', owner = NULL, fence = NULL, ended_at = clock_timestamp()
-				WHERE campaign_id = $1 AND state = 'sending' AND owner = $2 AND fence = $3 RETURNING id, attempt)
-			INSERT INTO target_events (target_id, kind, attempt, reason) SELECT id, 'unknown', attempt, 'worker_lost' FROM left_behind`,
-			l.Campaign, owner, fence)
-		unknown = done.RowsAffected()
+		unknown, err = tx.leftBehind(l.Campaign, `owner = $2 AND fence = $3`, last.owner(), last.Fence)
 		return err
 	})
 	return unknown, err
 }
 
+// leftBehind marks a campaign's targets that somebody left in the middle of sending as unknown.
+func (tx *Tx) leftBehind(id uuid.UUID, whose string, args ...any) (int64, error) {
+	done, err := tx.pgx.Exec(tx.ctx, `WITH left_behind AS (
+			UPDATE targets SET state = 'unknown', reason = 'worker_lost', owner = NULL, fence = NULL, ended_at = clock_timestamp()
+			WHERE campaign_id = $1 AND state = 'sending' AND `+whose+` RETURNING id, attempt)
+		INSERT INTO target_events (target_id, kind, attempt, reason) SELECT id, 'unknown', attempt, 'worker_lost' FROM left_behind`,
+		append([]any{id}, args...)...)
+	return done.RowsAffected(), err
+}
+
 // Claim takes up to want targets for a lane through the whole policy, in one transaction: gate and fence,
-// toggle and quiet hours by cohort, opt-outs, permits; then marks them as being sent.
+// toggle and quiet hours by cohort, opt-outs, permits; then marks them as being sent. Rows are locked in one
+// order everywhere (lane, targets, channel, campaign, cohorts), so that nobody waits in a circle.
 func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
 		c = Claim{}
@@ -107,28 +115,27 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Drained = true
 			return err
 		}
-		open, blocked, err := tx.evaluate(l.Campaign, w, cohorts)
-		if err != nil || len(open) == 0 {
-			c.Waits = blocked
+		open, blocked, told, err := tx.evaluate(l.Campaign, w, cohorts)
+		if err != nil || told {
+			c.Busy = true // what was told has locked cohorts: permits are for the next claim
 			return err
+		}
+		if len(open) == 0 {
+			c.Waits = blocked
+			return nil
 		}
 		ready, out, err := tx.candidates(l.Campaign, open, want)
 		if err != nil {
 			return err
 		}
-		if c.OptedOut = len(out); c.OptedOut > 0 {
-			if err := tx.optOut(l.Campaign, out, w.settings.Revision); err != nil {
-				return err
-			}
-		}
-		switch {
-		case len(ready) > 0:
-			return tx.permit(&c, l, w, ready, cohorts)
-		case c.OptedOut == 0:
+		if len(ready)+len(out) == 0 {
 			return tx.idle(&c, l.Campaign, open, blocked)
 		}
-		c.Busy = true
-		return nil
+		granted, err := tx.permit(&c, l, w, len(ready), cohorts)
+		if err != nil || c.Busy {
+			return err
+		}
+		return tx.mark(&c, l, w, ready[:granted], out, cohorts)
 	})
 	return c, err
 }
@@ -143,17 +150,16 @@ type window struct {
 
 // openLane reads what decides, and keeps the lane's row so that no other attempt takes it meanwhile.
 func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
-	var owner string
-	var fence int
+	holder := Lane{Campaign: l.Campaign, N: l.N}
 	var revision int64
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.owner, l.fence, c.gate, c.channel, clock_timestamp(),
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, clock_timestamp(),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
 		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(&owner, &fence, &w.gate, &w.channel, &w.now, &revision)
+		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.now, &revision)
 	if err != nil {
 		return w, err
 	}
-	if owner != l.Owner || fence != l.Fence {
+	if holder != l {
 		return w, ErrFenced
 	}
 	w.settings, err = s.settingsAt(tx.ctx, tx.pgx, revision)
@@ -173,8 +179,8 @@ func (tx *Tx) queuedCohorts(id uuid.UUID) ([]Cohort, error) {
 }
 
 // evaluate asks the policy about each cohort and returns those that may go now and what the others wait
-// for. A block that is news is entered in the audit log, once.
-func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, blocked waits, err error) {
+// for. A block that is news is entered in the audit log, once; told says that there was such.
+func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, blocked waits, told bool, err error) {
 	for _, k := range cohorts {
 		d := w.settings.Clock(k.subject(w.channel), w.now)
 		if d.Permitted {
@@ -188,17 +194,18 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 			WHERE campaign_id = $1 AND id = $2 AND (blocked_reason, blocked_until) IS DISTINCT FROM ($3, $4::timestamptz)`,
 			id, k.ID, d.Reason, d.RetryAfter)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, true, err
 		}
+		told = true
 		if d.Permitted || done.RowsAffected() == 0 {
 			continue
 		}
 		if err := tx.enter(policyCheck(id, d.Revision, map[string]any{"reason": d.Reason, "until": d.RetryAfter,
 			"country": k.Country, "zone": k.Zone, "targets": k.Counts.Queued})); err != nil {
-			return nil, nil, err
+			return nil, nil, true, err
 		}
 	}
-	return open, blocked, nil
+	return open, blocked, told, nil
 }
 
 // candidates locks up to want queued targets of the open cohorts, those in other lanes' hands left out,
@@ -226,46 +233,54 @@ func (tx *Tx) candidates(id uuid.UUID, open []int16, want int) (ready, out []int
 	return ready, out, err
 }
 
-func (tx *Tx) optOut(id uuid.UUID, targets []int64, revision int64) error {
-	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'opted_out', ended_at = clock_timestamp() WHERE id = ANY ($1)`, targets)
-	if err != nil {
-		return err
+// permit gets permits for wanted targets and returns how many; with none left, all queued ones wait. The
+// rules are looked at again under the ledger's lock, which may have taken a while to get: an order or a
+// setting that is committed holds for every permit after it.
+func (tx *Tx) permit(c *Claim, l Lane, w window, wanted int, cohorts []Cohort) (granted int, err error) {
+	if wanted == 0 {
+		return 0, nil
 	}
-	return tx.enter(policyCheck(id, revision, map[string]any{"reason": policy.OptOut, "targets": len(targets),
-		"first": targets[0], "last": targets[len(targets)-1]}))
+	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, w.channel); err != nil {
+		return 0, err
+	}
+	var gate campaign.Gate
+	var revision int64
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT gate, (SELECT coalesce(max(revision), 0) FROM settings_revisions) FROM campaigns
+		WHERE id = $1 FOR SHARE`, l.Campaign).Scan(&gate, &revision)
+	if c.Busy = gate != w.gate || revision != w.settings.Revision; err != nil || c.Busy {
+		return 0, err
+	}
+	// The time to start begins before the grant, never later than it.
+	c.Deadline = time.Now().Add(StartWithin)
+	var retry *time.Time
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT granted, retry_after FROM grant_permits($1, $2, $3, $4)`,
+		w.channel, w.settings.Throttle[w.channel].PerMinute, wanted, l.Campaign).Scan(&granted, &retry)
+	if err != nil || granted > 0 {
+		return granted, wrap(err, "grant permits")
+	}
+	var b policy.Budget
+	if retry != nil {
+		b.RetryAfter = *retry
+	}
+	var all waits
+	for _, k := range cohorts {
+		all.add(w.settings.Evaluate(k.subject(w.channel), b, w.now), k.Counts.Queued)
+	}
+	c.Waits = all
+	return 0, nil
 }
 
-// permit gets permits for the ready targets and marks those that got one. Without any, all wait.
-func (tx *Tx) permit(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort) error {
-	limit := w.settings.Throttle[w.channel].PerMinute
-	// The time to start begins after the wait for the ledger and before the grant: never later than it.
-	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, w.channel); err != nil {
-		return err
-	}
-	c.Deadline = time.Now().Add(StartWithin)
-	var granted int
-	var retry *time.Time
-	err := tx.pgx.QueryRow(tx.ctx, `SELECT granted, retry_after FROM grant_permits($1, $2, $3, $4)`,
-		w.channel, limit, len(ready), l.Campaign).Scan(&granted, &retry)
-	if err != nil {
-		return wrap(err, "grant permits")
-	}
-	if granted == 0 {
-		b := policy.Budget{}
-		if retry != nil {
-			b.RetryAfter = *retry
-		}
-		var w2 waits
-		for _, k := range cohorts {
-			w2.add(w.settings.Evaluate(k.subject(w.channel), b, w.now), k.Counts.Queued)
-		}
-		c.Waits = w2
-		return nil
-	}
-	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET state = 'sending', owner = $2, fence = $3, attempt = attempt + 1,
-			sending_at = clock_timestamp(), not_before = NULL, reason = NULL
-		WHERE id = ANY ($1) AND state = 'queued' AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = t.msisdn_hash)
-		RETURNING id, cohort, msisdn, attempt, variables`, ready[:granted], l.Owner, l.Fence)
+// mark marks the targets that have a permit as being sent and those that opted out as such, in one
+// statement. Somebody who opted out this very moment is found as well, and the permit is lost.
+func (tx *Tx) mark(c *Claim, l Lane, w window, granted, out []int64, cohorts []Cohort) error {
+	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL,
+			state = CASE WHEN o.out THEN 'opted_out' ELSE 'sending' END, ended_at = CASE WHEN o.out THEN clock_timestamp() END,
+			owner = CASE WHEN NOT o.out THEN $3 END, fence = CASE WHEN NOT o.out THEN $4::integer END,
+			attempt = t.attempt + CASE WHEN o.out THEN 0 ELSE 1 END, sending_at = CASE WHEN NOT o.out THEN clock_timestamp() END
+		FROM (SELECT x.id, EXISTS (SELECT FROM opt_outs r WHERE r.msisdn_hash = x.msisdn_hash) AS out
+			FROM targets x WHERE x.id = ANY ($1::bigint[] || $2::bigint[])) o
+		WHERE t.id = o.id AND t.state = 'queued' AND (o.out OR t.id = ANY ($1::bigint[]))
+		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, granted, out, l.owner(), l.Fence)
 	if err != nil {
 		return err
 	}
@@ -273,18 +288,30 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort
 	for _, k := range cohorts {
 		locale[k.ID] = k.Locale
 	}
-	c.Targets, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ClaimedTarget, err error) {
-		var cohort int16
-		var variables json.RawMessage
-		err = row.Scan(&t.ID, &cohort, &t.MSISDN, &t.Attempt, &variables)
-		t.Locale = locale[cohort]
-		if err == nil && variables != nil {
-			err = json.Unmarshal(variables, &t.Variables)
+	var t ClaimedTarget
+	var state campaign.TargetState
+	var cohort int16
+	var variables json.RawMessage
+	var gone []int64
+	_, err = pgx.ForEachRow(rows, []any{&t.ID, &state, &cohort, &t.MSISDN, &t.Attempt, &variables}, func() error {
+		if state == campaign.OptedOut {
+			gone = append(gone, t.ID)
+			return nil
 		}
-		return t, err
+		t.Locale, t.Variables = locale[cohort], nil
+		if variables != nil {
+			if err := json.Unmarshal(variables, &t.Variables); err != nil {
+				return err
+			}
+		}
+		c.Targets = append(c.Targets, t)
+		return nil
 	})
-	c.Busy = len(c.Targets) == 0 // all opted out this very moment
-	return err
+	if c.OptedOut = len(gone); err != nil || c.OptedOut == 0 {
+		return wrap(err, "mark targets")
+	}
+	return tx.enter(policyCheck(l.Campaign, w.settings.Revision, map[string]any{"reason": policy.OptOut, "targets": len(gone),
+		"first": slices.Min(gone), "last": slices.Max(gone)}))
 }
 
 // idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
@@ -307,7 +334,7 @@ func (tx *Tx) idle(c *Claim, id uuid.UUID, open []int16, blocked waits) error {
 // Result is how one send ended.
 type Result struct {
 	Target     int64
-	State      campaign.TargetState // Sent, FailedT, Unknown, or Queued: it did not go and may go again
+	State      campaign.TargetState // Sent, FailedT, OptedOut, Unknown, or Queued: it did not go and may go again
 	ProviderID string               // Sent
 	ErrorCode  int                  // the provider's, 0 for none
 	Reason     string               // a stable code for anything but Sent; never a provider's text
@@ -332,11 +359,11 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 				provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id), error_code = nullif(r.code, 0), reason = nullif(r.reason, ''),
 				not_before = CASE WHEN r.after > 0 THEN clock_timestamp() + make_interval(secs => r.after) END,
 				sent_at = CASE WHEN r.state = 'sent' THEN clock_timestamp() END,
-				ended_at = CASE WHEN r.state IN ('failed', 'unknown') THEN clock_timestamp() END
+				ended_at = CASE WHEN r.state IN ('failed', 'opted_out', 'unknown') THEN clock_timestamp() END
 			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::float8[])
 				AS r (id, state, provider_id, code, reason, after)
 			WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $7 AND t.fence = $8`
-		args := []any{ids, states, provider, codes, reasons, after, l.Owner, l.Fence}
+		args := []any{ids, states, provider, codes, reasons, after, l.owner(), l.Fence}
 		if !eventful {
 			done, err := tx.pgx.Exec(ctx, update, args...)
 			changed = done.RowsAffected()

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -51,7 +50,7 @@ func TestNoSixtySecondsHoldMoreThanTheCap(t *testing.T) {
 	var lanes sync.WaitGroup
 	for n := range 8 {
 		lanes.Go(func() {
-			l := store.Lane{Campaign: id, N: n, Owner: fmt.Sprint("run/", n), Fence: 1}
+			l := store.Lane{Campaign: id, N: n, Run: "run", Batch: n + 2, Fence: 1}
 			_, err := b.TakeLane(t.Context(), l)
 			require.NoError(t, err)
 			for {
@@ -81,7 +80,7 @@ func TestNoSixtySecondsHoldMoreThanTheCap(t *testing.T) {
 		_, err := b.owner.Exec(t.Context(), sql, args...)
 		require.NoError(t, err)
 	}
-	lane := store.Lane{Campaign: id, N: 0, Owner: "run/0", Fence: 1}
+	lane := store.Lane{Campaign: id, N: 0, Run: "run", Batch: 2, Fence: 1}
 	owner(`UPDATE permits SET granted_at = clock_timestamp() - interval '60.2 seconds'`)
 	c := b.claim(t, lane, 7)
 	require.Empty(t, c.Targets)
@@ -181,9 +180,15 @@ func TestLaterAttemptFencesAndMarksUnknown(t *testing.T) {
 	_, err = b.TakeLane(t.Context(), old)
 	require.ErrorIs(t, err, store.ErrFenced)
 
+	// So is an earlier batch of the run that was held up until now.
+	late := retry
+	late.Batch, late.Fence = 0, 9
+	_, err = b.TakeLane(t.Context(), late)
+	require.ErrorIs(t, err, store.ErrFenced)
+
 	// A new run of the workflow inherits the lane, not its rows.
 	require.Len(t, b.claim(t, retry, 1).Targets, 1)
-	unknown, err = b.TakeLane(t.Context(), store.Lane{Campaign: id, Owner: "another run/0/1", Fence: 1})
+	unknown, err = b.TakeLane(t.Context(), store.Lane{Campaign: id, Run: "another run", Batch: 1, Fence: 1})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, unknown)
 	require.Equal(t, campaign.Counts{Targets: 5, Queued: 1, Unknown: 4}, b.counts(t, id))
@@ -204,4 +209,75 @@ func TestCancelNeedsAStoppedGate(t *testing.T) {
 		require.Equal(t, want, n)
 	}
 	require.EqualValues(t, 5, b.counts(t, id).Cancelled)
+}
+
+// TestOptedOutAmongManyLanes: taking out those who opted out and marking the others lock the same rows as
+// granting permits does; in another order, lanes would wait for each other in a circle.
+func TestOptedOutAmongManyLanes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const targets = 6000
+	var out []contact.MSISDN
+	for i := 0; i < targets; i += 100 {
+		out = append(out, msisdn(rw(i)))
+	}
+	_, err := b.AddOptOuts(t.Context(), out, store.OptOutRegistry, "asked")
+	require.NoError(t, err)
+	id, _ := b.running(t, many(targets, rw)...)
+	var lanes sync.WaitGroup
+	for n := range 4 {
+		lanes.Go(func() {
+			l := store.Lane{Campaign: id, N: n, Run: "run", Batch: n + 2, Fence: 1}
+			_, err := b.TakeLane(t.Context(), l)
+			require.NoError(t, err)
+			for {
+				c := b.claim(t, l, 64)
+				if c.Drained {
+					return
+				}
+				results := make([]store.Result, len(c.Targets))
+				for i, target := range c.Targets {
+					results[i] = store.Result{Target: target.ID, State: campaign.Sent}
+				}
+				_, err := b.Record(t.Context(), l, results)
+				require.NoError(t, err)
+			}
+		})
+	}
+	lanes.Wait()
+	require.Equal(t, campaign.Counts{Targets: targets, Sent: targets - int64(len(out)), OptedOut: int64(len(out))}, b.counts(t, id))
+	require.EqualValues(t, targets-len(out), query[int64](t, b, `SELECT sum(n) FROM permits`), "a retried transaction grants nothing twice")
+	require.Zero(t, query[int64](t, b, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
+}
+
+// TestRulesHoldForThePermitsAfterThem: a claim may wait for the ledger; what was decided meanwhile counts.
+func TestRulesHoldForThePermitsAfterThem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, lane := b.running(t, many(10, rw)...)
+	for name, decide := range map[string]func(){
+		"a cap":   func() { b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`) },
+		"a pause": func() { _, err := b.Order(t.Context(), id, campaign.GatePaused, "test"); require.NoError(t, err) },
+	} {
+		hold := connect(t, b.url)
+		_, err := hold.Exec(t.Context(), `BEGIN; SELECT FROM channels FOR UPDATE`)
+		require.NoError(t, err)
+		claimed := make(chan store.Claim)
+		go func() {
+			c, err := b.Claim(t.Context(), lane, 10)
+			require.NoError(t, err)
+			claimed <- c
+		}()
+		require.Eventually(t, func() bool {
+			return query[int64](t, b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 1
+		}, 10*time.Second, 5*time.Millisecond)
+		decide()
+		_, err = hold.Exec(t.Context(), `COMMIT`)
+		require.NoError(t, err)
+		c := <-claimed
+		require.Empty(t, c.Targets, name)
+		require.True(t, c.Busy, name)
+		b.set(t, "throttle", `{"whatsapp":{"per_minute":6000}}`)
+	}
+	require.Zero(t, query[int64](t, b, `SELECT count(*) FROM permits`))
 }

@@ -130,7 +130,7 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 			SELECT t.id, t.state AS old, coalesce(array_position(ARRAY['sent', 'failed', 'delivered', 'read'], t.state), 0) AS old_rank,
 				r.rank, r.provider_id, r.code, r.sent_at, r.delivered_at, r.read_at, r.failed_at
 			FROM targets t JOIN received r ON r.id = t.id AND r.campaign_id = t.campaign_id AND r.attempt = t.attempt
-			WHERE t.state NOT IN ('opted_out', 'cancelled') ORDER BY t.id FOR UPDATE OF t),
+			ORDER BY t.id FOR UPDATE OF t),
 		advanced AS (
 			UPDATE targets t SET
 				state = CASE WHEN f.rank > f.old_rank THEN (ARRAY['sent', 'failed', 'delivered', 'read'])[f.rank] ELSE f.old END, -- not t's: that may be from before the lock
@@ -145,7 +145,7 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 		INSERT INTO target_events (target_id, kind, attempt, reason, error_code)
 		SELECT id, CASE state WHEN 'failed' THEN 'failed' ELSE 'settled' END, attempt,
 			CASE state WHEN 'failed' THEN 'provider_failed' ELSE 'receipt' END, error_code
-		FROM advanced WHERE (state = 'failed' AND old <> 'failed') OR (old IN ('unknown', 'queued') AND state <> old)`,
+		FROM advanced WHERE (state = 'failed' AND old <> 'failed') OR (old IN ('unknown', 'queued', 'cancelled', 'opted_out') AND state <> old)`,
 		campaigns, ids, attempts, states, at, provider, codes)
 	return wrap(err, "apply receipts")
 }

@@ -46,9 +46,7 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		now := time.Now()
-		if err := tx.orm.Model(&c).Updates(map[string]any{"status": to, "report": body, "needs_human": needsHuman,
-			"updated_at": now, "finished_at": now}).Error; err != nil {
+		if err := tx.change(id, map[string]any{"status": to, "report": body, "needs_human": needsHuman, "finished_at": time.Now()}); err != nil {
 			return audit.Entry{}, err
 		}
 		level := "info"

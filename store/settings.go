@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -61,7 +60,8 @@ func (s *Store) settingsAt(ctx context.Context, db querier, revision int64) (pol
 			return set, err
 		}
 		if err := apply(&set, key, value); err != nil {
-			return set, fmt.Errorf("stored settings %s: %w", key, err)
+			// Perhaps a newer Lastcall wrote it: no reason to give a campaign up for good.
+			return set, domain.E(domain.Internal, "stored_setting", "the stored setting %s cannot be read", key).Because(err)
 		}
 	}
 	set.Revision = revision

@@ -74,7 +74,7 @@ func (b bundle) running(t *testing.T, numbers ...string) (uuid.UUID, store.Lane)
 	for _, to := range []campaign.Status{campaign.Preflight, campaign.Running} {
 		require.NoError(t, b.Advance(t.Context(), id, to, ""))
 	}
-	lane := store.Lane{Campaign: id, Owner: "run/0/1", Fence: 1}
+	lane := store.Lane{Campaign: id, Run: "run", Batch: 1, Fence: 1}
 	_, err = b.TakeLane(t.Context(), lane)
 	require.NoError(t, err)
 	return id, lane
@@ -86,11 +86,16 @@ func (b bundle) set(t *testing.T, key, value string) {
 	require.NoError(t, err)
 }
 
+// claim claims as a batch does: again, when it is told to.
 func (b bundle) claim(t *testing.T, l store.Lane, want int) store.Claim {
 	t.Helper()
-	c, err := b.Claim(t.Context(), l, want)
-	require.NoError(t, err)
-	return c
+	for {
+		c, err := b.Claim(t.Context(), l, want)
+		require.NoError(t, err)
+		if !c.Busy {
+			return c
+		}
+	}
 }
 
 func (b bundle) counts(t *testing.T, id uuid.UUID) campaign.Counts {

@@ -98,10 +98,10 @@ func (s *Store) Pepper() contact.Pepper { return s.pepper }
 // opt-out would silently be overlooked.
 func (s *Store) checkInstallation(ctx context.Context) error {
 	var known []byte
-	err := s.pool.QueryRow(ctx, `WITH made AS (
-			INSERT INTO installation (pepper_fingerprint) VALUES ($1) ON CONFLICT DO NOTHING RETURNING pepper_fingerprint)
-		SELECT pepper_fingerprint FROM made UNION ALL SELECT pepper_fingerprint FROM installation LIMIT 1`,
-		s.pepper.Fingerprint()).Scan(&known)
+	_, err := s.pool.Exec(ctx, `INSERT INTO installation (pepper_fingerprint) VALUES ($1) ON CONFLICT DO NOTHING`, s.pepper.Fingerprint())
+	if err == nil {
+		err = s.pool.QueryRow(ctx, `SELECT pepper_fingerprint FROM installation`).Scan(&known)
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42P01" {
 		return domain.E(domain.Unavailable, "not_migrated", "the database has no schema yet: run `lastcall migrate up`").Because(err)
 	}

@@ -38,13 +38,14 @@ func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Log
 			Identity:          name,
 			WorkerStopTimeout: DrainFor,
 			// An order to stop arrives with a heartbeat; by default they are sent once a minute.
-			MaxHeartbeatThrottleInterval:       time.Second,
-			DisableRegistrationAliasing:        true,
-			DisableWorkflowWorker:              queue == workflows.DispatchQueue,
-			Interceptors:                       interceptors(log),
-			ActivityTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-			WorkflowTaskPollerBehavior:         worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-			MaxConcurrentActivityExecutionSize: 64,
+			MaxHeartbeatThrottleInterval: time.Second,
+			DisableRegistrationAliasing:  true,
+			DisableWorkflowWorker:        queue == workflows.DispatchQueue,
+			Interceptors:                 interceptors(log),
+			ActivityTaskPollerBehavior:   worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+			WorkflowTaskPollerBehavior:   worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+			// Most of them wait: for receipts, or a few seconds for a permit.
+			MaxConcurrentActivityExecutionSize: 500,
 		}
 		each := worker.New(c, queue, options)
 		Register(each, acts, queue)

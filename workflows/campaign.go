@@ -67,11 +67,14 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 		if err := workflow.SetUpdateHandlerWithOptions(ctx, o.name, func(ctx workflow.Context) (campaign.Status, error) {
 			o.take()
 			c.changes++
-			err := workflow.Await(ctx, func() bool { return o.taken() || c.State.Status.Ended() })
+			err := workflow.Await(ctx, func() bool { return o.taken() || c.State.Status == campaign.Settling || c.State.Status.Ended() })
+			if err == nil && !o.taken() {
+				err = c.tooLate() // it met the end of the campaign
+			}
 			return c.State.Status, err
 		}, workflow.UpdateHandlerOptions{Description: o.description, Validator: func(workflow.Context) error {
 			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped {
-				return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the campaign is %s", c.State.Status), "wrong_state", nil)
+				return c.tooLate()
 			}
 			return nil
 		}}); err != nil {
@@ -86,6 +89,10 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 		}
 	})
 	return nil
+}
+
+func (c *campaignRun) tooLate() error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("too late: the campaign is %s", c.State.Status), "wrong_state", nil)
 }
 
 // run is the story of a campaign.
@@ -165,11 +172,17 @@ func (c *campaignRun) dispatch(ctx workflow.Context) error {
 	switch {
 	case err != nil || c.State.Paused || c.State.Stopped:
 		return err
+	case out.Problem != "":
+		c.State.Paused = true
+		return c.become(ctx, campaign.Paused, out.Problem)
 	case out.More:
 		c.explain(ctx, "", "")
 		return nil
 	case out.Drained:
-		return c.become(ctx, campaign.Settling, "")
+		if err := c.become(ctx, campaign.Settling, ""); !saysNotDrained(err) {
+			return err
+		}
+		return nil // something came back to the queue
 	case out.Gate != campaign.GateOpen:
 		// The order that closed the gate is on its way.
 		return c.waitFor(ctx, seen, 10*time.Second, "the order behind a closed gate")
@@ -179,9 +192,24 @@ func (c *campaignRun) dispatch(ctx workflow.Context) error {
 	return c.waitFor(ctx, seen, out.Wait.For, out.Wait.Why)
 }
 
-// lanes runs one lane, or all of them once one was not enough, until each has nothing ready. It returns
-// what the last one found.
+// lanes runs one lane, or all of them once one was not enough, until each has nothing ready. Of what they
+// found it returns what matters most: a problem, a closed gate, more to do, a wait, and last that nothing is
+// left, which is only true if all say so.
 func (c *campaignRun) lanes(ctx workflow.Context) (out activities.DispatchResult, err error) {
+	rank := func(r activities.DispatchResult) int {
+		switch {
+		case r.Problem != "":
+			return 4
+		case r.Gate != campaign.GateOpen:
+			return 3
+		case r.More:
+			return 2
+		case !r.Drained:
+			return 1
+		}
+		return 0
+	}
+	out = activities.DispatchResult{Gate: campaign.GateOpen, Drained: true}
 	n := 1
 	if c.State.Wide {
 		n = c.State.Lanes
@@ -199,16 +227,24 @@ func (c *campaignRun) lanes(ctx workflow.Context) (out activities.DispatchResult
 					err = errors.Join(err, failure)
 					return
 				}
-				out = result
-				if n == 1 || !result.More || err != nil || c.State.Paused || c.State.Stopped || c.full(ctx) {
-					return
+				if n > 1 && result.More && out.Problem == "" && err == nil && !c.State.Paused && !c.State.Stopped && !c.full(ctx) {
+					continue
 				}
+				if rank(result) >= rank(out) {
+					out = result
+				}
+				return
 			}
 		})
 	}
 	working.Wait(ctx)
 	c.State.Wide = c.State.Wide || out.More
 	return out, err
+}
+
+func saysNotDrained(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == "not_drained"
 }
 
 // stop cancels what is queued. The lanes have drained.

@@ -33,6 +33,7 @@ type bundle struct {
 	batches  []activities.DispatchInput
 	answers  func(n int) (activities.DispatchResult, error) // to the nth batch, 0 first
 	check    func() activities.PreflightResult
+	advance  func(activities.AdvanceInput) error
 }
 
 func setup(t *testing.T) *bundle {
@@ -44,10 +45,14 @@ func setup(t *testing.T) *bundle {
 	b.SetWorkerOptions(worker.Options{DisableRegistrationAliasing: true})
 	b.RegisterActivity(acts)
 	b.check = func() activities.PreflightResult { return activities.PreflightResult{Lanes: 3} }
+	b.advance = func(activities.AdvanceInput) error { return nil }
 	b.OnActivity(acts.Preflight, mock.Anything, id).Return(func(context.Context, uuid.UUID) (activities.PreflightResult, error) {
 		return b.check(), nil
 	}).Maybe()
 	b.OnActivity(acts.Advance, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AdvanceInput) (activities.Nothing, error) {
+		if err := b.advance(in); err != nil {
+			return activities.Nothing{}, err
+		}
 		b.statuses, b.problems = append(b.statuses, in.Status), append(b.problems, in.NeedsHuman)
 		return activities.Nothing{}, nil
 	})
@@ -309,4 +314,53 @@ func TestFailureIsToldAndEnds(t *testing.T) {
 	b.run(t, workflows.CampaignInput{})
 	require.ErrorContains(t, b.GetWorkflowError(), "another attempt has the lane")
 	require.Equal(t, campaign.Failed, b.ended)
+}
+
+func TestPauseThatMeetsTheEndIsTooLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pause := &answer{}
+	b.advance = func(in activities.AdvanceInput) error {
+		if in.Status == campaign.Settling {
+			pause = b.order(0, workflows.OrderPause) // while the status is being written
+		}
+		return nil
+	}
+	b.run(t, workflows.CampaignInput{})
+	require.NoError(t, b.GetWorkflowError())
+	require.ErrorContains(t, pause.err, "too late: the campaign is settling")
+	require.Equal(t, campaign.Done, b.ended)
+}
+
+func TestNotDrainedGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	refusals := 1
+	b.advance = func(in activities.AdvanceInput) error {
+		if in.Status == campaign.Settling && refusals > 0 {
+			refusals--
+			return temporal.NewNonRetryableApplicationError("3 targets are still queued", "not_drained", nil)
+		}
+		return nil
+	}
+	b.run(t, workflows.CampaignInput{})
+	require.NoError(t, b.GetWorkflowError())
+	require.Equal(t, campaign.Done, b.ended)
+	require.Len(t, b.batches, 2)
+}
+
+func TestProvidersRefusalOfAllPausesForAHuman(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.answers = func(n int) (activities.DispatchResult, error) {
+		if n == 0 {
+			return activities.DispatchResult{Gate: campaign.GateOpen, Problem: "WhatsApp 190: our access token has expired"}, nil
+		}
+		return drained, nil
+	}
+	b.order(time.Hour, workflows.OrderResume)
+	b.run(t, workflows.CampaignInput{})
+	require.NoError(t, b.GetWorkflowError())
+	require.Contains(t, b.problems, "WhatsApp 190: our access token has expired")
+	require.Equal(t, []campaign.Status{campaign.Preflight, campaign.Running, campaign.Paused, campaign.Preflight, campaign.Running, campaign.Settling}, b.statuses)
 }

@@ -182,7 +182,10 @@ func (c *Client) call(ctx context.Context, startBy time.Time, req *http.Request)
 	if !startBy.IsZero() {
 		tooLate := time.AfterFunc(time.Until(startBy), cancel)
 		defer tooLate.Stop()
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tooLate.Stop() }})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ // a kept connection may prove dead: then once more
+			GetConn: func(string) { tooLate.Reset(time.Until(startBy)) },
+			GotConn: func(httptrace.GotConnInfo) { tooLate.Stop() },
+		})
 	}
 	// Both hooks run on this goroutine, once per try. A second try means that the first wrote nothing.
 	connected := false

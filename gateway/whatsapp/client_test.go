@@ -408,3 +408,49 @@ func TestSendStartsInTimeOrNotAtAll(t *testing.T) {
 	require.NoError(t, <-first)
 	require.Empty(t, arrived, "the second never left")
 }
+
+// TestSecondTryStartsInTimeToo: a kept connection that proves dead is replaced, which may take its time.
+func TestSecondTryStartsInTimeToo(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 4)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		_, _ = io.WriteString(w, accepted)
+	}))
+	t.Cleanup(server.Close)
+	client := New(Config{BaseURL: server.URL, PhoneNumberID: "555", AccessToken: "token"})
+	slow := make(chan struct{})
+	var dials atomic.Int64
+	client.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials.Add(1) > 1 {
+			select {
+			case <-slow:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &dyingConn{Conn: conn}, err
+	}
+	_, err := client.Send(t.Context(), TemplateMessage{To: "+250780000001"})
+	require.NoError(t, err)
+	<-arrived
+	_, err = client.Send(t.Context(), TemplateMessage{To: "+250780000002", StartBy: time.Now().Add(100 * time.Millisecond)})
+	require.ErrorIs(t, err, ErrNotSent)
+	require.EqualValues(t, 2, dials.Load())
+	close(slow)
+	require.Empty(t, arrived)
+}
+
+// dyingConn carries one request; the next finds it dead before a byte is written.
+type dyingConn struct {
+	net.Conn
+	writes atomic.Int64
+}
+
+func (c *dyingConn) Write(p []byte) (int, error) {
+	if c.writes.Add(1) > 1 {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}

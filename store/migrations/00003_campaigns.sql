@@ -86,7 +86,7 @@ CREATE TABLE target_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target_id bigint NOT NULL REFERENCES targets,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    kind text NOT NULL CHECK (kind IN ('requeued', 'failed', 'unknown', 'settled')),
+    kind text NOT NULL CHECK (kind IN ('requeued', 'failed', 'opted_out', 'unknown', 'settled')),
     attempt integer NOT NULL,
     reason text NOT NULL DEFAULT '',
     error_code integer
@@ -133,11 +133,13 @@ CREATE TRIGGER targets_updated AFTER UPDATE ON targets
 CREATE TRIGGER targets_deleted AFTER DELETE ON targets
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_targets();
 
--- Who dispatches each lane of a campaign now. A worker that was cut off holds an older fence and is refused.
+-- Who dispatches each lane of a campaign now. A worker that was cut off holds an older batch or fence of the
+-- same run and is refused.
 CREATE TABLE lanes (
     campaign_id uuid NOT NULL REFERENCES campaigns,
     lane smallint NOT NULL,
-    owner text NOT NULL,
+    run text NOT NULL,
+    batch integer NOT NULL,
     fence integer NOT NULL,
     PRIMARY KEY (campaign_id, lane)
 );
