@@ -34,6 +34,8 @@ type bundle struct {
 	answers  func(n int) (activities.DispatchResult, error) // to the nth batch, 0 first
 	check    func() activities.PreflightResult
 	advance  func(activities.AdvanceInput) error
+
+	advanceTakes time.Duration
 }
 
 func setup(t *testing.T) *bundle {
@@ -55,7 +57,7 @@ func setup(t *testing.T) *bundle {
 		}
 		b.statuses, b.problems = append(b.statuses, in.Status), append(b.problems, in.NeedsHuman)
 		return activities.Nothing{}, nil
-	})
+	}).AfterFn(func() time.Duration { return b.advanceTakes })
 	b.OnActivity(acts.DispatchBatch, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.DispatchInput) (activities.DispatchResult, error) {
 		b.batches = append(b.batches, in)
 		return b.answers(len(b.batches) - 1)
@@ -319,16 +321,12 @@ func TestFailureIsToldAndEnds(t *testing.T) {
 func TestPauseThatMeetsTheEndIsTooLate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	pause := &answer{}
-	b.advance = func(in activities.AdvanceInput) error {
-		if in.Status == campaign.Settling {
-			pause = b.order(0, workflows.OrderPause) // while the status is being written
-		}
-		return nil
-	}
+	b.advanceTakes = 10 * time.Second
+	pause := b.order(25*time.Second, workflows.OrderPause) // while settling is being written
 	b.run(t, workflows.CampaignInput{})
 	require.NoError(t, b.GetWorkflowError())
 	require.ErrorContains(t, pause.err, "too late: the campaign is settling")
+	require.Equal(t, start.Add(30*time.Second), pause.at, "it had been accepted, and answers when it knows")
 	require.Equal(t, campaign.Done, b.ended)
 }
 

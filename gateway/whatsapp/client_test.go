@@ -435,8 +435,10 @@ func TestSecondTryStartsInTimeToo(t *testing.T) {
 	_, err := client.Send(t.Context(), TemplateMessage{To: "+250780000001"})
 	require.NoError(t, err)
 	<-arrived
-	_, err = client.Send(t.Context(), TemplateMessage{To: "+250780000002", StartBy: time.Now().Add(100 * time.Millisecond)})
+	began := time.Now()
+	_, err = client.Send(t.Context(), TemplateMessage{To: "+250780000002", StartBy: began.Add(100 * time.Millisecond)})
 	require.ErrorIs(t, err, ErrNotSent)
+	require.Less(t, time.Since(began), 5*time.Second, "it gave up when it was too late, not when the call timed out")
 	require.EqualValues(t, 2, dials.Load())
 	close(slow)
 	require.Empty(t, arrived)
