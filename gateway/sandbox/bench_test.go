@@ -50,16 +50,16 @@ func BenchmarkOpen(b *testing.B) {
 	require.NoError(b, j.Close())
 	info, err := os.Stat(j.path)
 	require.NoError(b, err)
-	before := heap()
+	before := heapBytes()
 	b.ResetTimer()
 	w := start(b, Config{Dir: dir})
 	b.StopTimer()
-	b.ReportMetric(float64(heap()-before)/float64(b.N), "heap-B/message")
+	b.ReportMetric(float64(heapBytes()-before)/float64(b.N), "heap-B/message")
 	b.ReportMetric(float64(info.Size())/float64(b.N), "disk-B/message")
 	require.EqualValues(b, b.N, w.stats().UniqueRecipients)
 }
 
-func heap() int64 {
+func heapBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
