@@ -15,8 +15,19 @@ import (
 )
 
 // BenchmarkMessages is messages a second over loopback, client and sandbox on the same cores: -cpu 1.
-func BenchmarkMessages(b *testing.B) {
+func BenchmarkMessages(b *testing.B) { benchmarkMessages(b, "") }
+
+// BenchmarkMessagesLimited is the same with every limit on and a fault that strikes nobody: what they cost.
+func BenchmarkMessagesLimited(b *testing.B) {
+	benchmarkMessages(b, `{"rate_per_second":100000,"pair_interval_ms":1,"pair_burst":1000,"tier_recipients":100000000,"user_capped":1e-18}`)
+}
+
+func benchmarkMessages(b *testing.B, settings string) {
 	w := start(b, Config{})
+	if settings != "" {
+		w.set(settings)
+		w.fault(`{"kind":"outage","share":0,"for":"1h"}`)
+	}
 	client := w.client
 	var n atomic.Int64
 	b.ReportAllocs()

@@ -60,7 +60,7 @@ type blow struct {
 	latency time.Duration
 }
 
-// strike draws what happens to a request: of all that send a message, or of all (outage and latency only).
+// strike draws what happens to a request. One that sends no message meets outages and latency only.
 func (f *faults) strike(sends bool) blow {
 	list := f.active.Load()
 	if list == nil {

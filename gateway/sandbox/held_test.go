@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -67,22 +68,25 @@ func TestWebhooksDelayed(t *testing.T) {
 	r := newReceiver(t)
 	w := start(t, Config{WebhookURL: r.url})
 	w.set(`{` + onlySent + `,"webhook_delayed":0.5,"webhook_delay_ms":600}`)
-	ids := w.sendMany(200)
-	ended := time.Now()
-	var late, prompt []string
-	for _, id := range ids {
+	var ids, late, prompt []string
+	var newest time.Time // when the last late one was sent, at the earliest
+	for i := range 200 {
+		before := time.Now()
+		id := w.send(fmt.Sprintf("+250788%06d", i), "")
+		ids = append(ids, id)
 		if lot("delayed", id, "sent") < 0.5 {
-			late = append(late, id)
+			late, newest = append(late, id), before
 		} else {
 			prompt = append(prompt, id)
 		}
 	}
 	require.InDelta(t, 100, len(late), 40)
 	got := r.wait(t, "sent", 200)
-	require.GreaterOrEqual(t, time.Since(ended), 500*time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(newest), 599*time.Millisecond)
 	require.ElementsMatch(t, ids, got)
-	require.Equal(t, prompt, slices.DeleteFunc(slices.Clone(got), func(id string) bool { return slices.Contains(late, id) }), "the others in order")
-	require.Equal(t, late, slices.DeleteFunc(slices.Clone(got), func(id string) bool { return slices.Contains(prompt, id) }))
+	isLate := func(id string) bool { return slices.Contains(late, id) }
+	require.Equal(t, prompt, slices.DeleteFunc(slices.Clone(got), isLate), "the others in order")
+	require.Equal(t, late, slices.DeleteFunc(slices.Clone(got), func(id string) bool { return !isLate(id) }))
 }
 
 // A held status is not lost: neither by a restart, nor by settings that change, but it goes with its message.
@@ -91,16 +95,7 @@ func TestHeldWebhooksAreKept(t *testing.T) {
 	r := newReceiver(t)
 	w := start(t, Config{WebhookURL: r.url})
 	w.set(`{` + onlySent + `,"webhook_delayed":0.5,"webhook_delay_ms":86400000}`)
-	var all, prompt []string
-	isHeld := func(id string) bool { return lot("delayed", id, "sent") < 0.5 }
-	for len(all) < 2 || isHeld(all[len(all)-1]) || !slices.ContainsFunc(all, isHeld) { // one that is held, and one after it that is not
-		id := w.send(fmt.Sprintf("+250788%06d", len(all)), "")
-		all = append(all, id)
-		if !isHeld(id) {
-			prompt = append(prompt, id)
-		}
-	}
-	heldFrom := slices.IndexFunc(all, isHeld)
+	all, prompt, heldFrom := w.holdSome()
 	require.Equal(t, prompt, r.wait(t, "sent", len(prompt)))
 	w.set(`{"webhook_delayed":0}`)
 	after := w.send("+250788999999", "")
@@ -113,16 +108,60 @@ func TestHeldWebhooksAreKept(t *testing.T) {
 	require.Equal(t, told, r.wait(t, "sent", len(told)), "from the first held one on, again")
 	n := len(told)
 
-	again.set(`{"webhook_delayed":1,"webhook_delay_ms":1000}`)
-	again.send("+250788000004", "c/4/1")
+	again.set(`{"webhook_delayed":0.5,"webhook_delay_ms":1000}`)
+	_, prompt, _ = again.holdSome()
+	n += len(prompt)
+	r.wait(t, "sent", n)
 	status, _ := again.do(http.MethodDelete, "/inbox", "")
 	require.Equal(t, http.StatusNoContent, status)
-	again.set(`{"webhook_delayed":0}`)
-	last := again.send("+250788000005", "c/5/1")
-	require.Equal(t, last, r.wait(t, "sent", n+1)[n])
 	again.set(`{"webhook_delayed":1}`)
-	late := again.send("+250788000006", "c/6/1")
-	require.Equal(t, late, r.wait(t, "sent", n+2)[n+1], "later than the deleted one would have come")
+	last := again.send("+250788999999", "")
+	require.Equal(t, last, r.wait(t, "sent", n+1)[n], "later than the deleted ones would have come")
+}
+
+// holdSome sends messages until one is held and the newest is not; once that is told, the others are held
+// for sure. It returns all, those not held, and where in all the first held one is.
+func (w world) holdSome() (all, prompt []string, heldFrom int) {
+	w.t.Helper()
+	isHeld := func(id string) bool { return lot("delayed", id, "sent") < 0.5 }
+	for len(all) == 0 || isHeld(all[len(all)-1]) || !slices.ContainsFunc(all, isHeld) {
+		id := w.send(fmt.Sprintf("+250788%06d", len(all)), "")
+		all = append(all, id)
+		if !isHeld(id) {
+			prompt = append(prompt, id)
+		}
+	}
+	return all, prompt, slices.IndexFunc(all, isHeld)
+}
+
+// A stage sleeps until the first of what it waits for.
+func TestStageSleep(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		due, held     time.Duration
+		arrival, want time.Duration // 0: no arrival
+	}{
+		"next message":                       {due: time.Second, want: time.Second},
+		"held status":                        {held: time.Second, want: time.Second},
+		"held before message":                {due: time.Hour, held: time.Second, want: time.Second},
+		"message before held":                {due: time.Second, held: time.Hour, want: time.Second},
+		"arrival before held":                {held: time.Hour, arrival: time.Second, want: time.Second},
+		"arrival":                            {arrival: time.Second, want: time.Second},
+		"an arrival is due after the others": {due: time.Minute, arrival: time.Second, want: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := stage{wake: make(chan struct{}, 1)}
+				if c.arrival > 0 {
+					time.AfterFunc(c.arrival, func() { s.wake <- struct{}{} })
+				}
+				began := time.Now()
+				s.sleep(t.Context(), c.due, c.held, nil)
+				require.Equal(t, c.want, time.Since(began))
+			})
+		})
+	}
 }
 
 func TestHeld(t *testing.T) {

@@ -3,6 +3,8 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +103,10 @@ func TestTemplateWebhooksResume(t *testing.T) {
 	r.mu.Unlock()
 	again := start(t, Config{Dir: w.config.Dir, WebhookURL: r.url})
 	r.waitTemplates(t, 2)
+	require.Eventually(t, func() bool { // or it would rightly be told again
+		raw, err := os.ReadFile(filepath.Join(w.config.Dir, "templates.cursor"))
+		return err == nil && string(raw) == "0000000000000000002\n"
+	}, 10*time.Second, time.Millisecond)
 	again.stop()
 	third := start(t, Config{Dir: w.config.Dir, WebhookURL: r.url})
 	third.template("a", `{"status":"APPROVED"}`)
