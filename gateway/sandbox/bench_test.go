@@ -15,8 +15,19 @@ import (
 )
 
 // BenchmarkMessages is messages a second over loopback, client and sandbox on the same cores: -cpu 1.
-func BenchmarkMessages(b *testing.B) {
+func BenchmarkMessages(b *testing.B) { benchmarkMessages(b, "") }
+
+// BenchmarkMessagesLimited is the same with every limit on and a fault that strikes nobody: what they cost.
+func BenchmarkMessagesLimited(b *testing.B) {
+	benchmarkMessages(b, `{"rate_per_second":100000,"pair_interval_ms":1,"pair_burst":1000,"tier_recipients":100000000,"user_capped":1e-18}`)
+}
+
+func benchmarkMessages(b *testing.B, settings string) {
 	w := start(b, Config{})
+	if settings != "" {
+		w.set(settings)
+		w.fault(`{"kind":"outage","share":0,"for":"1h"}`)
+	}
 	client := w.client
 	var n atomic.Int64
 	b.ReportAllocs()
@@ -50,16 +61,16 @@ func BenchmarkOpen(b *testing.B) {
 	require.NoError(b, j.Close())
 	info, err := os.Stat(j.path)
 	require.NoError(b, err)
-	before := heap()
+	before := heapBytes()
 	b.ResetTimer()
 	w := start(b, Config{Dir: dir})
 	b.StopTimer()
-	b.ReportMetric(float64(heap()-before)/float64(b.N), "heap-B/message")
+	b.ReportMetric(float64(heapBytes()-before)/float64(b.N), "heap-B/message")
 	b.ReportMetric(float64(info.Size())/float64(b.N), "disk-B/message")
 	require.EqualValues(b, b.N, w.stats().UniqueRecipients)
 }
 
-func heap() int64 {
+func heapBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -86,10 +86,7 @@ func newCounts() counts {
 // attempts share), or with the template where there is no key.
 func (c *counts) add(to, template, key string) {
 	digits := strings.TrimPrefix(to, "+")
-	number := uint64(1) // keeps leading zeros apart; 15 digits and this one fit
-	for i := range len(digits) {
-		number = number*10 + uint64(digits[i]-'0')
-	}
+	number := word(digits)
 	c.target = append(c.target[:0], digits...)
 	if key == "" {
 		c.target = append(append(c.target, 't'), template...)
@@ -108,6 +105,15 @@ func (c *counts) add(to, template, key string) {
 	c.Duplicates = c.Received - int64(len(c.targets))
 }
 
+// word packs the digits of a number.
+func word(digits string) uint64 {
+	number := uint64(1) // keeps leading zeros apart; 15 digits and this one fit
+	for i := range len(digits) {
+		number = number*10 + uint64(digits[i]-'0')
+	}
+	return number
+}
+
 func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.inbox.stats())
 }
@@ -117,6 +123,7 @@ func (s *Server) deleteInbox(w http.ResponseWriter, _ *http.Request) {
 		s.writeError(w, err)
 		return
 	}
+	s.limits.forget()
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"lastcall/domain/contact"
@@ -19,8 +20,9 @@ const latest = 50
 var pageHTML string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"masked": func(to string) string { return contact.MSISDN(to).Masked() },
-	"clock":  func(at time.Time) string { return at.Format("15:04:05.000") },
+	"masked":  func(to string) string { return contact.MSISDN(to).Masked() },
+	"percent": func(share float64) string { return strconv.FormatFloat(100*share, 'f', -1, 64) + " %" },
+	"clock":   func(at time.Time) string { return at.Format("15:04:05.000") },
 }).Parse(pageHTML))
 
 // getPage shows what the outside world has received, newest first.
@@ -29,6 +31,8 @@ func (s *Server) getPage(w http.ResponseWriter, _ *http.Request) {
 		Stats    stats
 		Settings settings
 		Webhooks bool
+		Faults   []shownFault
+		States   []templateState // of templates that cannot be sent
 		Messages []struct {
 			entry
 			message
@@ -43,6 +47,8 @@ func (s *Server) getPage(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	view.Stats, view.Settings, view.Webhooks = s.inbox.stats(), s.settings.get(), s.config.WebhookURL != ""
+	view.Faults = s.faults.show()
+	view.States = slices.DeleteFunc(s.templates.list(), func(t templateState) bool { return t.Status == templateApproved })
 	err := s.inbox.journal.newest(latest, &view.Messages)
 	if err == nil {
 		err = s.ops.newest(latest, &view.Notices)

@@ -31,6 +31,12 @@ type Server struct {
 	stages   []*stage
 	settings settingsFile
 	changed  broadcast // settings saved: whoever waits looks again
+
+	faults    faults
+	limits    limits
+	templates templates
+	ended     chan struct{} // closed when Run ends: nobody is kept waiting any longer
+	end       func()
 }
 
 // Config says where a sandbox keeps its state and whom it plays.
@@ -56,7 +62,8 @@ func New(c Config) (*Server, error) {
 	if c.WebhookURL != "" && c.WhatsApp.AppSecret == "" {
 		return nil, domain.E(domain.Invalid, "sandbox_config", "The sandbox needs the app secret to sign webhooks.").About("app_secret")
 	}
-	s := &Server{config: c}
+	s := &Server{config: c, ended: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.ended) })
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, domain.E(domain.Internal, "sandbox_state", "The sandbox cannot open its state in %s.", c.Dir).Because(err)
@@ -89,6 +96,12 @@ func (s *Server) open() (err error) {
 	if err = s.settings.open(filepath.Join(dir, "settings.json")); err != nil {
 		return err
 	}
+	if err = s.limits.set(s.settings.get(), s.inbox.journal); err != nil {
+		return err
+	}
+	if err = s.templates.open(dir); err != nil {
+		return err
+	}
 	for _, state := range []string{whatsapp.StateSent, whatsapp.StateDelivered, whatsapp.StateRead} {
 		stage, err := openStage(filepath.Join(dir, state+".cursor"), state, s.inbox.journal.last())
 		if err != nil {
@@ -110,6 +123,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /inbox", s.deleteInbox)
 	mux.HandleFunc("GET /settings", s.getSettings)
 	mux.HandleFunc("PUT /settings", s.putSettings)
+	mux.HandleFunc("GET /faults", s.getFaults)
+	mux.HandleFunc("PUT /faults", s.putFault)
+	mux.HandleFunc("DELETE /faults", s.deleteFaults)
+	mux.HandleFunc("GET /templates", s.getTemplates)
+	mux.HandleFunc("PUT /templates/{name}", s.putTemplate)
 	mux.HandleFunc("POST /ops/webhook", s.postNotice)
 	mux.HandleFunc("GET /ops.json", s.list(s.ops))
 	mux.HandleFunc("GET /mail.json", s.list(s.mails))
@@ -120,8 +138,10 @@ func (s *Server) Handler() http.Handler {
 // Run reports statuses by webhook and takes mail until ctx is over, then returns nil. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, s.end)()
 	if s.config.WebhookURL != "" {
-		client := &http.Client{Timeout: webhookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: len(s.stages)}}
+		client := &http.Client{Timeout: webhookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: len(s.stages) + 1}}
+		group.Go(func() error { return s.reportTemplates(ctx, client) })
 		for _, stage := range s.stages {
 			group.Go(func() error { return s.report(ctx, client, stage) })
 		}
@@ -146,6 +166,7 @@ func (s *Server) SMTPAddr() string {
 
 // Close gives up files and ports. End Run and the HTTP server first.
 func (s *Server) Close() {
+	s.end()
 	closers := []io.Closer{}
 	if s.smtp != nil {
 		closers = append(closers, s.smtp)
@@ -153,13 +174,15 @@ func (s *Server) Close() {
 	if s.inbox != nil {
 		closers = append(closers, s.inbox.journal)
 	}
-	for _, j := range []*journal{s.ops, s.mails} {
+	for _, j := range []*journal{s.ops, s.mails, s.templates.journal} {
 		if j != nil {
 			closers = append(closers, j)
 		}
 	}
-	for _, stage := range s.stages {
-		closers = append(closers, stage.file)
+	for _, stage := range append(s.stages, s.templates.stage) {
+		if stage != nil {
+			closers = append(closers, stage.file)
+		}
 	}
 	for _, c := range closers {
 		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {

@@ -40,17 +40,17 @@ func (s *Server) report(ctx context.Context, client *http.Client, stage *stage) 
 			return fmt.Errorf("webhooks of %s: %w", stage.state, err)
 		}
 		looked := batch.last - stage.cursor
-		if looked == 0 {
-			stage.sleep(ctx, batch.wait, changed)
+		if looked == 0 && len(batch.statuses) == 0 {
+			stage.sleep(ctx, batch.wait, stage.held.wait(time.Now()), changed)
 			continue
 		}
 		if len(batch.statuses) > 0 && !s.deliver(ctx, client, stage, batch) {
 			continue
 		}
-		if err := stage.save(batch.last); err != nil {
+		if err := stage.save(batch.last, stage.held.before(batch.last)); err != nil {
 			return fmt.Errorf("webhooks of %s: %w", stage.state, err)
 		}
-		if looked < maxStatuses {
+		if looked < maxStatuses && len(batch.statuses) < maxStatuses {
 			select {
 			case <-ctx.Done():
 			case <-time.After(gatherTime):
@@ -63,8 +63,9 @@ func (s *Server) report(ctx context.Context, client *http.Client, stage *stage) 
 // stage follows the inbox for one state.
 type stage struct {
 	state  string
-	cursor int64 // the id of the last message dealt with
-	file   *os.File
+	cursor int64 // the id of the last message dealt with, or held
+	held   held
+	file   *os.File // the id of the last message before which nothing is held
 	wake   chan struct{}
 }
 
@@ -86,12 +87,19 @@ func openStage(path, state string, last int64) (*stage, error) {
 	return s, nil
 }
 
-// sleep waits for the next message to be due (after due, if there is one) or to arrive, or for the settings to change.
-func (s *stage) sleep(ctx context.Context, due time.Duration, changed <-chan struct{}) {
+// sleep waits for the next message to be due (after due, if there is one) or to arrive, for a held status
+// to be due (after held, if there is one), or for the settings to change.
+func (s *stage) sleep(ctx context.Context, due, held time.Duration, changed <-chan struct{}) {
 	var timer <-chan time.Time
 	arrived := s.wake
 	if due > 0 {
-		timer, arrived = time.After(due), nil
+		arrived = nil // messages are due as they came
+	}
+	if due > 0 && (held == 0 || due < held) {
+		held = due
+	}
+	if held > 0 {
+		timer = time.After(held)
 	}
 	select {
 	case <-ctx.Done():
@@ -101,9 +109,10 @@ func (s *stage) sleep(ctx context.Context, due time.Duration, changed <-chan str
 	}
 }
 
-func (s *stage) save(cursor int64) error {
+// save moves on to cursor; after a restart the stage goes on after kept.
+func (s *stage) save(cursor, kept int64) error {
 	s.cursor = cursor
-	_, err := s.file.WriteAt(fmt.Appendf(nil, "%019d\n", cursor), 0) // one length, so never a mixture
+	_, err := s.file.WriteAt(fmt.Appendf(nil, "%019d\n", kept), 0) // one length, so never a mixture
 	return err
 }
 
@@ -132,7 +141,8 @@ type statusError struct {
 func (s *Server) nextBatch(stage *stage) (batch, error) {
 	settings := s.settings.get()
 	delay := settings.delay(stage.state)
-	lines, err := s.inbox.journal.after(stage.cursor, maxStatuses)
+	out := batch{last: stage.cursor, statuses: s.heldStatuses(stage)}
+	lines, err := s.inbox.journal.after(stage.cursor, maxStatuses-len(out.statuses))
 	if err != nil {
 		return batch{}, err
 	}
@@ -141,7 +151,6 @@ func (s *Server) nextBatch(stage *stage) (batch, error) {
 	if err != nil {
 		return batch{}, err
 	}
-	out := batch{last: stage.cursor, statuses: make([]status, 0, lines.count)}
 	for i := range lines.count {
 		line, rest, _ := bytes.Cut(raw, []byte("\n"))
 		raw = rest
@@ -172,9 +181,32 @@ func (s *Server) nextBatch(stage *stage) (batch, error) {
 		if state == whatsapp.StateFailed {
 			one.Errors = []statusError{{undeliverable, "Message undeliverable"}}
 		}
+		late, twice, again := settings.befall(m.MessageID, stage.state)
+		if twice {
+			stage.held.push(heldStatus{m.ID, at.Add(again), one})
+		}
+		if late > 0 {
+			stage.held.push(heldStatus{m.ID, at.Add(late), one})
+			continue
+		}
 		out.statuses = append(out.statuses, one)
 	}
 	return out, nil
+}
+
+// heldStatuses returns those that are due, without those whose messages were deleted.
+func (s *Server) heldStatuses(stage *stage) []status {
+	var out []status
+	for now := time.Now(); len(out) < maxStatuses; {
+		one, due := stage.held.pop(now)
+		if !due {
+			break
+		}
+		if !s.inbox.journal.deleted(one.id) {
+			out = append(out, one.status)
+		}
+	}
+	return out
 }
 
 func (s settings) delay(stage string) time.Duration {
@@ -190,8 +222,7 @@ func (s settings) delay(stage string) time.Duration {
 
 // fate is the state that a message reports in a stage: the stage's own, failed, or "" for none.
 func (s settings) fate(messageID, stage string) string {
-	sum := sha256.Sum256([]byte(messageID))
-	lot := float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53) // [0, 1)
+	lot := lot(messageID)
 	failed := lot >= 1-s.Failed
 	switch {
 	case stage == whatsapp.StateDelivered && failed:
@@ -204,21 +235,33 @@ func (s settings) fate(messageID, stage string) string {
 	return ""
 }
 
+// lot is a number in [0, 1) that these words always draw.
+func lot(words ...string) float64 {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
+}
+
 // deliver posts one webhook until it is taken, and says whether it was. It gives up when ctx is over or
 // the messages were deleted.
 func (s *Server) deliver(ctx context.Context, client *http.Client, stage *stage, b batch) bool {
 	number := s.config.WhatsApp.PhoneNumberID
-	body, _ := json.Marshal(map[string]any{ // strings and numbers: it cannot fail
+	return s.postUntilTaken(ctx, client, stage.state, map[string]any{
 		"object": "whatsapp_business_account",
 		"entry": []any{map[string]any{"id": "sandbox", "changes": []any{map[string]any{"field": "messages", "value": map[string]any{
 			"messaging_product": "whatsapp",
 			"metadata":          map[string]string{"display_phone_number": number, "phone_number_id": number},
 			"statuses":          b.statuses,
 		}}}}},
-	})
+	}, func() bool { return s.inbox.journal.deleted(b.last) })
+}
+
+// postUntilTaken posts one signed webhook until it is answered with a 2xx, and says whether it was. It
+// gives up when ctx is over or the webhook is void.
+func (s *Server) postUntilTaken(ctx context.Context, client *http.Client, what string, webhook map[string]any, void func() bool) bool {
+	body, _ := json.Marshal(webhook) // strings and numbers: it cannot fail
 	signature := whatsapp.Sign(s.config.WhatsApp.AppSecret, body)
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		if s.inbox.journal.deleted(b.last) {
+		if void() {
 			return false
 		}
 		err := s.post(ctx, client, body, signature)
@@ -226,7 +269,7 @@ func (s *Server) deliver(ctx context.Context, client *http.Client, stage *stage,
 			return true
 		}
 		if backoff == firstBackoff && ctx.Err() == nil {
-			s.config.Log.Warn("webhook not taken, trying until it is", "stage", stage.state, "error", err)
+			s.config.Log.Warn("webhook not taken, trying until it is", "stage", what, "error", err)
 		}
 		select {
 		case <-ctx.Done():

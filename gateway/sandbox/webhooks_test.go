@@ -20,12 +20,14 @@ import (
 
 // receiver is the other end of the webhooks. It checks every signature.
 type receiver struct {
-	url      string
-	mu       sync.Mutex
-	refuse   int // answer 500 to that many more; negative for all
-	refused  int
-	statuses []whatsapp.Status
-	largest  int
+	url       string
+	mu        sync.Mutex
+	refuse    int // answer 500 to that many more; negative for all
+	refused   int
+	statuses  []whatsapp.Status
+	templates []whatsapp.TemplateUpdate
+	largest   int
+	posts     int
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -33,11 +35,12 @@ func newReceiver(t *testing.T) *receiver {
 	r := &receiver{}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		raw, err := io.ReadAll(req.Body)
-		statuses, parseErr := whatsapp.ParseWebhook(raw)
+		events, parseErr := whatsapp.ParseEvents(raw)
+		statuses := events.Statuses
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		switch {
-		case err != nil || parseErr != nil || len(statuses) == 0 || !whatsapp.Verify("secret", raw, req.Header.Get("X-Hub-Signature-256")):
+		case err != nil || parseErr != nil || len(statuses)+len(events.Templates) == 0 || !whatsapp.Verify("secret", raw, req.Header.Get("X-Hub-Signature-256")):
 			t.Errorf("webhook not good: %v %v, %d statuses", err, parseErr, len(statuses))
 		case r.refuse != 0:
 			r.refuse--
@@ -46,6 +49,8 @@ func newReceiver(t *testing.T) *receiver {
 			return
 		}
 		r.statuses = append(r.statuses, statuses...)
+		r.templates = append(r.templates, events.Templates...)
+		r.posts++
 		r.largest = max(r.largest, len(statuses))
 	}))
 	t.Cleanup(web.Close)
@@ -231,15 +236,21 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	w := start(t, Config{})
 	get := func() string { return second(w.do(http.MethodGet, "/settings", "")) }
-	require.JSONEq(t, `{"sent":1,"delivered":1,"read":0.6,"failed":0,"sent_delay_ms":100,"delivered_delay_ms":500,"read_delay_ms":1500}`, get())
+	const off = `,"webhook_twice":0,"webhook_reordered":0,"webhook_window_ms":0,"webhook_delayed":0,"webhook_delay_ms":0,"rate_per_second":0,
+		"pair_interval_ms":0,"pair_burst":1,"tier_recipients":0,"tier_code":131048,"user_capped":0,"user_stopped":0}`
+	require.JSONEq(t, `{"sent":1,"delivered":1,"read":0.6,"failed":0,"sent_delay_ms":100,"delivered_delay_ms":500,"read_delay_ms":1500`+off, get())
 	w.set(`{"read":0.25,"sent_delay_ms":0}`)
-	const changed = `{"sent":1,"delivered":1,"read":0.25,"failed":0,"sent_delay_ms":0,"delivered_delay_ms":500,"read_delay_ms":1500}`
+	const changed = `{"sent":1,"delivered":1,"read":0.25,"failed":0,"sent_delay_ms":0,"delivered_delay_ms":500,"read_delay_ms":1500` + off
 	require.JSONEq(t, changed, get())
 	for body, field := range map[string]string{
 		`{"red":1}`: "", `{"read":"1"}`: "", `{"read":0.5} {}`: "", ``: "", `[]`: "", `{"sent_delay_ms":1.5}`: "",
 		`{"sent":-0.1}`: "sent", `{"delivered":1.1}`: "delivered", `{"read":2}`: "read", `{"sent":0,"failed":-1}`: "failed",
 		`{"sent_delay_ms":-1}`: "sent_delay_ms", `{"delivered_delay_ms":86400001}`: "delivered_delay_ms", `{"read_delay_ms":-5}`: "read_delay_ms",
 		strings.Repeat(" ", maxBody) + `{"read":1}`: "",
+		`{"webhook_twice":2}`:                       "webhook_twice", `{"webhook_reordered":-1}`: "webhook_reordered", `{"webhook_window_ms":-1}`: "webhook_window_ms",
+		`{"webhook_delayed":1.5}`: "webhook_delayed", `{"webhook_delay_ms":86400001}`: "webhook_delay_ms", `{"rate_per_second":-1}`: "rate_per_second",
+		`{"pair_interval_ms":-1}`: "pair_interval_ms", `{"pair_burst":0}`: "pair_burst", `{"tier_recipients":-1}`: "tier_recipients",
+		`{"tier_code":0}`: "tier_code", `{"user_capped":2}`: "user_capped", `{"user_stopped":-0.5}`: "user_stopped",
 	} {
 		status, answer := w.do(http.MethodPut, "/settings", body)
 		require.Equal(t, http.StatusUnprocessableEntity, status, body)

@@ -14,12 +14,25 @@ import (
 
 // postMessage is the provider's send endpoint.
 func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
+	struck := s.faults.strike(true)
+	if struck.kind == faultOutage {
+		hangUp()
+	}
 	if refused := s.authorise(r); refused != nil {
 		refused.write(w)
 		return
 	}
 	m, refused := readMessage(r.Body)
 	if refused != nil {
+		refused.write(w)
+		return
+	}
+	s.linger(struck.latency)
+	if struck.kind == faultReset {
+		reset(w)
+		return
+	}
+	if refused := s.refuse(struck, m); refused != nil {
 		refused.write(w)
 		return
 	}
@@ -36,14 +49,30 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 	answer = append(answer, `"}],"messages":[{"id":"`...)
 	answer = append(answer, m.MessageID...)
 	answer = append(answer, `","message_status":"accepted"}]}`...)
-	w.Header()["Content-Type"] = jsonType
-	_, _ = w.Write(answer)
+	s.answer(w, r, struck, answer)
+}
+
+// refuse says why a well-formed message is not taken, nil when it is: a fault, its template, its
+// recipient, or a limit.
+func (s *Server) refuse(struck blow, m message) *refusal {
+	if refused := struck.refuses(); refused != nil {
+		return refused
+	}
+	if refused := s.templates.refuse(m.Template, m.Language); refused != nil {
+		return refused
+	}
+	return s.limits.refuse(m.To)
 }
 
 var jsonType = []string{"application/json"}
 
 // getNumber tells about the sender, which is how a client finds out whether its token is good.
 func (s *Server) getNumber(w http.ResponseWriter, r *http.Request) {
+	struck := s.faults.strike(false)
+	if struck.kind == faultOutage {
+		hangUp()
+	}
+	s.linger(struck.latency)
 	if refused := s.authorise(r); refused != nil {
 		refused.write(w)
 		return

@@ -7,11 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
-
-	"lastcall/domain"
 )
 
 // Status is one step of one message, as a webhook tells it. Webhooks repeat and overtake one another:
@@ -33,30 +29,11 @@ const (
 	StateFailed    = "failed"
 )
 
-// ParseWebhook returns the statuses in one webhook body, in its order. Other fields, other kinds of
-// event, inbound messages and states it does not know are passed over. Only a body that is no JSON
-// object is an error (domain.Invalid, webhook_not_readable).
+// ParseWebhook returns the statuses in one webhook body, in its order; see ParseEvents for the rest of it,
+// and for the error. Inbound messages and states it does not know are passed over.
 func ParseWebhook(raw []byte) ([]Status, error) {
-	var body struct {
-		Entry []struct {
-			Changes []struct {
-				Field string          `json:"field"`
-				Value json.RawMessage `json:"value"`
-			} `json:"changes"`
-		} `json:"entry"`
-	}
-	if json.Unmarshal(raw, &body) != nil { // the cause may quote a number
-		return nil, domain.E(domain.Invalid, "webhook_not_readable", "The webhook body is not the JSON that WhatsApp sends.")
-	}
-	var out []Status
-	for _, entry := range body.Entry {
-		for _, change := range entry.Changes {
-			if change.Field == "messages" {
-				out = appendStatuses(out, change.Value)
-			}
-		}
-	}
-	return out, nil
+	events, err := ParseEvents(raw)
+	return events.Statuses, err
 }
 
 func appendStatuses(out []Status, value json.RawMessage) []Status {
@@ -86,9 +63,7 @@ func appendStatuses(out []Status, value json.RawMessage) []Status {
 		default:
 			continue
 		}
-		if seconds, err := strconv.ParseInt(strings.Trim(string(s.Timestamp), `"`), 10, 64); err == nil {
-			status.At = time.Unix(seconds, 0).UTC()
-		}
+		status.At = unixTime(s.Timestamp)
 		if len(s.Errors) > 0 {
 			status.ErrorCode = s.Errors[0].Code
 		}
