@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+
+	"lastcall/domain/delivery"
 )
 
 // APIError is an error that the provider put into words: a body of the form {"error":{"code":…}}.
@@ -51,28 +53,18 @@ func (o Outcome) String() string {
 	return [...]string{"sent", "failed", "retry", "not_sent", "unknown"}[o]
 }
 
-// Classify says what became of the attempt for which Send returned err. By scope of the code:
-//
-//	number, app or account rate   130429, 4, 80007                       Retry, and slow that channel
-//	pair                          131056                                 Retry, this target waits
-//	number in maintenance         131057                                 Retry, after about a minute
-//	provider overloaded           131016                                 Retry
-//	provider trouble              1, 2, 131000                           Unknown
-//	user                          131026, 130472, 131049, 131050         Failed
-//	template                      132001, 132007, 132015, 132016         Failed
-//	parameters                    132000, 132005, 132008, 132012         Failed
-//	auth, spam, account           0, 3, 10, 190, 131048, 368, 131031, …  Failed
-//
-// An error that is not Send's own is Unknown.
+// Classify says what became of the attempt for which Send returned err. Of the provider's codes the catalogue
+// in domain/delivery decides: Failed unless it says that the code is worth another try, or leaves the outcome
+// open. An error that is not Send's own is Unknown.
 func Classify(err error) Outcome {
 	if err == nil {
 		return Sent
 	}
 	if refused, ok := errors.AsType[*APIError](err); ok {
-		switch refused.Code {
-		case 130429, 4, 80007, 131056, 131057, 131016:
+		switch delivery.Lookup(refused.Code).Then {
+		case delivery.Again:
 			return Retry
-		case 1, 2, 131000:
+		case delivery.Unsure:
 			return Unknown
 		}
 		return Failed

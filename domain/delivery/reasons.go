@@ -1,0 +1,33 @@
+package delivery
+
+import "strings"
+
+// Diagnose explains why a target failed, went back to the queue or became unknown: by the provider's code, else
+// by our own reason. A provider's refusal without a code is its code 0, which is not stored as one.
+func Diagnose(reason string, code int) Diagnosis {
+	if code != 0 || reason == "provider_refused" {
+		return Lookup(code).Diagnosis
+	}
+	if d, ok := reasons[reason]; ok {
+		return d
+	}
+	return Diagnosis{Meaning: strings.ReplaceAll(reason, "_", " ")}
+}
+
+// reasons are our own, where the provider gave no code.
+var reasons = map[string]Diagnosis{
+	"permit_void": {Rate, "its permit ran out before the sending could begin, and nothing was sent",
+		"Nothing to do: it is tried again with a new permit."},
+	"provider_busy": {Rate, "WhatsApp took nothing for the moment",
+		"Nothing to do: it is tried again."},
+	"provider_unreachable": {Provider, "WhatsApp could not be reached, and nothing was sent",
+		"It is tried again. If it lasts, check the network and WhatsApp's status page."},
+	"provider_failed": {Provider, "WhatsApp took the message and could not deliver it, without saying why",
+		"Send it again if it still matters."},
+	"no_answer": {Provider, "WhatsApp gave no usable answer after the message may have left",
+		"Wait for the receipt, which may come days later. Sending again may make it arrive twice."},
+	"worker_lost": {Provider, "our worker was lost in the middle of sending, and nobody can tell whether the message left",
+		"Wait for the receipt, which may come days later. Sending again may make it arrive twice."},
+	"missing_variable": {Parameters, "a value that the template needs is missing",
+		"Add the value to the file or give it for all targets, then send what failed again."},
+}
