@@ -139,12 +139,13 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 		if err := campaign.CheckOrder(c.Status, c.Gate, gate); err != nil {
 			return audit.Entry{}, err
 		}
+		before := c // Updates writes into c
 		if err := tx.orm.Model(&c).Updates(map[string]any{"gate": gate, "updated_at": time.Now()}).Error; err != nil {
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order})
 		return audit.Entry{Action: "campaign." + order + "_ordered", Target: target(id), Reason: reason,
-			Diff: map[string]any{"gate": []campaign.Gate{c.Gate, gate}}}, err
+			Diff: map[string]any{"gate": []campaign.Gate{before.Gate, gate}}}, err
 	})
 	return message, err
 }
@@ -160,17 +161,18 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 		if !c.Status.May(to) {
 			return audit.Entry{}, wrongState(c.Status, to)
 		}
+		before := c // Updates writes into c
 		if err := tx.orm.Model(&c).Updates(map[string]any{"status": to, "needs_human": needsHuman,
 			"updated_at": time.Now()}).Error; err != nil {
 			return audit.Entry{}, err
 		}
-		if needsHuman != "" && needsHuman != c.NeedsHuman {
+		if needsHuman != "" && needsHuman != before.NeedsHuman {
 			if _, err := tx.send(KindOpsNotice, target(id), OpsNotice{Title: "Campaign needs a human: " + c.Name, Text: needsHuman, Level: "warn"}); err != nil {
 				return audit.Entry{}, err
 			}
 		}
 		return audit.Entry{Action: "campaign.advanced", Target: target(id),
-			Diff: map[string]any{"status": []campaign.Status{c.Status, to}, "needs_human": needsHuman}}, nil
+			Diff: map[string]any{"status": []campaign.Status{before.Status, to}, "needs_human": needsHuman}}, nil
 	})
 }
 
