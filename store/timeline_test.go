@@ -221,3 +221,16 @@ func TestTimelineAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Where nobody knows the zone, one country's hold is not another's.
+func TestTimelineTellsOwnCohortOnly(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const us, ca = "+12025550123", "+14165550123"
+	id, lane := b.running(t, us, ca)
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`)
+	b.set(t, "quiet_hours", `{"US":{"start":"22:00","end":"06:00"}}`)
+	require.NotEmpty(t, b.claim(t, lane, 10).Waits)
+	require.Equal(t, []delivery.Kind{delivery.CampaignStarted, delivery.Held}, kinds(b.timeline(t, id, us)))
+	require.Equal(t, []delivery.Kind{delivery.CampaignStarted}, kinds(b.timeline(t, id, ca)))
+}
