@@ -64,6 +64,10 @@ func (f Facts) now(told []Moment) Now {
 		n.WaitsFor, n.Answer = "receipt", sentences("Perhaps sent: "+d.Meaning, d.Advice)
 	case campaign.OptedOut:
 		n.Answer = "Not sent: the number had opted out when its turn came."
+		if f.ErrorCode != 0 {
+			d := diagnose()
+			n.Answer = "Not sent: " + sentences(d.Meaning+coded(f.ErrorCode), d.Advice)
+		}
 	case campaign.Cancelled:
 		n.Answer = "Not sent: the campaign was stopped" + by(told, CampaignStopped) + " before its turn came."
 	}

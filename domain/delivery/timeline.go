@@ -21,6 +21,8 @@ func Tell(f Facts) Timeline {
 			queued = false
 		case Requeued:
 			queued = true
+		case OptedOut:
+			queued = queued && m.Attempt == 0 // else the provider told in answer to an attempt
 		case CampaignPaused:
 			paused = true
 		case CampaignResumed:
@@ -58,7 +60,7 @@ type Facts struct {
 // Event is something off the target's happy path.
 type Event struct {
 	At        time.Time
-	Kind      Kind // Requeued, Failed, Unknown or Settled
+	Kind      Kind // Requeued, Failed, OptedOut, Unknown or Settled
 	Attempt   int
 	Reason    string
 	ErrorCode int
@@ -104,7 +106,7 @@ const (
 	CampaignEnded   Kind = "campaign_ended"
 	Held            Kind = "held" // the policy let nothing of its cohort go
 
-	OptedOut  Kind = "opted_out" // the number was entered in the registry
+	OptedOut  Kind = "opted_out" // the number was entered in the registry, or the provider told in answer to an attempt
 	Sending   Kind = "sending"   // a permit was granted and the attempt began
 	Requeued  Kind = "requeued"  // the attempt ended without a message: it may be tried again
 	Sent      Kind = "sent"      // the provider accepted the message
@@ -132,6 +134,8 @@ func (f Facts) events() []Moment {
 			m.What = fmt.Sprintf("attempt %d sent nothing and went back to the queue%s", e.Attempt, coded(e.ErrorCode))
 		case Failed:
 			m.What = fmt.Sprintf("attempt %d failed%s", e.Attempt, coded(e.ErrorCode))
+		case OptedOut:
+			m.What = fmt.Sprintf("attempt %d was refused: the recipient opted out%s", e.Attempt, coded(e.ErrorCode))
 		case Unknown:
 			m.What = fmt.Sprintf("attempt %d ended, and nobody can tell whether it was sent", e.Attempt)
 		case Settled:
@@ -164,6 +168,9 @@ func (f Facts) row() (all []Moment) {
 	add(f.ReadAt, Read, "it was read")
 	switch f.State { // the other ends are events
 	case campaign.OptedOut:
+		if f.ErrorCode != 0 {
+			break // an event, too: the provider told
+		}
 		add(f.EndedAt, TakenOut, "its turn came and it was left out: the number had opted out")
 	case campaign.Cancelled:
 		add(f.EndedAt, Cancelled, "it was cancelled: the campaign had been stopped before its turn came")

@@ -103,3 +103,15 @@ func TestObstaclesInOrder(t *testing.T) {
 		})
 	}
 }
+
+// The provider may be the one that knows of an opt-out.
+func TestOptOutThatTheProviderTold(t *testing.T) {
+	t.Parallel()
+	told := delivery.Tell(delivery.Facts{State: campaign.OptedOut, Attempt: 1, Reason: "provider_opt_out", ErrorCode: 131050,
+		SendingAt: at(1), EndedAt: at(2), OptOut: &delivery.OptOut{At: *at(2), Source: "provider"},
+		Events: []delivery.Event{{At: *at(2), Kind: delivery.OptedOut, Attempt: 1, Reason: "provider_opt_out", ErrorCode: 131050}},
+		Shared: []delivery.Moment{{At: *at(3), Kind: delivery.Held}}})
+	require.Equal(t, []delivery.Kind{delivery.Sending, delivery.OptedOut, delivery.OptedOut}, kinds(told))
+	require.Equal(t, "attempt 1 was refused: the recipient opted out (WhatsApp's code 131050)", told.Moments[1].What)
+	require.Equal(t, "Not sent: the recipient has opted out of marketing messages from us (WhatsApp's code 131050). Do not send again: the opt-out is final.", told.Now.Answer)
+}
