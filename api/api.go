@@ -62,6 +62,8 @@ func New(d Deps) http.Handler {
 	s.orders()
 	s.imports()
 	s.targets()
+	s.timelines()
+	s.failures()
 	s.templates()
 	s.contacts()
 	s.optOuts()

@@ -52,7 +52,11 @@ func (s *server) recovery(c *gin.Context) {
 		if failure == nil {
 			return
 		}
-		if err, ok := failure.(error); ok && (errors.Is(err, http.ErrAbortHandler) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		err, ok := failure.(error)
+		if ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(http.ErrAbortHandler) // net/http breaks the transfer off, so that nobody takes a part for the whole
+		}
+		if ok && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
 			c.Abort() // the caller left in the middle of the answer
 			return
 		}

@@ -52,12 +52,16 @@ func (s *server) targets() {
 			all, next := cut(all, in.Limit, func(t store.Target) string { return strconv.FormatInt(t.ID, 10) })
 			page := TargetPage{Targets: make([]Target, len(all)), Next: next}
 			for i, t := range all {
-				page.Targets[i] = Target{ID: t.ID, MSISDN: t.MSISDN, State: t.State, Reason: value(t.Reason), ErrorCode: value(t.ErrorCode),
-					Attempt: t.Attempt, NotBefore: t.NotBefore, ProviderID: value(t.ProviderID), SendingAt: t.SendingAt, SentAt: t.SentAt,
-					DeliveredAt: t.DeliveredAt, ReadAt: t.ReadAt, EndedAt: t.EndedAt}
+				page.Targets[i] = target(t)
 			}
 			return &struct{ Body TargetPage }{page}, nil
 		})
+}
+
+func target(t store.Target) Target {
+	return Target{ID: t.ID, MSISDN: t.MSISDN, State: t.State, Reason: value(t.Reason), ErrorCode: value(t.ErrorCode),
+		Attempt: t.Attempt, NotBefore: t.NotBefore, ProviderID: value(t.ProviderID), SendingAt: t.SendingAt, SentAt: t.SentAt,
+		DeliveredAt: t.DeliveredAt, ReadAt: t.ReadAt, EndedAt: t.EndedAt}
 }
 
 // value is what p points to, or nothing.

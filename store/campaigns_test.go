@@ -216,8 +216,10 @@ func TestFinishReportsOnce(t *testing.T) {
 	for range 2 {
 		require.NoError(t, b.Finish(t.Context(), id, campaign.Done, ""))
 	}
-	require.Equal(t, "[{\"reason\": \"provider_refused\", \"targets\": 2, \"error_code\": 131026}]",
-		query[string](t, b, `SELECT report->>'failures' FROM campaigns`))
+	require.JSONEq(t, `{"reason": "provider_refused", "targets": 2, "error_code": 131026, "scope": "user"}`,
+		query[string](t, b, `SELECT (report->'failures'->0) - '{meaning,advice}'::text[] FROM campaigns WHERE jsonb_array_length(report->'failures') = 1`))
+	require.EqualValues(t, 1, query[int64](t, b, `SELECT count(*) FROM outbox WHERE kind = 'ops.notice'
+		AND payload->>'text' LIKE '%2 failed: %not on WhatsApp%(WhatsApp''s code 131026). Do not send again.%'`), "what failed is told with advice")
 	require.EqualValues(t, 1, query[int64](t, b, `SELECT count(*) FROM outbox WHERE kind = 'ops.notice' AND payload->>'text' LIKE '%1 UNKNOWN%'`))
 }
 

@@ -201,7 +201,7 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 			continue
 		}
 		if err := tx.enter(policyCheck(id, d.Revision, map[string]any{"reason": d.Reason, "until": d.RetryAfter,
-			"country": k.Country, "zone": k.Zone, "targets": k.Counts.Queued})); err != nil {
+			"country": k.Country, "zone": k.Zone, "locale": k.Locale, "why": d.Why, "targets": k.Counts.Queued})); err != nil {
 			return nil, nil, true, err
 		}
 	}

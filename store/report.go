@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
+	"lastcall/domain/delivery"
 )
 
 // Report is what is left of a campaign when it has ended.
@@ -20,11 +20,12 @@ type Report struct {
 	Seconds  float64         `json:"seconds"` // from the order to start until the end
 }
 
-// Failures is how many targets failed for one reason.
+// Failures is how many targets failed for one reason, and what to do about it.
 type Failures struct {
 	Reason    string `json:"reason"`
 	ErrorCode int    `json:"error_code,omitempty"` // the provider's
 	Targets   int64  `json:"targets"`
+	delivery.Diagnosis
 }
 
 // Finish writes the report and ends the campaign; the Ops channel and those who get reports are told in
@@ -73,25 +74,28 @@ func (tx *Tx) report(c Campaign) (Report, error) {
 	for _, k := range cohorts {
 		r.Counts.Add(k.Counts)
 	}
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT coalesce(reason, ''), coalesce(error_code, 0), count(*) FROM targets
-		WHERE campaign_id = $1 AND state = 'failed' GROUP BY 1, 2 ORDER BY 3 DESC`, c.ID)
-	if err != nil {
-		return r, err
-	}
-	failures, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Failures, err error) {
-		return f, row.Scan(&f.Reason, &f.ErrorCode, &f.Targets)
-	})
-	r.Failures = append(r.Failures, failures...)
+	all, err := failures(tx.ctx, tx.pgx, c.ID)
+	r.Failures = append(r.Failures, all...)
 	return r, err
 }
 
-// String is the report in a few words.
+// String is the report in a few words: the counts, then a line for each kind of failure.
 func (r Report) String() string {
 	c := r.Counts
 	text := fmt.Sprintf("%d targets: %d accepted (%d delivered, %d read), %d failed, %d opted out, %d cancelled.",
 		c.Targets, c.Accepted(), c.Delivered+c.Read, c.Read, c.Failed, c.OptedOut, c.Cancelled)
 	if c.Unknown > 0 {
 		text += fmt.Sprintf(" %d UNKNOWN: nobody can tell whether they were sent.", c.Unknown)
+	}
+	for _, f := range r.Failures {
+		text += fmt.Sprintf("\n%d failed: %s", f.Targets, f.Meaning)
+		if f.ErrorCode != 0 {
+			text += fmt.Sprintf(" (WhatsApp's code %d)", f.ErrorCode)
+		}
+		text += "."
+		if f.Advice != "" {
+			text += " " + f.Advice
+		}
 	}
 	return text
 }

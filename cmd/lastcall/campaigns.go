@@ -26,7 +26,8 @@ func campaignsCommand(sh *shell) *cobra.Command {
 		campaignsLaunch(o), campaignsCreate(o), campaignsImport(o), campaignsStart(o), campaignsList(o), campaignsGet(o),
 		campaignsWatch(o), campaignsOrder(o, "pause", "Pause a campaign: nothing goes until it is resumed"),
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
-		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o))
+		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),
+		campaignsTarget(o), campaignsFailures(o))
 }
 
 func campaignsCreate(o *output) *cobra.Command {
@@ -275,6 +276,11 @@ func (o *output) campaign(c api.Campaign) error {
 		}
 		for _, w := range c.Waiting {
 			t.row("waits", waits(w))
+		}
+		if c.Report != nil {
+			for _, f := range c.Report.Failures {
+				t.row("failed", fmt.Sprintf("%s: %s", thousands(f.Targets), diagnosis(f.Diagnosis)))
+			}
 		}
 		if c.TemporalWeb != "" {
 			t.row("temporal web", c.TemporalWeb)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -23,16 +24,26 @@ import (
 	"lastcall/store/storetest"
 )
 
-// TestScripts runs the scripts in testdata against an API whose campaigns have a workflow played by play.
+// TestScripts runs the scripts in testdata against an API whose campaigns have a workflow played by play. Those
+// in alone mind what the settings are, which the others change, and have an API of their own.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	for _, dir := range []string{"testdata", "testdata/alone"} {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			scripts(t, dir)
+		})
+	}
+}
+
+func scripts(t *testing.T, dir string) {
 	base, token := startAPI(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
 	bin := t.TempDir()
 	require.NoError(t, os.Symlink(self, filepath.Join(bin, "lastcall")))
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv(programVariable, "yes")
@@ -101,6 +112,13 @@ func play(st *store.Store) map[string]store.Handler {
 			if p.Name == "needs a human" {
 				return st.Advance(ctx, p.CampaignID, campaign.Paused, "the template was retired")
 			}
+			ends := store.Result{State: campaign.Sent}
+			if p.Name == "fails" {
+				ends = store.Result{State: campaign.FailedT, Reason: "provider_refused", ErrorCode: 131026}
+			}
+			if err := dispatch(ctx, st, p.CampaignID, ends); err != nil {
+				return err
+			}
 			if err := st.Advance(ctx, p.CampaignID, campaign.Settling, ""); err != nil {
 				return err
 			}
@@ -117,12 +135,39 @@ func play(st *store.Store) map[string]store.Handler {
 			case "resume":
 				return st.Advance(ctx, p.CampaignID, campaign.Scheduled, "")
 			}
+			if _, err := st.CancelQueued(ctx, p.CampaignID, 100); err != nil {
+				return err
+			}
 			if err := st.Advance(ctx, p.CampaignID, campaign.Settling, ""); err != nil {
 				return err
 			}
 			return st.Finish(ctx, p.CampaignID, campaign.Stopped, "")
 		},
 	}
+}
+
+// dispatch sends to every target of a campaign; all sends end the same way.
+func dispatch(ctx context.Context, st *store.Store, id uuid.UUID, ends store.Result) error {
+	for _, to := range []campaign.Status{campaign.Preflight, campaign.Running} {
+		if err := st.Advance(ctx, id, to, ""); err != nil {
+			return err
+		}
+	}
+	lane := store.Lane{Campaign: id, Run: "run", Batch: 1, Fence: 1}
+	if _, err := st.TakeLane(ctx, lane); err != nil {
+		return err
+	}
+	claim, err := st.Claim(ctx, lane, 100)
+	if err != nil {
+		return err
+	}
+	var results []store.Result
+	for _, t := range claim.Targets {
+		ends.Target = t.ID
+		results = append(results, ends)
+	}
+	_, err = st.Record(ctx, lane, results)
+	return err
 }
 
 // Every command tells what it is for and how it is used.

@@ -123,28 +123,38 @@ func (c *apiClient) get(ctx context.Context, path string, query url.Values, out 
 }
 
 func (c *apiClient) send(ctx context.Context, method, path string, header http.Header, body io.Reader, out any) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
+	header.Set("Accept", "application/json")
+	res, status, err := c.open(ctx, method, path, header, body)
 	if err != nil {
-		return 0, err
-	}
-	req.Header = header
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("Accept", "application/json")
-	res, err := c.http.Do(req)
-	if err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return 0, errInterrupted
-		}
-		return 0, c.silent(err)
+		return status, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode/100 != 2 {
-		return res.StatusCode, c.refusal(res)
-	}
 	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
 		return res.StatusCode, c.strange(res.Status)
 	}
 	return res.StatusCode, nil
+}
+
+// open does one call whose answer the caller reads, and closes, itself.
+func (c *apiClient) open(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header = header
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := c.http.Do(req)
+	if err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, 0, errInterrupted
+		}
+		return nil, 0, c.silent(err)
+	}
+	if res.StatusCode/100 != 2 {
+		defer func() { _ = res.Body.Close() }()
+		return nil, res.StatusCode, c.refusal(res)
+	}
+	return res, res.StatusCode, nil
 }
 
 // refusal is the problem that an answer tells.
