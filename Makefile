@@ -5,7 +5,7 @@ LINTER        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 .DEFAULT_GOAL := help
-.PHONY: up test histories lint fmt help $(LASTCALL)
+.PHONY: up test chaos bench histories lint fmt help $(LASTCALL)
 
 up: $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
 	@exec $(LASTCALL) up $(ARGS)
@@ -18,6 +18,13 @@ test: $(LASTCALL) ## run every test, on a real Postgres and a real Temporal (fet
 	go vet ./...
 	go run $(WORKFLOWCHECK) -config workflows/workflowcheck.yaml ./workflows/...
 	go test -timeout 30m ./...
+
+chaos: $(LASTCALL) ## kill and halt a whole Lastcall's processes, 20 seeds; ARGS="-seeds 1 -seed 7" runs one again
+	$(LASTCALL) fetch
+	go test ./cmd/lastcall -run 'TestChaos$$' -count 1 -v -timeout 90m -args -seeds 20 $(ARGS)
+
+bench: $(LASTCALL) ## measure this build on this machine; ARGS="--only dispatch" and the like go to lastcall bench
+	@exec $(LASTCALL) bench $(ARGS)
 
 lint: ## look for mistakes that the compiler lets through
 	go run $(LINTER) run ./...
