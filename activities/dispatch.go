@@ -106,7 +106,7 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.result.Handled += claim.OptedOut
+		b.result.Handled += claim.OptedOut + claim.Refused
 		switch {
 		case claim.Gate != "":
 			b.result.Gate = claim.Gate
@@ -122,6 +122,7 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 			}
 			b.nap(ctx, min(time.Until(*w.Until), 200*time.Millisecond)) // settings may change meanwhile
 			b.result.Wait = Wait{}
+		case claim.Again:
 		case claim.Busy:
 			b.nap(ctx, 20*time.Millisecond)
 		default:

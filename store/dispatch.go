@@ -38,10 +38,12 @@ type Claim struct {
 	Targets  []ClaimedTarget
 	Deadline time.Time // of the local clock: no send of Targets starts later
 	OptedOut int       // taken out on the way
+	Refused  int       // failed on the way, for lack of consent
 
 	Gate    campaign.Gate // not open: do nothing
 	Drained bool          // nothing is queued
 	Busy    bool          // what is ready is in other lanes' hands: ask again in a moment
+	Again   bool          // what was looked at may not go, there may be more: ask again at once
 	Waits   []Wait        // nothing may go now
 }
 
@@ -64,7 +66,7 @@ func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error)
 		var owner string
 		var fence int
 		err := tx.pgx.QueryRow(ctx, `INSERT INTO lanes AS l (campaign_id, lane, owner, fence) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (campaign_id, lane) DO UPDATE SET owner = l.owner RETURNING owner, fence`,
+			ON CONFLICT (campaign_id, lane) DO UPDATE SET taken_at = clock_timestamp() RETURNING owner, fence`,
 			l.Campaign, l.N, l.Owner, l.Fence).Scan(&owner, &fence)
 		if err != nil {
 			return err
@@ -91,7 +93,7 @@ func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error)
 }
 
 // Claim takes up to want targets for a lane through the whole policy, in one transaction: gate and fence,
-// toggle and quiet hours by cohort, opt-outs, permits; then marks them as being sent.
+// toggle and quiet hours by cohort, opt-outs, consent, the frequency cap, permits; then marks them as being sent.
 func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
 		c = Claim{}
@@ -110,22 +112,21 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = blocked
 			return err
 		}
-		ready, out, err := tx.candidates(l.Campaign, open, want)
+		found, err := tx.candidates(l.Campaign, w, open, want)
 		if err != nil {
 			return err
 		}
-		if c.OptedOut = len(out); c.OptedOut > 0 {
-			if err := tx.optOut(l.Campaign, out, w.settings.Revision); err != nil {
-				return err
-			}
+		ready, err := tx.sift(&c, l.Campaign, w, found)
+		if err != nil {
+			return err
 		}
 		switch {
 		case len(ready) > 0:
 			return tx.permit(&c, l, w, ready, cohorts)
-		case c.OptedOut == 0:
-			return tx.idle(&c, l.Campaign, open, blocked)
+		case len(found) == 0:
+			return tx.idle(&c, l.Campaign, w, open, blocked)
 		}
-		c.Busy = true
+		c.Again = true
 		return nil
 	})
 	return c, err
@@ -133,10 +134,11 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 
 // window is what a claim is decided by.
 type window struct {
-	gate     campaign.Gate
-	channel  string
-	now      time.Time // of the database
-	settings policy.Settings
+	gate      campaign.Gate
+	channel   string
+	marketing bool
+	now       time.Time // of the database
+	settings  policy.Settings
 }
 
 // openLane reads what decides, and keeps the lane's row so that no other attempt takes it meanwhile.
@@ -144,10 +146,10 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	var owner string
 	var fence int
 	var revision int64
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.owner, l.fence, c.gate, c.channel, clock_timestamp(),
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.owner, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
-		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(&owner, &fence, &w.gate, &w.channel, &w.now, &revision)
+		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
+		l.Campaign, l.N).Scan(&owner, &fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision)
 	if err != nil {
 		return w, err
 	}
@@ -199,45 +201,11 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 	return open, blocked, nil
 }
 
-// candidates locks up to want queued targets of the open cohorts, those in other lanes' hands left out,
-// and says which of them have opted out.
-func (tx *Tx) candidates(id uuid.UUID, open []int16, want int) (ready, out []int64, err error) {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT q.id, EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = q.msisdn_hash)
-		FROM unnest($2::smallint[]) AS k (id), LATERAL (
-			SELECT t.id, t.msisdn_hash FROM targets t
-			WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id
-			  AND (t.not_before IS NULL OR t.not_before <= clock_timestamp())
-			ORDER BY t.id LIMIT $3 FOR UPDATE SKIP LOCKED) q LIMIT $3`, id, open, want)
-	if err != nil {
-		return nil, nil, err
-	}
-	var target int64
-	var optedOut bool
-	_, err = pgx.ForEachRow(rows, []any{&target, &optedOut}, func() error {
-		if optedOut {
-			out = append(out, target)
-		} else {
-			ready = append(ready, target)
-		}
-		return nil
-	})
-	return ready, out, err
-}
-
-func (tx *Tx) optOut(id uuid.UUID, targets []int64, revision int64) error {
-	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'opted_out', ended_at = clock_timestamp() WHERE id = ANY ($1)`, targets)
-	if err != nil {
-		return err
-	}
-	return tx.enter(policyCheck(id, revision, map[string]any{"reason": policy.OptOut, "targets": len(targets),
-		"first": targets[0], "last": targets[len(targets)-1]}))
-}
-
 // permit gets permits for the ready targets and marks those that got one. Without any, all wait.
 func (tx *Tx) permit(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort) error {
 	limit := w.settings.Throttle[w.channel].PerMinute
 	// The time to start begins after the wait for the ledger and before the grant: never later than it.
-	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, w.channel); err != nil {
+	if err := tx.lockChannel(w.channel); err != nil {
 		return err
 	}
 	c.Deadline = time.Now().Add(StartWithin)
@@ -261,7 +229,7 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort
 		return nil
 	}
 	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET state = 'sending', owner = $2, fence = $3, attempt = attempt + 1,
-			sending_at = clock_timestamp(), not_before = NULL, reason = NULL
+			sending_at = clock_timestamp(), not_before = NULL, reason = NULL, policy_revision = NULL
 		WHERE id = ANY ($1) AND state = 'queued' AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = t.msisdn_hash)
 		RETURNING id, cohort, msisdn, attempt, variables`, ready[:granted], l.Owner, l.Fence)
 	if err != nil {
@@ -283,23 +251,6 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort
 	})
 	c.Busy = len(c.Targets) == 0 // all opted out this very moment
 	return err
-}
-
-// idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
-func (tx *Tx) idle(c *Claim, id uuid.UUID, open []int16, blocked waits) error {
-	var until *time.Time
-	var waiting int64
-	err := tx.pgx.QueryRow(tx.ctx, `SELECT min(not_before), count(*) FROM targets
-		WHERE campaign_id = $1 AND state = 'queued' AND cohort = ANY ($2) AND not_before > clock_timestamp()`, id, open).Scan(&until, &waiting)
-	if err != nil {
-		return err
-	}
-	if waiting == 0 {
-		c.Busy = true
-		return nil
-	}
-	c.Waits = append(blocked, Wait{Reason: ProviderRetry, Targets: waiting, Until: until, Why: "the provider asked to try again later"})
-	return nil
 }
 
 // Result is how one send ended.
@@ -353,7 +304,7 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 // stopped campaign's targets may be cancelled.
 func (s *Store) CancelQueued(ctx context.Context, id uuid.UUID, limit int) (cancelled int64, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
-		done, err := tx.pgx.Exec(ctx, `UPDATE targets SET state = 'cancelled', not_before = NULL, reason = NULL, ended_at = clock_timestamp()
+		done, err := tx.pgx.Exec(ctx, `UPDATE targets SET state = 'cancelled', not_before = NULL, reason = NULL, policy_revision = NULL, ended_at = clock_timestamp()
 			WHERE id IN (SELECT t.id FROM targets t JOIN campaigns c ON c.id = t.campaign_id AND c.gate = 'stopped'
 				WHERE t.campaign_id = $1 AND t.state = 'queued' ORDER BY t.id LIMIT $2 FOR UPDATE OF t)`, id, limit)
 		cancelled = done.RowsAffected()

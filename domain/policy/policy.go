@@ -21,6 +21,11 @@ func (s Settings) Clock(sub Subject, now time.Time) Decision {
 	return s.decide(s.dispatch(), s.quietHours(sub, now))
 }
 
+// Capped decides by the frequency cap alone: what recipients share who have had enough until then.
+func (s Settings) Capped(until, now time.Time) Decision {
+	return s.decide(s.frequency(Subject{Marketing: true, CappedUntil: until}, now))
+}
+
 // Subject is what the rules look at: one recipient of one message, or all that share these.
 type Subject struct {
 	Channel     string // ChannelWhatsApp
