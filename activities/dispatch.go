@@ -116,7 +116,7 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.result.Handled += claim.OptedOut
+		b.result.Handled += claim.OptedOut + claim.Refused
 		switch {
 		case claim.Gate != "":
 			b.result.Gate = claim.Gate
@@ -134,9 +134,10 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 				return nil
 			}
 			b.nap(ctx, min(w.For, 200*time.Millisecond)) // settings may change meanwhile
+		case claim.Again:
 		case claim.Busy:
 			b.nap(ctx, 20*time.Millisecond)
-		case len(claim.Targets) > 0:
+		default:
 			began := time.Now()
 			refused, err := b.send(ctx, claim)
 			if err != nil || b.result.Problem != "" {

@@ -40,6 +40,11 @@ type NewContact struct {
 	OptInSource string   `json:"opt_in_source,omitempty" maxLength:"200" doc:"Where the person agreed to messages, just now"`
 }
 
+// OptIn is where a person agreed to marketing.
+type OptIn struct {
+	Source string `json:"source" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text" doc:"Where the person agreed to messages"`
+}
+
 // ContactPage is one page of contacts, by number.
 type ContactPage struct {
 	Contacts []Contact `json:"contacts"`
@@ -85,6 +90,15 @@ func (s *server) contacts() {
 			return &struct{ Body Contact }{contactOf(c)}, err
 		})
 
+	register(s, huma.Operation{OperationID: "opt-in-contact", Method: http.MethodPut, Path: "/contacts/{id}/opt-in", Tags: tags,
+		Summary: "Record that a contact agreed to marketing, just now", Description: "Takes nobody off the list of those who opted out."},
+		func(ctx context.Context, in *struct {
+			ID   uuid.UUID `path:"id" format:"uuid"`
+			Body OptIn
+		}) (*struct{ Body Contact }, error) {
+			c, err := s.Store.RecordOptIn(ctx, in.ID, in.Body.Source)
+			return &struct{ Body Contact }{contactOf(c)}, err
+		})
 	register(s, huma.Operation{OperationID: "get-contact", Method: http.MethodGet, Path: "/contacts/{id}", Tags: tags,
 		Summary: "Get a contact"},
 		func(ctx context.Context, in *struct {

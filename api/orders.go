@@ -11,6 +11,7 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/campaign"
+	"lastcall/store"
 )
 
 // StartOrder starts a campaign.
@@ -47,6 +48,12 @@ func (s *server) orders() {
 			return s.effect(ctx, in.ID, message)
 		})
 
+	register(s, huma.Operation{OperationID: "preflight-campaign", Method: http.MethodGet, Path: "/campaigns/{id}/preflight", Tags: tags,
+		Summary: "Check whether a campaign could start", Description: "Counts who will be left out, and says what keeps it from starting and what somebody should know first."},
+		func(ctx context.Context, in *CampaignPath) (*struct{ Body store.Check }, error) {
+			check, err := s.Store.Preflight(ctx, in.ID)
+			return &struct{ Body store.Check }{check}, err
+		})
 	for _, order := range []struct {
 		name, summary, description string
 		gate                       campaign.Gate

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"lastcall/api"
@@ -134,6 +135,35 @@ func TestPolicyExplain(t *testing.T) {
 	status, _ = b.do("POST", "/api/v1/policy/explain", `{"msisdn":"+250781234567","channel":"pigeon"}`, &p)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.Equal(t, "channel", p.Field)
+}
+
+func TestConsentByAPI(t *testing.T) {
+	b := setup(t)
+	b.do("PUT", "/api/v1/settings/consent", `{"value":{"required":true}}`, nil)
+	var p api.Contact
+	b.do("POST", "/api/v1/contacts", api.NewContact{MSISDN: "+250781234567"}, &p)
+	var e api.Explanation
+	b.do("POST", "/api/v1/policy/explain", `{"msisdn":"+250781234567"}`, &e)
+	require.Equal(t, policy.NoConsent, e.Reason)
+	require.Equal(t, "marketing", e.Kind)
+	require.Nil(t, e.OptedInAt)
+
+	var problem api.Problem
+	status, _ := b.do("PUT", "/api/v1/contacts/"+p.ID.String()+"/opt-in", `{"source":""}`, &problem)
+	require.Equal(t, 422, status)
+	status, _ = b.do("PUT", "/api/v1/contacts/"+uuid.NewString()+"/opt-in", `{"source":"card"}`, &problem)
+	require.Equal(t, 404, status)
+	status, _ = b.do("PUT", "/api/v1/contacts/"+p.ID.String()+"/opt-in", `{"source":"card at the bar"}`, &p)
+	require.Equal(t, 200, status)
+	require.Equal(t, "card at the bar", p.OptInSource)
+	require.Equal(t, "+250781234567", string(p.MSISDN))
+
+	e = api.Explanation{}
+	b.do("POST", "/api/v1/policy/explain", `{"msisdn":"+250781234567"}`, &e)
+	require.True(t, e.Permitted)
+	require.NotNil(t, e.OptedInAt)
+	status, _ = b.do("POST", "/api/v1/policy/explain", `{"msisdn":"+250781234567","locale":"klingon!"}`, &problem)
+	require.Equal(t, 422, status)
 }
 
 func TestTemplates(t *testing.T) {

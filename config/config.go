@@ -68,6 +68,9 @@ type WhatsApp struct {
 	VerifyToken   Secret `key:"verify_token"` // answers the webhook handshake
 }
 
+// Sandbox reports whether BaseURL is the sandbox's. The sandbox speaks plain HTTP only, the Cloud API HTTPS only.
+func (w WhatsApp) Sandbox() bool { return strings.HasPrefix(w.BaseURL, "http://") }
+
 // Ops is the channel alerts go to.
 type Ops struct {
 	WebhookURL Secret `key:"webhook_url"` // Slack-shaped; who has it can post, so it is a secret

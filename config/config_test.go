@@ -217,3 +217,9 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	require.Equal(t, hidden, c.Pepper.Reveal())
 	require.Empty(t, config.Secret("").String(), "an unset secret is seen to be unset")
 }
+
+func TestSandboxIsWhatSpeaksPlainHTTP(t *testing.T) {
+	for url, want := range map[string]bool{"http://127.0.0.1:8701": true, "http://sandbox:8701": true, "https://graph.facebook.com": false} {
+		require.Equal(t, want, config.WhatsApp{BaseURL: url}.Sandbox(), url)
+	}
+}

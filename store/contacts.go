@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"lastcall/domain"
@@ -55,6 +56,20 @@ func (s *Store) AddContact(ctx context.Context, c Contact) (Contact, error) {
 			return audit.Entry{}, domain.E(domain.Conflict, "contact_exists", "this number is a contact already").About("msisdn")
 		}
 		return audit.Entry{Action: "contact.added", Target: "contact/" + c.ID.String()}, made.Error
+	})
+	return c, err
+}
+
+// RecordOptIn records that a contact agreed to marketing now, and where.
+func (s *Store) RecordOptIn(ctx context.Context, id uuid.UUID, source string) (c Contact, err error) {
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		now := time.Now()
+		done := tx.orm.Model(&c).Clauses(clause.Returning{}).Where("id = ?", id).
+			Updates(map[string]any{"opted_in_at": now, "opt_in_source": source, "updated_at": now})
+		if done.Error == nil && done.RowsAffected == 0 {
+			done.Error = notFound(gorm.ErrRecordNotFound, "contact", id)
+		}
+		return audit.Entry{Action: "contact.opted_in", Target: "contact/" + id.String(), Diff: map[string]any{"source": source}}, done.Error
 	})
 	return c, err
 }

@@ -43,10 +43,12 @@ type Claim struct {
 	Targets  []ClaimedTarget
 	Deadline time.Time // of the local clock: no send of Targets starts later
 	OptedOut int       // taken out on the way
+	Refused  int       // failed on the way, for lack of consent
 
 	Gate    campaign.Gate // not open: do nothing
 	Drained bool          // nothing is queued
 	Busy    bool          // what is ready is in other lanes' hands: ask again in a moment
+	Again   bool          // what was looked at may not go, there may be more: ask again at once
 	Waits   []Wait        // nothing may go now
 	Now     time.Time     // the database's clock, by which the waits are told; others may be off
 }
@@ -70,7 +72,7 @@ func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error)
 	err = s.inTx(ctx, func(tx *Tx) error {
 		last := Lane{Campaign: l.Campaign, N: l.N}
 		err := tx.pgx.QueryRow(ctx, `INSERT INTO lanes AS l (campaign_id, lane, run, batch, fence) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (campaign_id, lane) DO UPDATE SET run = l.run RETURNING run, batch, fence`,
+			ON CONFLICT (campaign_id, lane) DO UPDATE SET taken_at = clock_timestamp() RETURNING run, batch, fence`,
 			l.Campaign, l.N, l.Run, l.Batch, l.Fence).Scan(&last.Run, &last.Batch, &last.Fence)
 		if err != nil || last == l {
 			return err
@@ -99,8 +101,9 @@ func (tx *Tx) leftBehind(id uuid.UUID, whose string, args ...any) (int64, error)
 }
 
 // Claim takes up to want targets for a lane through the whole policy, in one transaction: gate and fence,
-// toggle and quiet hours by cohort, opt-outs, permits; then marks them as being sent. Rows are locked in one
-// order everywhere (lane, targets, channel, campaign, cohorts), so that nobody waits in a circle.
+// toggle and quiet hours by cohort, opt-outs, consent, the frequency cap, permits; then marks them as being
+// sent. Rows are locked in one order everywhere (lane, targets, channel, campaign, cohorts), so that nobody
+// waits in a circle.
 func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
 		c = Claim{}
@@ -124,38 +127,44 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = blocked
 			return nil
 		}
-		ready, out, err := tx.candidates(l.Campaign, open, want)
+		found, err := tx.candidates(l.Campaign, w, open, want)
 		if err != nil {
 			return err
 		}
-		if len(ready)+len(out) == 0 {
-			return tx.idle(&c, l.Campaign, open, blocked)
+		if len(found) == 0 {
+			return tx.idle(&c, l.Campaign, w, open, blocked)
 		}
-		granted, err := tx.permit(&c, l, w, len(ready), cohorts)
-		if err != nil || c.Busy {
+		ready, err := tx.sift(&c, l.Campaign, w, found)
+		if c.Again = len(ready) == 0; err != nil || c.Again {
 			return err
 		}
-		return tx.mark(&c, l, w, ready[:granted], out, cohorts)
+		granted, err := tx.permit(&c, l, w, len(ready), cohorts)
+		if err != nil || granted == 0 {
+			return err
+		}
+		return tx.mark(&c, l, w, ready[:granted], cohorts)
 	})
 	return c, err
 }
 
 // window is what a claim is decided by.
 type window struct {
-	gate     campaign.Gate
-	channel  string
-	now      time.Time // of the database
-	settings policy.Settings
+	gate      campaign.Gate
+	channel   string
+	marketing bool
+	now       time.Time // of the database
+	settings  policy.Settings
 }
 
 // openLane reads what decides, and keeps the lane's row so that no other attempt takes it meanwhile.
 func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	holder := Lane{Campaign: l.Campaign, N: l.N}
 	var revision int64
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, clock_timestamp(),
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
-		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.now, &revision)
+		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id
+		WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
+		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision)
 	if err != nil {
 		return w, err
 	}
@@ -208,39 +217,11 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 	return open, blocked, told, nil
 }
 
-// candidates locks up to want queued targets of the open cohorts, those in other lanes' hands left out,
-// and says which of them have opted out.
-func (tx *Tx) candidates(id uuid.UUID, open []int16, want int) (ready, out []int64, err error) {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT q.id, EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = q.msisdn_hash)
-		FROM unnest($2::smallint[]) AS k (id), LATERAL (
-			SELECT t.id, t.msisdn_hash FROM targets t
-			WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id
-			  AND (t.not_before IS NULL OR t.not_before <= clock_timestamp())
-			ORDER BY t.id LIMIT $3 FOR UPDATE SKIP LOCKED) q LIMIT $3`, id, open, want)
-	if err != nil {
-		return nil, nil, err
-	}
-	var target int64
-	var optedOut bool
-	_, err = pgx.ForEachRow(rows, []any{&target, &optedOut}, func() error {
-		if optedOut {
-			out = append(out, target)
-		} else {
-			ready = append(ready, target)
-		}
-		return nil
-	})
-	return ready, out, err
-}
-
 // permit gets permits for wanted targets and returns how many; with none left, all queued ones wait. The
 // rules are looked at again under the ledger's lock, which may have taken a while to get: an order or a
 // setting that is committed holds for every permit after it.
 func (tx *Tx) permit(c *Claim, l Lane, w window, wanted int, cohorts []Cohort) (granted int, err error) {
-	if wanted == 0 {
-		return 0, nil
-	}
-	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, w.channel); err != nil {
+	if err := tx.lockChannel(w.channel); err != nil {
 		return 0, err
 	}
 	var gate campaign.Gate
@@ -270,17 +251,17 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, wanted int, cohorts []Cohort) (
 	return 0, nil
 }
 
-// mark marks the targets that have a permit as being sent and those that opted out as such, in one
-// statement. Somebody who opted out this very moment is found as well, and the permit is lost.
-func (tx *Tx) mark(c *Claim, l Lane, w window, granted, out []int64, cohorts []Cohort) error {
-	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL,
+// mark marks the targets that have a permit as being sent. Somebody who opted out this very moment is found
+// as well, and the permit is lost.
+func (tx *Tx) mark(c *Claim, l Lane, w window, granted []int64, cohorts []Cohort) error {
+	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL, policy_revision = NULL,
 			state = CASE WHEN o.out THEN 'opted_out' ELSE 'sending' END, ended_at = CASE WHEN o.out THEN clock_timestamp() END,
-			owner = CASE WHEN NOT o.out THEN $3 END, fence = CASE WHEN NOT o.out THEN $4::integer END,
+			owner = CASE WHEN NOT o.out THEN $2 END, fence = CASE WHEN NOT o.out THEN $3::integer END,
 			attempt = t.attempt + CASE WHEN o.out THEN 0 ELSE 1 END, sending_at = CASE WHEN NOT o.out THEN clock_timestamp() END
 		FROM (SELECT x.id, EXISTS (SELECT FROM opt_outs r WHERE r.msisdn_hash = x.msisdn_hash) AS out
-			FROM targets x WHERE x.id = ANY ($1::bigint[] || $2::bigint[])) o
-		WHERE t.id = o.id AND t.state = 'queued' AND (o.out OR t.id = ANY ($1::bigint[]))
-		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, granted, out, l.owner(), l.Fence)
+			FROM targets x WHERE x.id = ANY ($1)) o
+		WHERE t.id = o.id AND t.state = 'queued'
+		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, granted, l.owner(), l.Fence)
 	if err != nil {
 		return err
 	}
@@ -307,28 +288,12 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, granted, out []int64, cohorts []C
 		c.Targets = append(c.Targets, t)
 		return nil
 	})
-	if c.OptedOut = len(gone); err != nil || c.OptedOut == 0 {
+	c.OptedOut += len(gone)
+	c.Again = len(c.Targets) == 0
+	if err != nil || len(gone) == 0 {
 		return wrap(err, "mark targets")
 	}
-	return tx.enter(policyCheck(l.Campaign, w.settings.Revision, map[string]any{"reason": policy.OptOut, "targets": len(gone),
-		"first": slices.Min(gone), "last": slices.Max(gone)}))
-}
-
-// idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
-func (tx *Tx) idle(c *Claim, id uuid.UUID, open []int16, blocked waits) error {
-	var until *time.Time
-	var waiting int64
-	err := tx.pgx.QueryRow(tx.ctx, `SELECT min(not_before), count(*) FROM targets
-		WHERE campaign_id = $1 AND state = 'queued' AND cohort = ANY ($2) AND not_before > clock_timestamp()`, id, open).Scan(&until, &waiting)
-	if err != nil {
-		return err
-	}
-	if waiting == 0 {
-		c.Busy = true
-		return nil
-	}
-	c.Waits = append(blocked, Wait{Reason: ProviderRetry, Targets: waiting, Until: until, Why: "the provider asked to try again later"})
-	return nil
+	return tx.enterBlock(l.Campaign, policy.OptOut, gone, w.settings.Revision, nil)
 }
 
 // Result is how one send ended.
@@ -382,7 +347,7 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 // stopped campaign's targets may be cancelled.
 func (s *Store) CancelQueued(ctx context.Context, id uuid.UUID, limit int) (cancelled int64, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
-		done, err := tx.pgx.Exec(ctx, `UPDATE targets SET state = 'cancelled', not_before = NULL, reason = NULL, ended_at = clock_timestamp()
+		done, err := tx.pgx.Exec(ctx, `UPDATE targets SET state = 'cancelled', not_before = NULL, reason = NULL, policy_revision = NULL, ended_at = clock_timestamp()
 			WHERE id IN (SELECT t.id FROM targets t JOIN campaigns c ON c.id = t.campaign_id AND c.gate = 'stopped'
 				WHERE t.campaign_id = $1 AND t.state = 'queued' ORDER BY t.id LIMIT $2 FOR UPDATE OF t)`, id, limit)
 		cancelled = done.RowsAffected()

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
 	"lastcall/domain/policy"
 )
 
@@ -79,6 +80,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		return nil, unavailable(err)
 	}
 	type cohort struct {
+		ID      int16  `json:"id"`
 		Country string `json:"country"`
 		Zone    string `json:"zone"`
 		Locale  string `json:"locale"`
@@ -106,11 +108,20 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		if err != nil {
 			return nil, err
 		}
+		held, err := s.held(ctx, all[i].ID, set, now)
+		if err != nil {
+			return nil, err
+		}
 		w := waits{}
 		for _, k := range cohorts[i] {
-			if k.Queued > 0 {
-				sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale}
-				w.add(set.Evaluate(sub, budget, now), k.Queued)
+			if k.Queued == 0 {
+				continue
+			}
+			sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale}
+			d := set.Evaluate(sub, budget, now)
+			w.add(d, k.Queued)
+			if h := held[k.ID]; d.Permitted && h.targets > 0 {
+				w.add(set.Capped(h.until, now), h.targets)
 			}
 		}
 		all[i].Waits = w
@@ -136,14 +147,20 @@ func (s *Store) rules(ctx context.Context, channel string) (policy.Settings, pol
 }
 
 // Explain decides about one number as the engine would now, or at another instant, for which only the
-// ledger's present state is known. Zone and locale come from the contact, if there is one.
-func (s *Store) Explain(ctx context.Context, sub policy.Subject, at *time.Time) (policy.Decision, error) {
+// ledger's present state and what has been sent by now are known.
+func (s *Store) Explain(ctx context.Context, m contact.MSISDN, sub policy.Subject, at *time.Time) (policy.Decision, error) {
 	set, budget, now, err := s.rules(ctx, sub.Channel)
 	if err != nil {
 		return policy.Decision{}, err
 	}
 	if at != nil {
 		now = *at
+	}
+	if sub.OptedOut, err = s.OptedOut(ctx, m); err != nil {
+		return policy.Decision{}, err
+	}
+	if sub.CappedUntil, err = s.cappedUntil(ctx, set, m, now); err != nil {
+		return policy.Decision{}, err
 	}
 	return set.Evaluate(sub, budget, now), nil
 }
@@ -158,6 +175,9 @@ func (w *waits) add(d policy.Decision, targets int64) {
 	for i := range *w {
 		if it := &(*w)[i]; it.Reason == d.Reason && it.Why == d.Why {
 			it.Targets += targets
+			if d.RetryAfter != nil && it.Until != nil && d.RetryAfter.Before(*it.Until) {
+				it.Until = d.RetryAfter // each has its own time
+			}
 			return
 		}
 	}

@@ -24,7 +24,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "throttle", "toggles"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -46,8 +46,9 @@ func (s *Store) settingsAt(ctx context.Context, db querier, revision int64) (pol
 	if last := s.settings.last.Load(); last != nil && last.Revision == revision {
 		return *last, nil
 	}
-	set := policy.Defaults()
-	rows, err := db.Query(ctx, `SELECT DISTINCT ON (key) key, value FROM settings_revisions
+	set := s.defaults
+	set.Revisions = map[string]int64{}
+	rows, err := db.Query(ctx, `SELECT DISTINCT ON (key) key, value, revision FROM settings_revisions
 		WHERE revision <= $1 ORDER BY key, revision DESC`, revision)
 	if err != nil {
 		return set, unavailable(err)
@@ -56,9 +57,11 @@ func (s *Store) settingsAt(ctx context.Context, db querier, revision int64) (pol
 	for rows.Next() {
 		var key string
 		var value json.RawMessage
-		if err := rows.Scan(&key, &value); err != nil {
+		var since int64
+		if err := rows.Scan(&key, &value, &since); err != nil {
 			return set, err
 		}
+		set.Revisions[key] = since
 		if err := apply(&set, key, value); err != nil {
 			// Perhaps a newer Lastcall wrote it: no reason to give a campaign up for good.
 			return set, domain.E(domain.Internal, "stored_setting", "the stored setting %s cannot be read", key).Because(err)
@@ -76,6 +79,12 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 	switch key {
 	case "quiet_hours":
 		set.QuietHours, err = policy.ParseQuietHours(value)
+	case "missing_zone":
+		set.MissingZone, err = policy.ParseMissingZone(value)
+	case "consent":
+		set.Consent, err = policy.ParseConsent(value)
+	case "frequency_cap":
+		set.FrequencyCap, err = policy.ParseFrequencyCap(value)
 	case "throttle":
 		set.Throttle, err = policy.ParseThrottle(value)
 	case "toggles":
@@ -98,8 +107,9 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 	}
 	if found.RowsAffected == 0 {
 		rev = SettingsRevision{Key: key, Actor: "default"}
-		d := policy.Defaults()
-		rev.Value, _ = json.Marshal(map[string]any{"quiet_hours": d.QuietHours, "throttle": d.Throttle, "toggles": d.Toggles}[key])
+		d := s.defaults
+		rev.Value, _ = json.Marshal(map[string]any{"quiet_hours": d.QuietHours, "missing_zone": d.MissingZone, "consent": d.Consent,
+			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles}[key])
 	}
 	return rev, nil
 }

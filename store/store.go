@@ -24,6 +24,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/audit"
 	"lastcall/domain/contact"
+	"lastcall/domain/policy"
 )
 
 // AppRole is the database role that serves. It owns nothing: it cannot change the schema, the audit
@@ -36,6 +37,7 @@ type Config struct {
 	Pepper   contact.Pepper // hashes the opt-out registry; must stay the same for the life of the database
 	MaxConns int            // 0: 16
 	AppName  string         // shown in pg_stat_activity
+	Sandbox  bool           // messages go to the sandbox: marketing needs no consent unless the settings say so
 }
 
 // Store is the database, opened for serving.
@@ -44,6 +46,7 @@ type Store struct {
 	std      *sql.DB
 	orm      *gorm.DB
 	pepper   contact.Pepper
+	defaults policy.Settings
 	settings settingsCache
 }
 
@@ -68,7 +71,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper}
+	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults()}
+	s.defaults.Consent.Required = !cfg.Sandbox
 	s.orm, err = gorm.Open(postgres.New(postgres.Config{Conn: s.std}), &gorm.Config{
 		SkipDefaultTransaction: true, Logger: logger.Discard, TranslateError: false,
 	})

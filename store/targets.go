@@ -33,6 +33,8 @@ type Target struct {
 	DeliveredAt *time.Time
 	ReadAt      *time.Time
 	EndedAt     *time.Time // failed, opted_out, unknown, cancelled
+
+	PolicyRevision *int64 // queued with NotBefore by the frequency cap: its revision that decided
 }
 
 // TargetEvent is something off a target's happy path.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/api"
+	"lastcall/store"
 )
 
 // create makes a campaign, once: the call may be repeated by what lies between.
@@ -27,8 +28,15 @@ func (c *apiClient) create(ctx context.Context, n api.NewCampaign) (made api.Cam
 	return made, err
 }
 
-// start starts a campaign and says so when it has not taken effect yet.
+// start starts a campaign and says what somebody should know, and so when it has not taken effect yet.
 func (o *output) start(ctx context.Context, c *apiClient, id string, at *time.Time) (started api.Campaign, err error) {
+	var check store.Check
+	if err := c.get(ctx, "/campaigns/"+id+"/preflight", nil, &check); err != nil {
+		return started, err
+	}
+	for _, w := range check.Warnings {
+		o.say("note: %s", w.Message)
+	}
 	status, err := c.call(ctx, http.MethodPost, "/campaigns/"+id+"/start", api.StartOrder{SendAt: at}, &started)
 	if err == nil {
 		o.pending(ctx, c, status, "start")

@@ -12,7 +12,7 @@ import (
 
 func contactsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o))
+	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o), contactsOptIn(o))
 }
 
 func contactsList(o *output) *cobra.Command {
@@ -76,5 +76,32 @@ func contactsAdd(o *output) *cobra.Command {
 	cmd.Flags().StringVar(&n.Zone, "zone", "", "where the person's clock is, like Africa/Kigali (default the country's)")
 	cmd.Flags().StringSliceVar(&n.Tags, "tag", nil, "a tag, repeatable")
 	cmd.Flags().StringVar(&n.OptInSource, "opted-in-at", "", "where the person agreed to messages, just now")
+	return cmd
+}
+
+func contactsOptIn(o *output) *cobra.Command {
+	var in api.OptIn
+	cmd := &cobra.Command{
+		Use: "opt-in ID", Short: "Record that a contact agreed to marketing, just now", Args: cobra.ExactArgs(1),
+		Long:    "Records the consent that marketing needs where the setting consent requires it.",
+		Example: `  lastcall contacts opt-in 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f --source "card at the bar"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.sh.client()
+			if err != nil {
+				return err
+			}
+			var p api.Contact
+			if _, err := c.call(cmd.Context(), http.MethodPut, "/contacts/"+url.PathEscape(args[0])+"/opt-in", in, &p); err != nil {
+				return err
+			}
+			return o.print(p, func(t *listing) {
+				t.row("id", p.ID)
+				t.row("number", p.MSISDN.Masked())
+				t.row("opted in", p.OptedInAt)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&in.Source, "source", "", "where the person agreed to messages")
+	_ = cmd.MarkFlagRequired("source") // it exists
 	return cmd
 }

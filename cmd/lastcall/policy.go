@@ -20,7 +20,7 @@ func policyExplain(o *output) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain MSISDN", Short: "Explain whether a number may be written to, and if not, why and until when", Args: cobra.ExactArgs(1),
 		Long: `Asks the engine that sends. Nothing is sent and no permit is used. For another instant than now, the
-throttle is judged by what the channel has left now.`,
+throttle is judged by what the channel has left now, the frequency cap by what has been sent by now.`,
 		Example: "  lastcall policy explain +250781234567\n  lastcall policy explain 0781234567 --country RW --at 2026-12-31T23:30:00+02:00 --output json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.sh.client()
@@ -37,6 +37,8 @@ throttle is judged by what the channel has left now.`,
 	}
 	cmd.Flags().StringVar(&q.Channel, "channel", "whatsapp", "by which channel")
 	cmd.Flags().StringVar(&q.Country, "country", "", "where a number without + is dialled, like RW")
+	cmd.Flags().StringVar(&q.Kind, "kind", "marketing", "what the message is: marketing or utility")
+	cmd.Flags().StringVar(&q.Locale, "locale", "", "what the recipient reads, like en-MT (default the contact's)")
 	cmd.Flags().Var(&at, "at", "for which instant, RFC 3339 (default now)")
 	return cmd
 }
@@ -67,5 +69,12 @@ func explanation(t *listing, e api.Explanation) {
 		zone = "unknown"
 	}
 	t.row("country, zone", e.Country+", "+zone)
+	if e.Kind == "marketing" {
+		consent := "none recorded"
+		if e.OptedInAt != nil {
+			consent = "since " + e.OptedInAt.UTC().Format("2 Jan 2006 15:04 MST")
+		}
+		t.row("consent", consent)
+	}
 	t.row("policy revision", e.Revision)
 }

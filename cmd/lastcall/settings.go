@@ -16,7 +16,7 @@ import (
 
 func settingsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "settings", "Quiet hours, throttle, toggles", settingsList(o), settingsGet(o), settingsSet(o))
+	return group(o, "settings", "Quiet hours, consent, throttle, frequency cap, toggles", settingsList(o), settingsGet(o), settingsSet(o))
 }
 
 func settingsList(o *output) *cobra.Command {
@@ -66,9 +66,20 @@ func settingsSet(o *output) *cobra.Command {
 		Use: "set KEY JSON", Short: "Change a setting; campaigns that run act on it within a second", Args: cobra.ExactArgs(2),
 		Long: `Changes a setting to the JSON given ("-" for standard input). The keys are
 
-  quiet_hours  {"RW":{"start":"22:00","end":"06:00"}}   when nobody in a country is written to
-  throttle     {"whatsapp":{"per_minute":60}}           how much a channel may send; 0 stops it
-  toggles      {"dispatch":true}                        whether anything goes out at all`,
+  quiet_hours    {"RW":{"start":"22:00","end":"06:00"}}       when nobody in a country is written to
+  missing_zone   {"policy":"hold"}                            who has no known zone there: hold or send
+  consent        {"required":true}                            whether marketing needs a recorded opt-in
+  throttle       {"whatsapp":{"per_minute":60}}               how much a channel may send; 0 stops it
+  frequency_cap  {"marketing":{"per_day":1,"per_week":3}}     how much one recipient gets; 0 is no limit
+  toggles        {"dispatch":true}                            whether anything goes out at all
+
+A window of quiet hours may be for the weekdays on which it starts, there may be several, and a locale or a
+channel may have hours of its own in place of its country's; of those that fit, the longest locale wins, then
+the one that names the channel:
+
+  {"MT":{"windows":[{"start":"22:00","end":"07:00","days":["mon","tue","wed","thu","fri","sat"]},
+                    {"start":"00:00","end":"24:00","days":["sun"]}],
+         "overrides":[{"locale":"en","start":"23:00","end":"06:00"}]}}`,
 		Example: `  lastcall settings set quiet_hours '{"RW":{"start":"22:00","end":"06:00"}}' --reason "neighbours"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			value := []byte(args[1])

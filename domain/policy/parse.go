@@ -2,36 +2,13 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
 
 	"lastcall/domain"
-	"lastcall/domain/contact"
 )
-
-// ParseQuietHours reads the JSON of QuietHours. Everything wrong with it comes as domain.Invalid errors,
-// joined, each naming its field ("RW.start"); their codes are bad_json, duplicate_field, unknown_field,
-// missing_field, unknown_country, bad_clock and empty_window.
-func ParseQuietHours(text []byte) (QuietHours, error) {
-	var p problems
-	hours := QuietHours{}
-	countries, _ := p.object("", text)
-	for _, country := range countries {
-		if !contact.ValidCountry(country.name) {
-			p.add(country.name, "unknown_country", "no country has this code; use ISO 3166-1 alpha-2 in capitals, like RW")
-			continue
-		}
-		var w Window
-		ok := p.fields(country, "bad_clock", "use a time of day in quotes, 00:00 to 23:59",
-			target{"start", &w.Start}, target{"end", &w.End})
-		if ok && w.Start == w.End {
-			p.add(country.name, "empty_window", "start and end are the same time")
-		}
-		hours[country.name] = w
-	}
-	return hours, p.err()
-}
 
 // ParseThrottle reads the JSON of Throttle, in which every channel must have its cap. Everything wrong with
 // it comes as domain.Invalid errors, joined, each naming its field ("whatsapp.per_minute"); their codes are
@@ -47,7 +24,7 @@ func ParseThrottle(text []byte) (Throttle, error) {
 			continue
 		}
 		var limit Cap
-		if p.fields(channel, "bad_cap", use, target{"per_minute", &limit.PerMinute}) && limit.PerMinute < 0 {
+		if p.fields(channel, "bad_cap", use, target{name: "per_minute", into: &limit.PerMinute}) && limit.PerMinute < 0 {
 			p.add(channel.name+".per_minute", "bad_cap", use)
 		}
 		throttle[channel.name] = limit
@@ -64,8 +41,52 @@ func ParseThrottle(text []byte) (Throttle, error) {
 func ParseToggles(text []byte) (Toggles, error) {
 	var p problems
 	var t Toggles
-	p.fields(member{value: text}, "bad_toggle", "use true or false", target{"dispatch", &t.Dispatch})
+	p.fields(member{value: text}, "bad_toggle", "use true or false", target{name: "dispatch", into: &t.Dispatch})
 	return t, p.err()
+}
+
+// ParseMissingZone reads the JSON of MissingZone. Everything wrong with it comes as domain.Invalid errors,
+// joined, each naming its field; their codes are bad_json, duplicate_field, unknown_field, missing_field and
+// bad_policy.
+func ParseMissingZone(text []byte) (MissingZone, error) {
+	const use = "use hold or send, in quotes"
+	var p problems
+	var m MissingZone
+	if p.fields(member{value: text}, "bad_policy", use, target{name: "policy", into: &m.Policy}) && m.Policy != Hold && m.Policy != Send {
+		p.add("policy", "bad_policy", use)
+	}
+	return m, p.err()
+}
+
+// ParseConsent reads the JSON of Consent. Everything wrong with it comes as domain.Invalid errors, joined,
+// each naming its field; their codes are bad_json, duplicate_field, unknown_field, missing_field and bad_toggle.
+func ParseConsent(text []byte) (Consent, error) {
+	var p problems
+	var c Consent
+	p.fields(member{value: text}, "bad_toggle", "use true or false", target{name: "required", into: &c.Required})
+	return c, p.err()
+}
+
+// ParseFrequencyCap reads the JSON of FrequencyCap; a limit that is absent is off. Everything wrong with it
+// comes as domain.Invalid errors, joined, each naming its field ("marketing.per_day"); their codes are
+// bad_json, duplicate_field, unknown_field, missing_field and bad_cap.
+func ParseFrequencyCap(text []byte) (FrequencyCap, error) {
+	const use, most = "use a whole number of messages up to 10000, 0 for no limit", 10_000
+	var p problems
+	var c FrequencyCap
+	var marketing json.RawMessage
+	if !p.fields(member{value: text}, "bad_json", "this is not a JSON object", target{name: "marketing", into: &marketing}) {
+		return c, p.err()
+	}
+	limits := []target{{name: "per_day", into: &c.Marketing.PerDay, optional: true}, {name: "per_week", into: &c.Marketing.PerWeek, optional: true}}
+	if p.fields(member{"marketing", marketing}, "bad_cap", use, limits...) {
+		for _, l := range limits {
+			if n := *l.into.(*int); n < 0 || n > most {
+				p.add("marketing."+l.name, "bad_cap", use)
+			}
+		}
+	}
+	return c, p.err()
 }
 
 // problems collects what is wrong with a document.
@@ -83,10 +104,13 @@ type member struct {
 	value json.RawMessage
 }
 
-// target is a field that an object must have, and where its value goes.
+// target is a field of an object, and where its value goes.
 type target struct {
-	name string
-	into any
+	name     string
+	into     any
+	optional bool   // it may be absent
+	code     string // of the problem of a value that does not fit; "": the object's
+	use      string // what that problem says
 }
 
 // object reads a JSON object, in its order. Unlike encoding/json it refuses a name that comes twice.
@@ -113,7 +137,7 @@ func (p *problems) object(field string, text []byte) (members []member, ok bool)
 }
 
 // fields reads the object in m into targets and reports whether all went well: every field is a target, every
-// target a field. A value that does not fit is a problem of the given code and message.
+// target that is not optional a field. A value that does not fit is a problem of the given code and message.
 func (p *problems) fields(m member, code, message string, targets ...target) bool {
 	before := len(*p)
 	members, ok := p.object(m.name, m.value)
@@ -126,11 +150,11 @@ func (p *problems) fields(m member, code, message string, targets ...target) boo
 		case i < 0:
 			p.add(path(m.name, f.name), "unknown_field", "there is no such field")
 		case string(f.value) == "null" || json.Unmarshal(f.value, targets[i].into) != nil:
-			p.add(path(m.name, f.name), code, "%s", message)
+			p.add(path(m.name, f.name), cmp.Or(targets[i].code, code), "%s", cmp.Or(targets[i].use, message))
 		}
 	}
 	for _, t := range targets {
-		if !slices.ContainsFunc(members, func(f member) bool { return f.name == t.name }) {
+		if !t.optional && !slices.ContainsFunc(members, func(f member) bool { return f.name == t.name }) {
 			p.add(path(m.name, t.name), "missing_field", "is missing")
 		}
 	}

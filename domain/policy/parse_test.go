@@ -15,7 +15,7 @@ func TestParseQuietHours(t *testing.T) {
 	t.Parallel()
 	got, err := ParseQuietHours([]byte(` {"RW":{"start":"22:00","end":"06:00"}, "MT":{"end":"00:00","start":"13:05"}} `))
 	require.NoError(t, err)
-	require.Equal(t, QuietHours{"RW": {22 * 60, 6 * 60}, "MT": {13*60 + 5, 0}}, got)
+	require.Equal(t, QuietHours{"RW": daily(22*60, 6*60), "MT": daily(13*60+5, 0)}, got)
 
 	got, err = ParseQuietHours([]byte(`{}`))
 	require.NoError(t, err)
@@ -43,11 +43,33 @@ func TestParseToggles(t *testing.T) {
 	}
 }
 
+func TestParseSmallOnes(t *testing.T) {
+	t.Parallel()
+	zone, err := ParseMissingZone([]byte(`{"policy":"send"}`))
+	require.NoError(t, err)
+	require.Equal(t, MissingZone{Policy: Send}, zone)
+	consent, err := ParseConsent([]byte(`{"required":true}`))
+	require.NoError(t, err)
+	require.Equal(t, Consent{Required: true}, consent)
+	for text, want := range map[string]Frequency{
+		`{"marketing":{"per_day":1,"per_week":3}}`: {PerDay: 1, PerWeek: 3},
+		`{"marketing":{"per_week":3}}`:             {PerWeek: 3},
+		`{"marketing":{"per_day":0,"per_week":0}}`: {},
+	} {
+		limit, err := ParseFrequencyCap([]byte(text))
+		require.NoError(t, err)
+		require.Equal(t, FrequencyCap{Marketing: want}, limit)
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	quietHours := func(text []byte) error { _, err := ParseQuietHours(text); return err }
 	throttle := func(text []byte) error { _, err := ParseThrottle(text); return err }
 	toggles := func(text []byte) error { _, err := ParseToggles(text); return err }
+	missingZone := func(text []byte) error { _, err := ParseMissingZone(text); return err }
+	consent := func(text []byte) error { _, err := ParseConsent(text); return err }
+	frequencyCap := func(text []byte) error { _, err := ParseFrequencyCap(text); return err }
 	for _, c := range []struct {
 		parse func([]byte) error
 		text  string
@@ -65,7 +87,7 @@ func TestParseErrors(t *testing.T) {
 		{quietHours, `{"":{"start":"22:00","end":"06:00"}}`, []string{" unknown_country"}},
 		{quietHours, `{"RW":{}}`, []string{"RW.start missing_field", "RW.end missing_field"}},
 		{quietHours, `{"RW":{"start":"22:00"}}`, []string{"RW.end missing_field"}},
-		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":[]}}`, []string{"RW.days unknown_field"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","day":[]}}`, []string{"RW.day unknown_field"}},
 		{quietHours, `{"RW":{"Start":"22:00","end":"06:00"}}`, []string{"RW.Start unknown_field", "RW.start missing_field"}},
 		{quietHours, `{"RW":{"start":"22:00","start":"23:00","end":"06:00"}}`, []string{"RW.start duplicate_field"}},
 		{quietHours, `{"RW":{"start":"22:00","end":"06:00"},"RW":{}}`, []string{"RW duplicate_field"}},
@@ -76,6 +98,35 @@ func TestParseErrors(t *testing.T) {
 		{quietHours, `{"RW":{"start":"22:00","end":"22:00"}}`, []string{"RW empty_window"}},
 		{quietHours, `{"RW":{"start":"x","end":"06:00"},"ZZ":{},"MT":{"start":"01:00","end":"01:00"}}`,
 			[]string{"RW.start bad_clock", "ZZ unknown_country", "MT empty_window"}},
+
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":[]}}`, []string{"RW.days bad_days"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":["mon","mon"]}}`, []string{"RW.days bad_days"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":["Mon"]}}`, []string{"RW.days bad_days"}},
+		{quietHours, `{"RW":{"start":"22:00","end":"06:00","days":null}}`, []string{"RW.days bad_days"}},
+		{quietHours, `{"RW":{"start":"00:00","end":"24:00"}}`, []string{"RW never_open"}},
+		{quietHours, `{"RW":{"windows":[{"start":"06:00","end":"18:00"},{"start":"18:00","end":"06:00"}]}}`, []string{"RW never_open"}},
+		{quietHours, `{"RW":{"windows":{}}}`, []string{"RW.windows bad_json"}},
+		{quietHours, `{"RW":{"windows":[7]}}`, []string{"RW.windows[0] bad_json"}},
+		{quietHours, `{"RW":{"windows":[],"start":"22:00"}}`, []string{"RW.start unknown_field"}},
+		{quietHours, `{"RW":{"windows":[{"start":"22:00","end":"06:00"},{"start":"x","end":"06:00"}]}}`, []string{"RW.windows[1].start bad_clock"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":7}}`, []string{"RW.overrides bad_json"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":[{"windows":[]}]}}`, []string{"RW.overrides[0] no_scope"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":[{"locale":"en"}]}}`, []string{"RW.overrides[0].start missing_field", "RW.overrides[0].end missing_field"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":[{"locale":"en_mt","windows":[]},{"channel":"sms","windows":[]},{"locale":7,"windows":[]}]}}`,
+			[]string{"RW.overrides[0].locale bad_locale", "RW.overrides[1].channel unknown_channel", "RW.overrides[2].locale bad_locale"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":[{"locale":"en","windows":[]},{"locale":"en","windows":[]}]}}`, []string{"RW.overrides[1] duplicate_override"}},
+		{quietHours, `{"RW":{"windows":[],"overrides":[{"locale":"en","start":"12:00","end":"12:00"}]}}`, []string{"RW.overrides[0] empty_window"}},
+
+		{missingZone, `{}`, []string{"policy missing_field"}},
+		{missingZone, `{"policy":"drop"}`, []string{"policy bad_policy"}},
+		{missingZone, `{"policy":1}`, []string{"policy bad_policy"}},
+		{consent, `{}`, []string{"required missing_field"}},
+		{consent, `{"required":"no"}`, []string{"required bad_toggle"}},
+		{frequencyCap, `{}`, []string{"marketing missing_field"}},
+		{frequencyCap, `{"marketing":1}`, []string{"marketing bad_json"}},
+		{frequencyCap, `{"marketing":{"per_day":-1,"per_week":1.5}}`, []string{"marketing.per_week bad_cap"}},
+		{frequencyCap, `{"marketing":{"per_day":-1,"per_week":10001}}`, []string{"marketing.per_day bad_cap", "marketing.per_week bad_cap"}},
+		{frequencyCap, `{"marketing":{"per_month":1}}`, []string{"marketing.per_month unknown_field"}},
 
 		{throttle, `7`, []string{" bad_json"}},
 		{throttle, `{}`, []string{"whatsapp missing_field"}},
@@ -119,7 +170,7 @@ func TestQuietHoursRoundTrip(t *testing.T) {
 		for _, country := range rapid.SliceOf(rapid.SampledFrom([]string{"RW", "MT", "US", "XK"})).Draw(t, "countries") {
 			start := minutes.Draw(t, "start")
 			length := 1 + minutes.Draw(t, "length")%(24*60-1)
-			want[country] = Window{Clock(start), Clock((start + length) % (24 * 60))}
+			want[country] = daily(Clock(start), Clock((start+length)%(24*60)))
 		}
 		text, err := json.Marshal(want)
 		require.NoError(t, err)
@@ -136,8 +187,10 @@ func TestParseNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := []byte(text.Draw(t, "text"))
 		if hours, err := ParseQuietHours(text); err == nil {
-			for _, w := range hours {
-				require.NotEqual(t, w.Start, w.End)
+			for _, h := range hours {
+				for _, w := range h.Windows {
+					require.NotEqual(t, w.Start, w.End)
+				}
 			}
 		}
 		_, _ = ParseThrottle(text)

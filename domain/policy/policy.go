@@ -1,32 +1,41 @@
-// Package policy decides whether a message may go out now: the dispatch toggle, opt-outs, quiet hours and the
-// channels' throttles. It is pure: the same settings, subject, budget and instant give the same decision.
+// Package policy decides whether a message may go out now: the dispatch toggle, opt-outs, consent, quiet hours,
+// the channels' throttles and the frequency cap. It is pure: the same settings, subject, budget and instant give the same decision.
 package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Evaluate decides whether a message to sub may go out at now, given what the permit ledger says about its
-// channel. The rules stand in a fixed order: dispatch toggle, opt-out, quiet hours, throttle. The first that
-// blocks is the reason; the others that would block too stand beside it.
+// channel. Of the rules that block, the first in the order of Precedence is the reason; the others stand
+// beside it.
 func (s Settings) Evaluate(sub Subject, b Budget, now time.Time) Decision {
-	return s.decide(s.dispatch(), optOut(sub), s.quietHours(sub, now), s.throttle(sub, b))
+	return s.decide(s.dispatch(), optOut(sub), s.consent(sub), s.quietHours(sub, now), s.throttle(sub, b), s.frequency(sub, now))
 }
 
-// Clock decides by the dispatch toggle and quiet hours alone: what all recipients of one country and zone
-// share, whatever the channel's budget.
+// Clock decides by the dispatch toggle and quiet hours alone: what all recipients of one country, zone and
+// locale share, whatever the channel's budget.
 func (s Settings) Clock(sub Subject, now time.Time) Decision {
 	return s.decide(s.dispatch(), s.quietHours(sub, now))
 }
 
-// Subject is what the rules look at: one recipient, or all that share these.
+// Capped decides by the frequency cap alone: what recipients share who have had enough until then.
+func (s Settings) Capped(until, now time.Time) Decision {
+	return s.decide(s.frequency(Subject{Marketing: true, CappedUntil: until}, now))
+}
+
+// Subject is what the rules look at: one recipient of one message, or all that share these.
 type Subject struct {
-	Channel  string // ChannelWhatsApp
-	Country  string // ISO 3166-1 alpha-2
-	Zone     string // IANA, "" if unknown
-	Locale   string // BCP 47
-	OptedOut bool
+	Channel     string // ChannelWhatsApp
+	Country     string // ISO 3166-1 alpha-2
+	Zone        string // IANA, "" if unknown
+	Locale      string // BCP 47
+	Marketing   bool   // what the message is; anything else needs no consent and has no frequency cap
+	OptedOut    bool
+	OptedIn     bool      // an opt-in is recorded
+	CappedUntil time.Time // when the frequency cap leaves room for one more message to the recipient; zero: it does
 }
 
 // Budget is what the permit ledger says about a channel now.
@@ -38,13 +47,19 @@ type Budget struct {
 // Reason says why a message may not go out.
 type Reason string
 
-// The reasons, in order of precedence.
+// The reasons.
 const (
 	DispatchDisabled Reason = "dispatch_disabled" // nothing goes out at all
 	OptOut           Reason = "opt_out"           // the recipient asked for it; final
+	NoConsent        Reason = "no_consent"        // marketing, and the recipient has never agreed to any
 	InQuietHours     Reason = "quiet_hours"       // it is night where the recipient is, or nobody knows whether it is
 	Throttled        Reason = "throttled"         // the channel sent its share of this minute
+	FrequencyCapped  Reason = "frequency_cap"     // marketing, and the recipient had enough of it lately
 )
+
+// Precedence is the order in which a rule that blocks is the reason. What concerns everybody goes before what
+// concerns one, what is final before what passes.
+var Precedence = []Reason{DispatchDisabled, OptOut, NoConsent, InQuietHours, Throttled, FrequencyCapped}
 
 // Decision is the answer. Its JSON is what the API, the CLI and the panel show.
 type Decision struct {
@@ -72,17 +87,19 @@ type block struct {
 	why        string
 }
 
-// decide makes the first objection the reason. The blocks come in order of precedence.
+// decide makes the objection that precedes the others the reason.
 func (s Settings) decide(blocks ...*block) Decision {
 	d := Decision{Permitted: true, Revision: s.Revision}
-	for _, b := range blocks {
+	for _, reason := range Precedence {
+		i := slices.IndexFunc(blocks, func(b *block) bool { return b != nil && b.reason == reason })
 		switch {
-		case b == nil:
+		case i < 0:
 		case d.Permitted:
+			b := blocks[i]
 			d.Permitted = false
 			d.Reason, d.RetryAfter, d.NextWindow, d.Why = b.reason, b.retryAfter, b.nextWindow, b.why
 		default:
-			d.Also = append(d.Also, b.reason)
+			d.Also = append(d.Also, reason)
 		}
 	}
 	return d
@@ -102,6 +119,13 @@ func optOut(sub Subject) *block {
 	return &block{reason: OptOut, why: "opted out"}
 }
 
+func (s Settings) consent(sub Subject) *block {
+	if !sub.Marketing || sub.OptedIn || !s.Consent.Required {
+		return nil
+	}
+	return &block{reason: NoConsent, why: "no recorded consent to marketing"}
+}
+
 func (s Settings) throttle(sub Subject, b Budget) *block {
 	limit := s.Throttle[sub.Channel].PerMinute
 	if limit <= 0 {
@@ -115,4 +139,22 @@ func (s Settings) throttle(sub Subject, b Budget) *block {
 		blocked.retryAfter = &b.RetryAfter
 	}
 	return blocked
+}
+
+func (s Settings) frequency(sub Subject, now time.Time) *block {
+	limit := s.FrequencyCap.Marketing
+	if !sub.Marketing || limit.Off() || !sub.CappedUntil.After(now) {
+		return nil
+	}
+	return &block{reason: FrequencyCapped, retryAfter: &sub.CappedUntil, why: limit.why()}
+}
+
+func (f Frequency) why() string {
+	switch {
+	case f.PerWeek <= 0:
+		return fmt.Sprintf("frequency cap: %d marketing a day", f.PerDay)
+	case f.PerDay <= 0:
+		return fmt.Sprintf("frequency cap: %d marketing a week", f.PerWeek)
+	}
+	return fmt.Sprintf("frequency cap: %d marketing a day, %d a week", f.PerDay, f.PerWeek)
 }

@@ -14,11 +14,14 @@ func at(t require.TestingT, rfc3339 string) time.Time {
 	return instant
 }
 
+// daily is one window, every day.
+func daily(start, end Clock) Hours { return Hours{Windows: []Window{{Start: start, End: end}}} }
+
 // night has quiet hours in Rwanda, 22:00 to 06:00 CAT, which is UTC+2 all year.
 func night() Settings {
 	s := Defaults()
 	s.Revision = 7
-	s.QuietHours = QuietHours{"RW": {Start: 22 * 60, End: 6 * 60}}
+	s.QuietHours = QuietHours{"RW": daily(22*60, 6*60)}
 	s.Throttle = Throttle{ChannelWhatsApp: {PerMinute: 60}}
 	return s
 }
@@ -32,6 +35,7 @@ func TestEvaluate(t *testing.T) {
 	retry := at(t, "2026-11-23T22:00:30Z")
 	none := Budget{RetryAfter: retry}
 	off := func(s *Settings) { s.Toggles.Dispatch = false }
+	capped := func(s *Settings) { s.FrequencyCap.Marketing.PerDay = 1 }
 
 	for _, c := range []struct {
 		name   string
@@ -49,7 +53,7 @@ func TestEvaluate(t *testing.T) {
 			want: Decision{Reason: InQuietHours, Why: "quiet hours RW until 06:00 CAT"}},
 		{name: "no quiet hours in this country", sub: with(func(s *Subject) { s.Country = "MT" }), budget: some, now: midnight,
 			want: Decision{Permitted: true}},
-		{name: "quiet hours without hours", change: func(s *Settings) { s.QuietHours["RW"] = Window{} },
+		{name: "quiet hours without hours", change: func(s *Settings) { s.QuietHours["RW"] = daily(0, 0) },
 			sub: with(func(s *Subject) { s.Zone = "America/St_Johns" }), budget: some, now: "2010-11-07T03:00:00Z", // between two midnights
 			want: Decision{Permitted: true}},
 		{name: "the zone counts, not the country", sub: with(func(s *Subject) { s.Zone = "America/New_York" }), budget: some, now: midnight,
@@ -70,6 +74,30 @@ func TestEvaluate(t *testing.T) {
 			want: Decision{Reason: Throttled, Why: "sms is stopped: its throttle is 0 a minute"}},
 		{name: "dispatch off", change: off, sub: rw, budget: some, now: day,
 			want: Decision{Reason: DispatchDisabled, Why: "dispatch is switched off"}},
+
+		{name: "no zone, sent", change: func(s *Settings) { s.MissingZone.Policy = Send }, sub: with(func(s *Subject) { s.Zone = "" }), budget: some, now: midnight,
+			want: Decision{Permitted: true}},
+		{name: "a known zone holds all the same", change: func(s *Settings) { s.MissingZone.Policy = Send }, sub: rw, budget: some, now: midnight,
+			opens: "2026-11-24T06:00:00+02:00", want: Decision{Reason: InQuietHours, Why: "quiet hours RW until 06:00 CAT"}},
+		{name: "no consent", sub: with(func(s *Subject) { s.Marketing = true }), budget: some, now: day,
+			want: Decision{Reason: NoConsent, Why: "no recorded consent to marketing"}},
+		{name: "consent not required", change: func(s *Settings) { s.Consent.Required = false }, sub: with(func(s *Subject) { s.Marketing = true }), budget: some, now: day,
+			want: Decision{Permitted: true}},
+		{name: "consent", sub: with(func(s *Subject) { s.Marketing, s.OptedIn = true, true }), budget: some, now: day, want: Decision{Permitted: true}},
+		{name: "capped", change: capped, sub: with(func(s *Subject) { s.Marketing, s.OptedIn, s.CappedUntil = true, true, retry }), budget: some, now: day,
+			want: Decision{Reason: FrequencyCapped, RetryAfter: &retry, Why: "frequency cap: 1 marketing a day"}},
+		{name: "the cap has passed", change: capped, sub: with(func(s *Subject) { s.Marketing, s.OptedIn, s.CappedUntil = true, true, at(t, day) }), budget: some, now: day,
+			want: Decision{Permitted: true}},
+		{name: "no cap is set", sub: with(func(s *Subject) { s.Marketing, s.OptedIn, s.CappedUntil = true, true, retry }), budget: some, now: day,
+			want: Decision{Permitted: true}},
+		{name: "utility is not capped", change: capped, sub: with(func(s *Subject) { s.CappedUntil = retry }), budget: some, now: day,
+			want: Decision{Permitted: true}},
+		{name: "consent before quiet hours, throttle and cap", change: capped, sub: with(func(s *Subject) { s.Marketing, s.CappedUntil = true, retry }), budget: none, now: midnight,
+			want: Decision{Reason: NoConsent, Also: []Reason{InQuietHours, Throttled, FrequencyCapped}, Why: "no recorded consent to marketing"}},
+		{name: "opt-out before consent", sub: with(func(s *Subject) { s.Marketing, s.OptedOut = true, true }), budget: some, now: day,
+			want: Decision{Reason: OptOut, Also: []Reason{NoConsent}, Why: "opted out"}},
+		{name: "throttle before cap", change: capped, sub: with(func(s *Subject) { s.Marketing, s.OptedIn, s.CappedUntil = true, true, retry }), budget: none, now: day,
+			want: Decision{Reason: Throttled, Also: []Reason{FrequencyCapped}, RetryAfter: &retry, Why: "whatsapp is throttled to 60 a minute"}},
 
 		{name: "everything blocks", change: off, sub: with(func(s *Subject) { s.OptedOut = true }), budget: none, now: midnight,
 			want: Decision{Reason: DispatchDisabled, Also: []Reason{OptOut, InQuietHours, Throttled}, Why: "dispatch is switched off"}},

@@ -86,7 +86,7 @@ func TestQuietHoursInMalta(t *testing.T) {
 			t.Parallel()
 			loc, err := contact.LoadZone("Europe/Malta")
 			require.NoError(t, err)
-			until, quiet := window(t, c.start, c.end).until(at(t, c.now), loc)
+			until, quiet := windows{window(t, c.start, c.end)}.until(at(t, c.now), loc)
 			require.Equal(t, c.until != "", quiet)
 			if quiet {
 				require.Equal(t, c.until, until.UTC().Format(time.RFC3339))
@@ -113,7 +113,7 @@ func TestNextWindow(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := Defaults()
-			s.QuietHours["RW"] = window(t, c.start, c.end)
+			s.QuietHours["RW"] = Hours{Windows: []Window{window(t, c.start, c.end)}}
 			d := s.Clock(Subject{Channel: ChannelWhatsApp, Country: "RW", Zone: c.zone}, at(t, c.now))
 			require.NotNil(t, d.NextWindow)
 			require.Equal(t, c.opens, d.NextWindow.Opens.Format(time.RFC3339))
@@ -142,9 +142,9 @@ func TestQuietHoursHoldEverywhere(t *testing.T) {
 		if _, change := now.ZoneBounds(); !change.IsZero() && rapid.Bool().Draw(t, "near a change") {
 			now = change.Add(time.Duration(rapid.IntRange(-30*3600, 30*3600).Draw(t, "seconds")) * time.Second)
 		}
-		quiet := func(instant time.Time) bool { _, q := w.until(instant, loc); return q }
+		quiet := func(instant time.Time) bool { _, q := windows{w}.until(instant, loc); return q }
 
-		end, isQuiet := w.until(now, loc)
+		end, isQuiet := windows{w}.until(now, loc)
 		if !isQuiet {
 			require.False(t, inside(w, now), "permitted, though the wall clock is inside")
 			return
@@ -160,7 +160,7 @@ func TestQuietHoursHoldEverywhere(t *testing.T) {
 			require.True(t, quiet(now.Add(end.Sub(now)*time.Duration(i)/20)), "quiet until the end")
 		}
 
-		next := w.next(end)
+		next := windows{w}.next(end)
 		require.True(t, next.After(end))
 		require.True(t, quiet(next))
 		require.True(t, inside(w, next))

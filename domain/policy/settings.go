@@ -5,15 +5,34 @@ const ChannelWhatsApp = "whatsapp"
 
 // Settings are one revision of the rules.
 type Settings struct {
-	Revision   int64
-	QuietHours QuietHours
-	Throttle   Throttle
-	Toggles    Toggles
+	Revision     int64            // the newest of all keys
+	Revisions    map[string]int64 // of each key that somebody set
+	QuietHours   QuietHours
+	MissingZone  MissingZone
+	Consent      Consent
+	Throttle     Throttle
+	FrequencyCap FrequencyCap
+	Toggles      Toggles
 }
 
-// QuietHours are the hours in which no message goes out, by country (ISO 3166-1 alpha-2). A country that is
-// absent has none. JSON: {"RW":{"start":"22:00","end":"06:00"}}.
-type QuietHours map[string]Window
+// MissingZone says what quiet hours make of a recipient whose zone nobody knows. JSON: {"policy":"hold"}.
+type MissingZone struct {
+	Policy ZonePolicy `json:"policy"`
+}
+
+// ZonePolicy is what happens without a zone where there are quiet hours.
+type ZonePolicy string
+
+// The policies. Hold waits until the setting or the quiet hours change; Send takes no heed of quiet hours.
+const (
+	Hold ZonePolicy = "hold"
+	Send ZonePolicy = "send"
+)
+
+// Consent says whether marketing needs a recorded opt-in, or goes out with a warning. JSON: {"required":true}.
+type Consent struct {
+	Required bool `json:"required"`
+}
 
 // Throttle is how much a channel may send. A channel that is absent may send nothing.
 // JSON: {"whatsapp":{"per_minute":60}}.
@@ -24,16 +43,34 @@ type Cap struct {
 	PerMinute int `json:"per_minute"` // messages in any 60 seconds; 0 stops the channel
 }
 
+// FrequencyCap is how much one recipient gets, over all campaigns. JSON: {"marketing":{"per_day":1,"per_week":3}}.
+type FrequencyCap struct {
+	Marketing Frequency `json:"marketing"`
+}
+
+// Frequency is how many messages a recipient gets at most. Each limit is off at 0.
+type Frequency struct {
+	PerDay  int `json:"per_day"`  // in any 24 hours
+	PerWeek int `json:"per_week"` // in any 168 hours
+}
+
+// Off reports whether there is no limit at all.
+func (f Frequency) Off() bool { return f.PerDay <= 0 && f.PerWeek <= 0 }
+
 // Toggles switch things on and off.
 type Toggles struct {
 	Dispatch bool `json:"dispatch"` // whether anything goes out at all
 }
 
-// Defaults are the settings of a fresh installation: no quiet hours, 6,000,000 messages a minute, dispatch on.
+// Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
+// some, marketing needs consent, 6,000,000 messages a minute, no frequency cap, dispatch on. On the sandbox,
+// where nobody is written to, the store begins without the need of consent.
 func Defaults() Settings {
 	return Settings{
-		QuietHours: QuietHours{},
-		Throttle:   Throttle{ChannelWhatsApp: {PerMinute: 6_000_000}},
-		Toggles:    Toggles{Dispatch: true},
+		QuietHours:  QuietHours{},
+		MissingZone: MissingZone{Policy: Hold},
+		Consent:     Consent{Required: true},
+		Throttle:    Throttle{ChannelWhatsApp: {PerMinute: 6_000_000}},
+		Toggles:     Toggles{Dispatch: true},
 	}
 }

@@ -27,10 +27,10 @@ func New(t testing.TB) *store.Store {
 	return Open(t, URL(t))
 }
 
-// Open returns a store on the database at url, closed when the test ends.
+// Open returns a store on the database at url, closed when the test ends. As on the sandbox, marketing needs no consent.
 func Open(t testing.TB, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{URL: url, Pepper: Pepper, AppName: t.Name()})
+	s, err := store.Open(t.Context(), store.Config{URL: url, Pepper: Pepper, AppName: t.Name(), Sandbox: true})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s

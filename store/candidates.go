@@ -1,0 +1,158 @@
+package store
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"lastcall/domain/policy"
+)
+
+// candidate is a queued target that a lane has locked, and what the rules that look at one recipient say.
+type candidate struct {
+	id       int64
+	optedOut bool
+	refused  bool // consent is required and not recorded
+}
+
+// candidates locks up to want queued targets of the open cohorts, those in other lanes' hands left out: those
+// that have no time of their own, those whose time has come, and those that an older frequency cap held.
+func (tx *Tx) candidates(id uuid.UUID, w window, open []int16, want int) ([]candidate, error) {
+	args := []any{id, open, want, w.marketing && w.settings.Consent.Required, w.now}
+	var older string
+	if revision := w.settings.Revisions["frequency_cap"]; revision > 0 { // else nobody was ever held
+		older = `UNION ALL SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
+				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.policy_revision < $6 AND t.not_before > $5
+				LIMIT $3 FOR UPDATE SKIP LOCKED) c`
+		args = append(args, revision)
+	}
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT q.id, EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = q.msisdn_hash),
+			$4 AND NOT EXISTS (SELECT FROM contacts c WHERE c.msisdn = q.msisdn AND c.opted_in_at IS NOT NULL)
+		FROM unnest($2::smallint[]) AS k (id), LATERAL (
+			SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
+				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.not_before IS NULL
+				ORDER BY t.not_before, t.id LIMIT $3 FOR UPDATE SKIP LOCKED) a
+			UNION ALL SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
+				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.not_before <= $5
+				ORDER BY t.not_before, t.id LIMIT $3 FOR UPDATE SKIP LOCKED) b
+			`+older+`) q LIMIT $3`, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c candidate, err error) {
+		return c, row.Scan(&c.id, &c.optedOut, &c.refused)
+	})
+}
+
+// sift takes out of what was found who has opted out, has not consented, or has had enough, and returns who is
+// left, for a permit.
+func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready []int64, err error) {
+	var out, refused []int64
+	for _, f := range found {
+		switch {
+		case f.optedOut:
+			out = append(out, f.id)
+		case f.refused:
+			refused = append(refused, f.id)
+		default:
+			ready = append(ready, f.id)
+		}
+	}
+	var held []heldTarget
+	if len(ready) > 0 && w.marketing && !w.settings.FrequencyCap.Marketing.Off() {
+		if ready, held, err = tx.capped(w, ready); err != nil {
+			return nil, err
+		}
+	}
+	c.OptedOut, c.Refused = len(out), len(refused)
+	if len(out)+len(refused)+len(held) == 0 {
+		return ready, nil
+	}
+	// Whoever writes targets locks their cohorts, in the order of their ids, and whoever gets permits has the
+	// channel by then: both here in that order, before several statements would lock them in another.
+	if err := tx.lockChannel(w.channel); err != nil {
+		return nil, err
+	}
+	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM cohorts WHERE campaign_id = $1 ORDER BY id FOR NO KEY UPDATE`, id); err != nil {
+		return nil, err
+	}
+	if err := tx.optOut(id, out, w.settings.Revision); err != nil {
+		return nil, err
+	}
+	if err := tx.refuse(id, refused, w.settings.Revision); err != nil {
+		return nil, err
+	}
+	return ready, tx.hold(id, w.settings, held)
+}
+
+func (tx *Tx) lockChannel(name string) error {
+	_, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, name)
+	return err
+}
+
+func (tx *Tx) optOut(id uuid.UUID, targets []int64, revision int64) error {
+	if len(targets) == 0 {
+		return nil
+	}
+	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'opted_out', not_before = NULL, reason = NULL, policy_revision = NULL,
+			ended_at = clock_timestamp() WHERE id = ANY ($1)`, targets)
+	if err != nil {
+		return err
+	}
+	return tx.enterBlock(id, policy.OptOut, targets, revision, nil)
+}
+
+// refuse ends targets for lack of consent. Nobody waits for consent: see docs/decisions/0005.
+func (tx *Tx) refuse(id uuid.UUID, targets []int64, revision int64) error {
+	if len(targets) == 0 {
+		return nil
+	}
+	_, err := tx.pgx.Exec(tx.ctx, `WITH refused AS (
+			UPDATE targets SET state = 'failed', reason = $2, not_before = NULL, policy_revision = NULL, ended_at = clock_timestamp()
+			WHERE id = ANY ($1) RETURNING id, attempt)
+		INSERT INTO target_events (target_id, kind, attempt, reason) SELECT id, 'failed', attempt, $2 FROM refused`,
+		targets, policy.NoConsent)
+	if err != nil {
+		return err
+	}
+	return tx.enterBlock(id, policy.NoConsent, targets, revision, nil)
+}
+
+// enterBlock enters in the audit log that targets of one claim may not go.
+func (tx *Tx) enterBlock(id uuid.UUID, reason policy.Reason, targets []int64, revision int64, limit any) error {
+	diff := map[string]any{"reason": reason, "targets": len(targets), "first": targets[0], "last": targets[len(targets)-1]}
+	if limit != nil {
+		diff["limit"] = limit
+	}
+	return tx.enter(policyCheck(id, revision, diff))
+}
+
+// idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
+func (tx *Tx) idle(c *Claim, id uuid.UUID, w window, open []int16, blocked waits) error {
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT coalesce(reason, '') = $4, min(not_before), count(*) FROM targets
+		WHERE campaign_id = $1 AND state = 'queued' AND cohort = ANY ($2) AND not_before > $3
+		  AND (policy_revision IS NULL OR policy_revision >= $5) GROUP BY 1 ORDER BY 1`,
+		id, open, w.now, policy.FrequencyCapped, w.settings.Revisions["frequency_cap"])
+	if err != nil {
+		return err
+	}
+	c.Busy = true
+	var capped bool
+	var until time.Time
+	var waiting int64
+	_, err = pgx.ForEachRow(rows, []any{&capped, &until, &waiting}, func() error {
+		c.Busy = false
+		if capped {
+			blocked.add(w.settings.Capped(until, w.now), waiting)
+		} else {
+			end := until
+			blocked = append(blocked, Wait{Reason: ProviderRetry, Targets: waiting, Until: &end, Why: "the provider asked to try again later"})
+		}
+		return nil
+	})
+	if !c.Busy {
+		c.Waits = blocked
+	}
+	return err
+}
