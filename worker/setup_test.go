@@ -191,6 +191,17 @@ func (b *bundle) inbox(t *testing.T) (all []received) {
 	return all
 }
 
+// fault tells the provider to fail, or to stop failing.
+func (b *bundle) fault(t *testing.T, method, fault string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, b.provider.URL+"/faults", strings.NewReader(fault))
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Less(t, res.StatusCode, 300)
+}
+
 // history is the whole history of a campaign's workflow.
 func (b *bundle) history(t *testing.T, id uuid.UUID) *historypb.History {
 	t.Helper()
