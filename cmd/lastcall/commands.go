@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,4 +66,23 @@ func (p pairs) Set(s string) error {
 	}
 	p[name] = value
 	return nil
+}
+
+// paging is one page of a list.
+type paging struct {
+	limit int
+	after string
+}
+
+func (p *paging) flags(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&p.limit, "limit", 100, "at most this many, 500 at most")
+	cmd.Flags().StringVar(&p.after, "after", "", "the next of the page before")
+}
+
+func (p *paging) query() url.Values {
+	query := url.Values{"limit": {strconv.Itoa(p.limit)}}
+	if p.after != "" {
+		query.Set("after", p.after)
+	}
+	return query
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +15,7 @@ func contactsCommand(sh *shell) *cobra.Command {
 }
 
 func contactsList(o *output) *cobra.Command {
-	var limit int
-	var after string
+	var p paging
 	cmd := &cobra.Command{
 		Use: "list", Short: "List contacts; tables show numbers masked", Args: cobra.NoArgs,
 		Example: "  lastcall contacts list --limit 20",
@@ -26,24 +24,19 @@ func contactsList(o *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if after != "" {
-				query.Set("after", after)
-			}
 			var page api.ContactPage
-			if err := c.get(cmd.Context(), "/contacts", query, &page); err != nil {
+			if err := c.get(cmd.Context(), "/contacts", p.query(), &page); err != nil {
 				return err
 			}
 			return o.print(page, func(t *listing) {
 				t.header("id", "number", "name", "country", "locale", "zone", "tags")
-				for _, p := range page.Contacts {
-					t.row(p.ID, p.MSISDN.Masked(), p.Name, p.Country, p.Locale, p.Zone, p.Tags)
+				for _, each := range page.Contacts {
+					t.row(each.ID, each.MSISDN.Masked(), each.Name, each.Country, each.Locale, each.Zone, each.Tags)
 				}
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many, 500 at most")
-	cmd.Flags().StringVar(&after, "after", "", "the next of the page before")
+	p.flags(cmd)
 	return cmd
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -63,8 +62,7 @@ func optOutsRemove(o *output) *cobra.Command {
 }
 
 func optOutsList(o *output) *cobra.Command {
-	var limit int
-	var after string
+	var p paging
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the registry, oldest first; it holds no numbers", Args: cobra.NoArgs,
 		Example: "  lastcall optouts list --limit 20",
@@ -73,12 +71,8 @@ func optOutsList(o *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if after != "" {
-				query.Set("after", after)
-			}
 			var page api.OptOutPage
-			if err := c.get(cmd.Context(), "/opt-outs", query, &page); err != nil {
+			if err := c.get(cmd.Context(), "/opt-outs", p.query(), &page); err != nil {
 				return err
 			}
 			return o.print(page, func(t *listing) {
@@ -89,8 +83,7 @@ func optOutsList(o *output) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many, 500 at most")
-	cmd.Flags().StringVar(&after, "after", "", "the next of the page before")
+	p.flags(cmd)
 	return cmd
 }
 

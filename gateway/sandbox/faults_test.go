@@ -102,7 +102,7 @@ func TestFaultsExpire(t *testing.T) {
 		require.Equal(t, []shownFault{{Kind: "reset", Share: 1, Left: "20s", Hits: 2}}, f.show())
 		time.Sleep(20*time.Second - 1)
 		require.Equal(t, blow{kind: faultReset, turn: 2}, f.strike(true))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Zero(t, f.strike(true))
 		require.Empty(t, f.show())
 		require.Nil(t, f.active.Load(), "a healthy provider pays one load again")
@@ -168,13 +168,14 @@ func TestFaultsOnTheWire(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
 			raw, err := io.ReadAll(conn)
-			if c.ends == io.EOF {
+			switch c.ends {
+			case io.EOF:
 				require.NoError(t, err)
-			} else if c.ends == context.DeadlineExceeded {
+			case context.DeadlineExceeded:
 				var timeout net.Error
 				require.ErrorAs(t, err, &timeout)
 				require.True(t, timeout.Timeout())
-			} else {
+			default:
 				require.ErrorIs(t, err, c.ends)
 			}
 			require.True(t, strings.HasPrefix(string(raw), c.answer) && (c.answer != "" || len(raw) == 0), "%q", raw)
