@@ -6,21 +6,29 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
 
+	"lastcall/devstack/supervise"
 	"lastcall/domain/campaign"
 	"lastcall/store"
+	"lastcall/workflows"
 )
 
 // make chaos runs 20 seeds, go test one. The same seed plans the same campaign and the same faults at the
@@ -51,6 +59,7 @@ type chaosPlan struct {
 	optedOut  []int // who is out before the start
 	late      []int // who opts out in mid-campaign
 	lateAt    int   // after so many messages
+	slow      bool  // receipts come after the heartbeat of a lost worker is missed: only then do guesses show
 	faults    []chaosFault
 }
 
@@ -63,7 +72,8 @@ type chaosFault struct {
 func (f chaosFault) String() string { return fmt.Sprintf("%s@%d", f.what, f.at) }
 
 func (p chaosPlan) String() string {
-	return fmt.Sprintf("%d targets, %d a minute, %d+%d opted out, faults %v", p.targets, p.perMinute, len(p.optedOut), len(p.late), p.faults)
+	return fmt.Sprintf("%d targets, %d a minute, %d+%d opted out, slow receipts %v, faults %v",
+		p.targets, p.perMinute, len(p.optedOut), len(p.late), p.slow, p.faults)
 }
 
 const halt = "halt"
@@ -71,17 +81,17 @@ const halt = "halt"
 func planChaos(seed uint64) chaosPlan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := chaosPlan{targets: 8000 + r.IntN(8000)}
-	reach := p.targets
+	p.slow = seed%4 < 2
 	if seed%2 == 0 { // every other one is throttled, and takes a minute and a half
 		p.perMinute = p.targets * (52 + r.IntN(40)) / 100
 	}
 	all := r.Perm(p.targets)
 	p.optedOut, p.late = all[:50], all[50:100]
-	p.lateAt = r.IntN(reach * 3 / 4)
+	p.lateAt = r.IntN(p.targets * 3 / 4)
 	whats := []string{"worker", "api", "postgres", "temporal", halt}
 	r.Shuffle(len(whats), func(i, j int) { whats[i], whats[j] = whats[j], whats[i] })
 	for _, what := range append(whats, whats[r.IntN(4)]) {
-		p.faults = append(p.faults, chaosFault{at: 200 + r.IntN(reach*9/10), what: what})
+		p.faults = append(p.faults, chaosFault{at: 200 + r.IntN(p.targets*9/10), what: what})
 	}
 	slices.SortStableFunc(p.faults, func(a, b chaosFault) int { return cmp.Compare(a.at, b.at) })
 	return p
@@ -98,8 +108,12 @@ type chaos struct {
 func chaosNumber(i int) string { return fmt.Sprintf("+25078%07d", i) }
 
 func (c *chaos) run(t *testing.T) {
+	t.Setenv("LASTCALL_RECONCILE_AFTER", "30s") // longer than the slowest receipt
 	c.start(t)
-	second := c.secondWorker(t)
+	if c.plan.slow {
+		c.slowReceipts(t)
+	}
+	c.secondWorker(t)
 	if c.plan.perMinute > 0 {
 		c.cli(t, "settings", "set", "throttle", fmt.Sprintf(`{"whatsapp":{"per_minute":%d}}`, c.plan.perMinute))
 	}
@@ -122,12 +136,15 @@ func (c *chaos) run(t *testing.T) {
 			require.Eventually(t, func() bool { return c.tryOptOut(t, c.plan.late) == nil }, 2*time.Minute, 200*time.Millisecond, "nobody can opt out any more")
 			c.lateFor = time.Now()
 		case halt:
-			require.NoError(t, second.Signal(syscall.SIGSTOP))
+			pid := c.sender(t)
+			require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 			halted := time.Now()
-			t.Cleanup(func() { _ = second.Signal(syscall.SIGCONT) })
+			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 			// The heartbeat may be 15 s late; by then the other worker has its lanes.
 			require.Eventually(t, func() bool { return time.Since(halted) > 18*time.Second }, time.Minute, 100*time.Millisecond)
-			require.NoError(t, second.Signal(syscall.SIGCONT))
+			require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+		case "worker":
+			require.NoError(t, syscall.Kill(c.sender(t), syscall.SIGKILL))
 		default:
 			c.kill(t, f.what)
 		}
@@ -165,30 +182,36 @@ func (c *chaos) database(do func(ctx context.Context, conn *pgx.Conn) error) err
 func (c *chaos) kill(t *testing.T, name string) {
 	t.Helper()
 	require.Eventually(t, func() bool { // one that has just been killed may not be back yet
-		content, err := os.ReadFile(filepath.Join(c.dir, upFileName))
-		now := upFile{}
-		if err != nil || json.Unmarshal(content, &now) != nil || now.PIDs[name] == 0 {
-			return false
-		}
-		return syscall.Kill(now.PIDs[name], syscall.SIGKILL) == nil
+		pid := c.pid(name)
+		return pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
 	}, time.Minute, 10*time.Millisecond, "%s is not there to be killed", name)
 }
 
+// pid is that of one of up's processes now, 0 while it is not there.
+func (c *chaos) pid(name string) int {
+	content, err := os.ReadFile(filepath.Join(c.dir, upFileName))
+	now := upFile{}
+	if err != nil || json.Unmarshal(content, &now) != nil || now.PIDs[name] == 0 || syscall.Kill(now.PIDs[name], 0) != nil {
+		return 0
+	}
+	return now.PIDs[name]
+}
+
 // secondWorker runs a worker that is not up's, as on another machine: the one that is halted.
-func (c *chaos) secondWorker(t *testing.T) *os.Process {
+func (c *chaos) secondWorker(t *testing.T) {
 	t.Helper()
 	s, err := loadSecrets(c.dir)
 	require.NoError(t, err)
-	worker := c.command(t, "worker")
-	worker.Env = append(worker.Env, "LASTCALL_DATABASE_URL="+c.DatabaseURL, "LASTCALL_TEMPORAL_ADDRESS="+c.TemporalAddress,
-		"LASTCALL_PEPPER="+s.Pepper, "LASTCALL_WHATSAPP_BASE_URL="+c.Sandbox, "LASTCALL_WHATSAPP_PHONE_NUMBER_ID="+sandboxNumberID,
-		"LASTCALL_WHATSAPP_ACCESS_TOKEN="+s.WhatsAppAccessToken, "LASTCALL_WHATSAPP_APP_SECRET="+s.WhatsAppAppSecret,
-		"LASTCALL_WHATSAPP_VERIFY_TOKEN="+s.WhatsAppVerifyToken, "LASTCALL_RECONCILE_AFTER=15s")
-	require.NoError(t, worker.Start())
-	t.Cleanup(func() {
-		_ = worker.Process.Kill()
-		_ = worker.Wait()
-	})
+	like := c.command(t, "worker")
+	worker, err := supervise.StartGuarded(supervise.Command{Name: "second worker", Path: like.Path, Args: like.Args[1:],
+		Dir: like.Dir, Log: filepath.Join(c.dir, "logs", "second.log"), Env: append(like.Env,
+			"LASTCALL_DATABASE_URL="+c.DatabaseURL, "LASTCALL_TEMPORAL_ADDRESS="+c.TemporalAddress, "LASTCALL_PEPPER="+s.Pepper,
+			"LASTCALL_WHATSAPP_BASE_URL="+c.Sandbox, "LASTCALL_WHATSAPP_PHONE_NUMBER_ID="+sandboxNumberID,
+			"LASTCALL_WHATSAPP_ACCESS_TOKEN="+s.WhatsAppAccessToken, "LASTCALL_WHATSAPP_APP_SECRET="+s.WhatsAppAppSecret,
+			"LASTCALL_WHATSAPP_VERIFY_TOKEN="+s.WhatsAppVerifyToken)}, syscall.SIGKILL, "")
+	require.NoError(t, err)
+	worker.Keep()
+	t.Cleanup(func() { worker.Stop(context.Background()) })
 	require.Eventually(t, func() bool {
 		var n int
 		err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
@@ -196,7 +219,44 @@ func (c *chaos) secondWorker(t *testing.T) *os.Process {
 		})
 		return err == nil && n == 2
 	}, time.Minute, 50*time.Millisecond, "the second worker does not come up")
-	return worker.Process
+}
+
+// sender is the process of a worker that dispatches now; of up's when none does because all has gone.
+func (c *chaos) sender(t *testing.T) (pid int) {
+	t.Helper()
+	temporal, err := client.NewLazyClient(client.Options{HostPort: c.TemporalAddress, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	require.NoError(t, err)
+	defer temporal.Close()
+	require.Eventually(t, func() bool {
+		if status := c.status(); status == "settling" || status == "done" {
+			pid = c.pid("worker")
+			return pid != 0
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		d, err := temporal.DescribeWorkflowExecution(ctx, workflows.CampaignID(uuid.MustParse(c.id)), "")
+		for _, a := range d.GetPendingActivities() {
+			if err == nil && a.State == enums.PENDING_ACTIVITY_STATE_STARTED && a.ActivityType.GetName() == "DispatchBatch" {
+				if name, _, ok := strings.Cut(a.LastWorkerIdentity, "@"); ok {
+					pid, err = strconv.Atoi(name)
+					return err == nil && syscall.Kill(pid, 0) == nil
+				}
+			}
+		}
+		return false
+	}, 3*time.Minute, 5*time.Millisecond, "nobody dispatches")
+	return pid
+}
+
+func (c *chaos) slowReceipts(t *testing.T) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.Sandbox+"/settings",
+		strings.NewReader(`{"sent_delay_ms":20000,"delivered_delay_ms":20500,"read_delay_ms":21000}`))
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
 func (c *chaos) optOut(t *testing.T, who []int) {
