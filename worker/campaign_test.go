@@ -189,7 +189,8 @@ func TestARefusalOfAllLosesNobody(t *testing.T) {
 	p := b.until(t, id, 30*time.Second, func(p store.Progress) bool { return p.Status == campaign.Paused })
 	require.Contains(t, p.NeedsHuman, "access token has expired")
 	require.EqualValues(t, 300, p.Counts.Queued)
-	require.Equal(t, 1, b.found(t, fmt.Sprintf(`CampaignId = '%s' AND NeedsHuman = true`, id)))
+	query := fmt.Sprintf(`CampaignId = '%s' AND NeedsHuman = true`, id)
+	require.Eventually(t, func() bool { return b.found(t, query) == 1 }, 15*time.Second, 100*time.Millisecond, "lists lag behind")
 
 	b.fault(t, http.MethodDelete, ``)
 	b.order(t, id, campaign.GateOpen)
