@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
-	"golang.org/x/sync/errgroup"
 
 	"lastcall/domain"
 	"lastcall/domain/campaign"
@@ -86,6 +86,8 @@ type dispatchBatch struct {
 	variables map[string]string // for every target
 	result    DispatchResult
 	problem   atomic.Pointer[string] // found by a send
+	sends     chan func()            // to the goroutines that send; a fresh one for every message would cost more than the message
+	recording chan error             // of the chunk before, while it is under way; nil: nothing is
 }
 
 func (b *dispatchBatch) load(ctx context.Context) error {
@@ -98,7 +100,26 @@ func (b *dispatchBatch) load(ctx context.Context) error {
 	return err
 }
 
+// run works until the batch is over, and leaves nothing unrecorded.
 func (b *dispatchBatch) run(ctx context.Context) error {
+	b.sends = make(chan func())
+	defer close(b.sends)
+	for range b.Options.Concurrency {
+		go func() {
+			for send := range b.sends {
+				send()
+			}
+		}()
+	}
+	err := b.chunks(ctx)
+	if failure := b.recorded(); err == nil {
+		err = failure
+	}
+	return err
+}
+
+// chunks claims and sends, chunk by chunk; while one is being sent the one before is recorded.
+func (b *dispatchBatch) chunks(ctx context.Context) error {
 	size := b.Options.Concurrency
 	var backoff time.Duration
 	for end := time.Now().Add(b.Options.BatchTime); b.result.Handled < b.Options.BatchTargets && time.Now().Before(end); {
@@ -121,6 +142,11 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 		case claim.Gate != "":
 			b.result.Gate = claim.Gate
 			return nil
+		case b.recording != nil && len(claim.Targets) == 0:
+			// What is being recorded may be queued again.
+			if err := b.recorded(); err != nil {
+				return err
+			}
 		case claim.Drained:
 			b.result.Drained = true
 			return nil
@@ -139,7 +165,9 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 			b.nap(ctx, 20*time.Millisecond)
 		default:
 			began := time.Now()
-			refused, err := b.send(ctx, claim)
+			results, refused := b.send(ctx, claim)
+			err := b.recorded()
+			b.record(ctx, claim, results)
 			if err != nil || b.result.Problem != "" {
 				return err
 			}
@@ -165,25 +193,25 @@ func waitFor(w *store.Wait, now time.Time) Wait {
 	return wait
 }
 
-// send sends a chunk and records how it went. It returns how many the provider did not take for now.
-// What has begun is finished even if ctx is over: half a send helps nobody.
-func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused int, err error) {
+// send sends a chunk and returns how it went, and how many the provider did not take for now. What has begun is
+// finished even if ctx is over: half a send helps nobody.
+func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (results []store.Result, refused int) {
 	ctx = context.WithoutCancel(ctx)
-	results := make([]store.Result, len(claim.Targets))
-	var sends errgroup.Group
-	sends.SetLimit(b.Options.Concurrency)
+	results = make([]store.Result, len(claim.Targets))
+	var sends sync.WaitGroup
+	sends.Add(len(claim.Targets))
 	for i, t := range claim.Targets {
-		sends.Go(func() error {
+		b.sends <- func() {
+			defer sends.Done()
 			results[i] = b.sendOne(ctx, t, claim.Deadline)
-			return nil
-		})
+		}
 	}
-	_ = sends.Wait()
+	sends.Wait()
 	if p := b.problem.Load(); p != nil {
 		b.result.Problem = *p
 	}
 	void := 0
-	for i, r := range results {
+	for _, r := range results {
 		switch {
 		case r.State != campaign.Queued:
 			b.result.Handled++
@@ -192,17 +220,11 @@ func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (refused in
 		case r.Reason == permitVoid:
 			void++
 		}
-		if r.State == campaign.OptedOut {
-			number := []contact.MSISDN{claim.Targets[i].MSISDN}
-			if _, err := b.Store.AddOptOuts(ctx, number, store.OptOutProvider, "told by the provider"); err != nil {
-				return refused, err
-			}
-		}
 	}
 	if void == len(results) {
 		refused = void // no connection in time for any: that is no accident
 	}
-	return refused, b.record(ctx, results)
+	return results, refused
 }
 
 func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, startBy time.Time) store.Result {
@@ -267,17 +289,48 @@ func (b *dispatchBatch) refuse(r *store.Result) {
 	}
 }
 
-// record writes results. The database may be away for a moment while the outcomes are known only here,
-// so it tries for as long as the lane can be this worker's.
-func (b *dispatchBatch) record(ctx context.Context, results []store.Result) error {
-	for give := time.Now().Add(time.Minute); ; {
-		_, err := b.Store.Record(ctx, b.lane, results)
-		if err == nil || domain.KindOf(err) != domain.Unavailable || time.Now().After(give) {
-			return err
+// record begins to write how a chunk went; recorded waits for it. The database may be away for a moment while
+// the outcomes are known only here, so it tries for as long as the lane can be this worker's.
+func (b *dispatchBatch) record(ctx context.Context, claim store.Claim, results []store.Result) {
+	ctx, handled := context.WithoutCancel(ctx), b.result.Handled
+	var optedOut []contact.MSISDN
+	for i, r := range results {
+		if r.State == campaign.OptedOut {
+			optedOut = append(optedOut, claim.Targets[i].MSISDN)
 		}
-		activity.RecordHeartbeat(ctx, b.result.Handled)
-		b.nap(ctx, 500*time.Millisecond)
 	}
+	write := func() error {
+		if len(optedOut) > 0 {
+			if _, err := b.Store.AddOptOuts(ctx, optedOut, store.OptOutProvider, "told by the provider"); err != nil {
+				return err
+			}
+		}
+		_, err := b.Store.Record(ctx, b.lane, results)
+		return err
+	}
+	recording := make(chan error, 1)
+	b.recording = recording
+	go func() {
+		for give := time.Now().Add(time.Minute); ; {
+			err := write()
+			if err == nil || domain.KindOf(err) != domain.Unavailable || time.Now().After(give) {
+				recording <- err
+				return
+			}
+			activity.RecordHeartbeat(ctx, handled)
+			time.Sleep(500 * time.Millisecond)
+		}
+	}()
+}
+
+// recorded waits until nothing is being recorded, and says how that went.
+func (b *dispatchBatch) recorded() error {
+	if b.recording == nil {
+		return nil
+	}
+	err := <-b.recording
+	b.recording = nil
+	return err
 }
 
 func (b *dispatchBatch) nap(ctx context.Context, d time.Duration) {

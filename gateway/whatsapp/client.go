@@ -174,24 +174,32 @@ type answer struct {
 	} `json:"error"`
 }
 
-// call does one HTTP exchange, if it can begin by startBy. It uses the transport itself, since an http.Client follows redirects
-// and would post a message twice.
+// call does one HTTP exchange, if it can begin by startBy (zero: any time). It uses the transport itself, since an
+// http.Client follows redirects and would post a message twice.
 func (c *Client) call(ctx context.Context, startBy time.Time, req *http.Request) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if !startBy.IsZero() {
-		tooLate := time.AfterFunc(time.Until(startBy), cancel)
-		defer tooLate.Stop()
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ // a kept connection may prove dead: then once more
-			GetConn: func(string) { tooLate.Reset(time.Until(startBy)) },
-			GotConn: func(httptrace.GotConnInfo) { tooLate.Stop() },
-		})
+	// One timer for both limits: until a connection is had the earlier of the two, then the call's. Both hooks
+	// run on this goroutine, once per try; a second try means that the first, on a connection that proved
+	// dead, wrote nothing.
+	end := time.Now().Add(c.config.Timeout)
+	if startBy.IsZero() || startBy.After(end) {
+		startBy = end
 	}
-	// Both hooks run on this goroutine, once per try. A second try means that the first wrote nothing.
+	tooLate := time.AfterFunc(time.Until(startBy), cancel)
+	defer tooLate.Stop()
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { connected = false },
-		GotConn: func(httptrace.GotConnInfo) { connected = true },
+		GetConn: func(string) {
+			if connected {
+				connected = false
+				tooLate.Reset(time.Until(startBy))
+			}
+		},
+		GotConn: func(httptrace.GotConnInfo) {
+			connected = true
+			tooLate.Reset(time.Until(end))
+		},
 	})
 	res, err := c.transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
