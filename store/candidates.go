@@ -69,11 +69,8 @@ func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready [
 	if len(out)+len(refused)+len(held) == 0 {
 		return ready, nil
 	}
-	// Whoever writes targets locks their cohorts, in the order of their ids, and whoever gets permits has the
-	// channel by then: both here in that order, before several statements would lock them in another.
-	if err := tx.lockChannel(w.channel); err != nil {
-		return nil, err
-	}
+	// Whoever writes targets locks their cohorts, in the order of their ids: before several statements would lock
+	// them in another.
 	if _, err := tx.pgx.Exec(tx.ctx, `SELECT FROM cohorts WHERE campaign_id = $1 ORDER BY id FOR NO KEY UPDATE`, id); err != nil {
 		return nil, err
 	}

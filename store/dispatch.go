@@ -101,9 +101,10 @@ func (tx *Tx) leftBehind(id uuid.UUID, whose string, args ...any) (int64, error)
 }
 
 // Claim takes up to want targets for a lane through the whole policy, in one transaction: gate and fence,
-// toggle and quiet hours by cohort, opt-outs, consent, the frequency cap, permits; then marks them as being
-// sent. Rows are locked in one order everywhere (lane, targets, channel, campaign, cohorts), so that nobody
-// waits in a circle.
+// toggle and quiet hours by cohort, opt-outs, consent, the frequency cap; marks them as being sent; and gets
+// their permits last, because the ledger is what all lanes of all campaigns share: it is held for a moment, not
+// while rows are written. Rows are locked in one order everywhere (lane, targets, campaign, cohorts, channel),
+// so that nobody waits in a circle.
 func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
 		c = Claim{}
@@ -127,25 +128,38 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = blocked
 			return nil
 		}
-		found, err := tx.candidates(l.Campaign, w, open, want)
+		budget, err := tx.budget(w)
+		if err != nil || budget.Available == 0 {
+			c.Waits = throttled(w, budget, cohorts)
+			return err
+		}
+		found, err := tx.candidates(l.Campaign, w, open, min(want, budget.Available))
 		if err != nil {
 			return err
 		}
 		if len(found) == 0 {
 			return tx.idle(&c, l.Campaign, w, open, blocked)
 		}
+		if err := tx.standing(l.Campaign, w); err != nil {
+			return err
+		}
 		ready, err := tx.sift(&c, l.Campaign, w, found)
 		if c.Again = len(ready) == 0; err != nil || c.Again {
 			return err
 		}
-		granted, err := tx.permit(&c, l, w, len(ready), cohorts)
-		if err != nil || granted == 0 {
+		if err := tx.mark(&c, l, w, ready, cohorts); err != nil || c.Again {
 			return err
 		}
-		return tx.mark(&c, l, w, ready[:granted], cohorts)
+		return tx.permit(&c, l, w, cohorts)
 	})
+	if errors.Is(err, errOutdated) {
+		return Claim{Busy: true, Now: c.Now}, nil
+	}
 	return c, err
 }
+
+// errOutdated undoes a claim: an order or a setting was committed after it began, and holds for it.
+var errOutdated = errors.New("an order or a setting changed meanwhile")
 
 // window is what a claim is decided by.
 type window struct {
@@ -217,43 +231,87 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 	return open, blocked, told, nil
 }
 
-// permit gets permits for wanted targets and returns how many; with none left, all queued ones wait. The
-// rules are looked at again under the ledger's lock, which may have taken a while to get: an order or a
-// setting that is committed holds for every permit after it.
-func (tx *Tx) permit(c *Claim, l Lane, w window, wanted int, cohorts []Cohort) (granted int, err error) {
-	if err := tx.lockChannel(w.channel); err != nil {
-		return 0, err
-	}
-	var gate campaign.Gate
-	var revision int64
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT gate, (SELECT coalesce(max(revision), 0) FROM settings_revisions) FROM campaigns
-		WHERE id = $1 FOR SHARE`, l.Campaign).Scan(&gate, &revision)
-	if c.Busy = gate != w.gate || revision != w.settings.Revision; err != nil || c.Busy {
-		return 0, err
-	}
-	// The time to start begins before the grant, never later than it.
-	c.Deadline = time.Now().Add(StartWithin)
+// budget is what the ledger could grant now. It does not lock, so it is only a hint.
+func (tx *Tx) budget(w window) (b policy.Budget, err error) {
 	var retry *time.Time
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT granted, retry_after FROM grant_permits($1, $2, $3, $4)`,
-		w.channel, w.settings.Throttle[w.channel].PerMinute, wanted, l.Campaign).Scan(&granted, &retry)
-	if err != nil || granted > 0 {
-		return granted, wrap(err, "grant permits")
-	}
-	var b policy.Budget
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT least(available, 1000000), retry_after FROM permit_budget($1, $2, clock_timestamp())`,
+		w.channel, w.settings.Throttle[w.channel].PerMinute).Scan(&b.Available, &retry)
 	if retry != nil {
 		b.RetryAfter = *retry
 	}
-	var all waits
+	return b, wrap(err, "look at the ledger")
+}
+
+// throttled is what all queued targets wait for when there is no permit.
+func throttled(w window, b policy.Budget, cohorts []Cohort) (all waits) {
 	for _, k := range cohorts {
 		all.add(w.settings.Evaluate(k.subject(w.channel), b, w.now), k.Counts.Queued)
 	}
-	c.Waits = all
-	return 0, nil
+	return all
 }
 
-// mark marks the targets that have a permit as being sent. Somebody who opted out this very moment is found
-// as well, and the permit is lost.
-func (tx *Tx) mark(c *Claim, l Lane, w window, granted []int64, cohorts []Cohort) error {
+// standing makes sure that the campaign's gate is open, and that nobody turns it until the transaction ends: an
+// order that is committed holds for every permit after it.
+func (tx *Tx) standing(id uuid.UUID, w window) error {
+	var gate campaign.Gate
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT gate FROM campaigns WHERE id = $1 FOR SHARE`, id).Scan(&gate)
+	if err == nil && gate != w.gate {
+		return errOutdated
+	}
+	return err
+}
+
+// permit gets permits for the targets that are marked, and puts back those that get none; with none left, all
+// queued ones wait. The rules are looked at again under the ledger's lock, which may have taken a while to get:
+// a setting that is committed holds for every permit after it.
+func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
+	var revision int64
+	err := tx.lockChannel(w.channel)
+	if err == nil {
+		err = tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&revision)
+	}
+	if err == nil && revision != w.settings.Revision {
+		err = errOutdated
+	}
+	if err != nil {
+		return err
+	}
+	// The time to start begins before the grant, never later than it.
+	c.Deadline = time.Now().Add(StartWithin)
+	var granted int
+	var retry *time.Time
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT granted, retry_after FROM grant_permits($1, $2, $3, $4)`,
+		w.channel, w.settings.Throttle[w.channel].PerMinute, len(c.Targets), l.Campaign).Scan(&granted, &retry)
+	if err != nil {
+		return wrap(err, "grant permits")
+	}
+	if granted == 0 {
+		var b policy.Budget
+		if retry != nil {
+			b.RetryAfter = *retry
+		}
+		c.Waits = throttled(w, b, cohorts)
+	}
+	return tx.putBack(c, granted)
+}
+
+// putBack returns what was marked beyond the permits to the queue, as if it had not been touched.
+func (tx *Tx) putBack(c *Claim, granted int) error {
+	if granted == len(c.Targets) {
+		return nil
+	}
+	back := make([]int64, 0, len(c.Targets)-granted)
+	for _, t := range c.Targets[granted:] {
+		back = append(back, t.ID)
+	}
+	c.Targets = c.Targets[:granted]
+	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'queued', owner = NULL, fence = NULL, attempt = attempt - 1, sending_at = NULL
+		WHERE id = ANY ($1)`, back)
+	return wrap(err, "put targets back")
+}
+
+// mark marks targets as being sent. Somebody who opted out this very moment is found as well.
+func (tx *Tx) mark(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort) error {
 	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL, policy_revision = NULL,
 			state = CASE WHEN o.out THEN 'opted_out' ELSE 'sending' END, ended_at = CASE WHEN o.out THEN clock_timestamp() END,
 			owner = CASE WHEN NOT o.out THEN $2 END, fence = CASE WHEN NOT o.out THEN $3::integer END,
@@ -261,7 +319,7 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, granted []int64, cohorts []Cohort
 		FROM (SELECT x.id, EXISTS (SELECT FROM opt_outs r WHERE r.msisdn_hash = x.msisdn_hash) AS out
 			FROM targets x WHERE x.id = ANY ($1)) o
 		WHERE t.id = o.id AND t.state = 'queued'
-		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, granted, l.owner(), l.Fence)
+		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, ready, l.owner(), l.Fence)
 	if err != nil {
 		return err
 	}

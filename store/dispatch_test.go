@@ -255,29 +255,77 @@ func TestRulesHoldForThePermitsAfterThem(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id, lane := b.running(t, many(10, rw)...)
-	for _, decide := range []func(){
-		func() { b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`) },
-		func() { _, err := b.Order(t.Context(), id, campaign.GatePaused, "test"); require.NoError(t, err) },
-	} {
+	// claim claims while somebody else holds the ledger, and lets it go on when something has been decided.
+	claim := func(decide func()) store.Claim {
 		hold := connect(t, b.url)
 		_, err := hold.Exec(t.Context(), `BEGIN; SELECT FROM channels FOR UPDATE`)
 		require.NoError(t, err)
 		claimed := make(chan store.Claim)
 		go func() {
-			c, err := b.Claim(t.Context(), lane, 10)
+			c, err := b.Claim(t.Context(), lane, 5)
 			require.NoError(t, err)
 			claimed <- c
 		}()
-		require.Eventually(t, func() bool {
-			return query[int64](t, b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 1
-		}, 10*time.Second, 5*time.Millisecond)
+		b.waiting(t, 1)
 		decide()
 		_, err = hold.Exec(t.Context(), `COMMIT`)
 		require.NoError(t, err)
-		c := <-claimed
-		require.Empty(t, c.Targets)
-		require.True(t, c.Busy, "the next claim decides")
-		b.set(t, "throttle", `{"whatsapp":{"per_minute":6000}}`)
+		return <-claimed
 	}
+
+	c := claim(func() { b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`) })
+	require.Empty(t, c.Targets)
+	require.True(t, c.Busy, "the next claim decides")
 	require.Zero(t, query[int64](t, b, `SELECT count(*) FROM permits`))
+	require.EqualValues(t, 10, b.counts(t, id).Queued, "nothing of the claim is left")
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":6000}}`)
+
+	// An order waits for the claim under way, and holds for the next.
+	ordered := make(chan error, 1)
+	c = claim(func() {
+		go func() {
+			_, err := b.Order(t.Context(), id, campaign.GatePaused, "test")
+			ordered <- err
+		}()
+		b.waiting(t, 2)
+	})
+	require.Len(t, c.Targets, 5)
+	require.NoError(t, <-ordered)
+	c, err := b.Claim(t.Context(), lane, 5)
+	require.NoError(t, err)
+	require.Equal(t, campaign.GatePaused, c.Gate)
+}
+
+// waiting waits until so many wait for locks.
+func (b bundle) waiting(t *testing.T, n int64) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return query[int64](t, b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == n
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
+// What was marked before the ledger was asked is queued again when it grants less.
+func TestTargetsWithoutAPermitAreQueuedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, lane := b.running(t, many(10, rw)...)
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":6}}`)
+	hold := connect(t, b.url)
+	_, err := hold.Exec(t.Context(), `BEGIN; SELECT FROM grant_permits('whatsapp', 6, 4, NULL)`)
+	require.NoError(t, err)
+	claimed := make(chan store.Claim)
+	go func() {
+		c, err := b.Claim(t.Context(), lane, 10)
+		require.NoError(t, err)
+		claimed <- c
+	}()
+	b.waiting(t, 1)
+	_, err = hold.Exec(t.Context(), `COMMIT`)
+	require.NoError(t, err)
+	c := <-claimed
+	require.Len(t, c.Targets, 2, "it saw six permits, and got what was left")
+	counts := b.counts(t, id)
+	require.EqualValues(t, 8, counts.Queued)
+	require.EqualValues(t, 2, counts.Sending)
+	require.EqualValues(t, 2, query[int64](t, b, `SELECT sum(attempt) FROM targets`), "those put back were not tried")
 }
