@@ -181,11 +181,12 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 // stopped: domain.Conflict of code not_drained. No lane works any more, so what is still being sent was left
 // behind by a run that is gone.
 func (tx *Tx) nothingLeft(c Campaign) error {
-	if _, err := tx.leftBehind(c.ID, `true`); err != nil {
-		return err
+	var queued, sending int64
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(sum(queued), 0), coalesce(sum(sending), 0) FROM cohorts WHERE campaign_id = $1`, c.ID).
+		Scan(&queued, &sending)
+	if err == nil && sending > 0 {
+		_, err = tx.leftBehind(c.ID, `true`)
 	}
-	var queued int64
-	err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = $1`, c.ID).Scan(&queued)
 	if err == nil && queued > 0 && c.Gate != campaign.GateStopped {
 		return domain.E(domain.Conflict, "not_drained", "%d targets are still queued", queued)
 	}

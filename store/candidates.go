@@ -12,42 +12,86 @@ import (
 // candidate is a queued target that a lane has locked, and what the rules that look at one recipient say.
 type candidate struct {
 	id       int64
+	hash     []byte // of the number
 	optedOut bool
 	refused  bool // consent is required and not recorded
 }
 
+// fresh finds where the fresh targets of a campaign's cohorts begin, those never tried nor held; of all cohorts
+// when none are named. A cohort that has no fresh one is left out.
+func (tx *Tx) fresh(id uuid.UUID, cohorts []int16) (map[int16]int64, error) {
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT k.id, f.id FROM cohorts k, LATERAL (SELECT t.id FROM targets t
+			WHERE t.campaign_id = $1 AND t.cohort = k.id AND t.id >= k.queue_from AND t.state = 'queued' AND NOT t.again
+			ORDER BY t.id LIMIT 1) f WHERE k.campaign_id = $1 AND (k.id = ANY ($2) OR $2 IS NULL)`, id, cohorts)
+	if err != nil {
+		return nil, err
+	}
+	first := make(map[int16]int64, len(cohorts))
+	var cohort int16
+	var target int64
+	_, err = pgx.ForEachRow(rows, []any{&cohort, &target}, func() error {
+		first[cohort] = target
+		return nil
+	})
+	return first, err
+}
+
 // candidates locks up to want queued targets of the open cohorts, those in other lanes' hands left out: those
-// that have no time of their own, those whose time has come, and those that an older frequency cap held.
-func (tx *Tx) candidates(id uuid.UUID, w window, open []int16, want int) ([]candidate, error) {
-	args := []any{id, open, want, w.marketing && w.settings.Consent.Required, w.now}
+// whose time has come or that need not wait for it again, those that an older frequency cap held, and then fresh
+// ones, from the first of each cohort on.
+func (tx *Tx) candidates(id uuid.UUID, w window, open []int16, first map[int16]int64, want int) ([]candidate, error) {
+	from := make([]*int64, len(open)) // null: nothing is fresh
+	for i, k := range open {
+		if target, ok := first[k]; ok {
+			from[i] = &target
+		}
+	}
+	args := []any{id, open, want, w.marketing && w.settings.Consent.Required, w.now, from}
 	var older string
 	if revision := w.settings.Revisions["frequency_cap"]; revision > 0 { // else nobody was ever held
 		older = `UNION ALL SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
-				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.policy_revision < $6 AND t.not_before > $5
+				WHERE t.campaign_id = $1 AND t.again AND t.cohort = k.id AND t.policy_revision < $7 AND t.not_before > $5
 				LIMIT $3 FOR UPDATE SKIP LOCKED) c`
 		args = append(args, revision)
 	}
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT q.id, EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = q.msisdn_hash),
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT q.id, q.msisdn_hash, EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = q.msisdn_hash),
 			$4 AND NOT EXISTS (SELECT FROM contacts c WHERE c.msisdn = q.msisdn AND c.opted_in_at IS NOT NULL)
-		FROM unnest($2::smallint[]) AS k (id), LATERAL (
+		FROM unnest($2::smallint[], $6::bigint[]) AS k (id, first), LATERAL (
 			SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
-				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.not_before IS NULL
+				WHERE t.campaign_id = $1 AND t.again AND t.cohort = k.id AND t.not_before IS NULL
 				ORDER BY t.not_before, t.id LIMIT $3 FOR UPDATE SKIP LOCKED) a
 			UNION ALL SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
-				WHERE t.campaign_id = $1 AND t.state = 'queued' AND t.cohort = k.id AND t.not_before <= $5
+				WHERE t.campaign_id = $1 AND t.again AND t.cohort = k.id AND t.not_before <= $5
 				ORDER BY t.not_before, t.id LIMIT $3 FOR UPDATE SKIP LOCKED) b
-			`+older+`) q LIMIT $3`, args...)
+			`+older+`
+			UNION ALL SELECT * FROM (SELECT t.id, t.msisdn, t.msisdn_hash FROM targets t
+				WHERE t.campaign_id = $1 AND t.cohort = k.id AND t.id >= k.first AND t.state = 'queued' AND NOT t.again
+				ORDER BY t.id LIMIT $3 FOR UPDATE SKIP LOCKED) f) q LIMIT $3`, args...)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c candidate, err error) {
-		return c, row.Scan(&c.id, &c.optedOut, &c.refused)
+		return c, row.Scan(&c.id, &c.hash, &c.optedOut, &c.refused)
 	})
+}
+
+// moveUp remembers where the fresh targets of cohorts begin, so that the next claim need not walk past those that
+// are gone. A cohort that another lane writes just now is left out. It is safe although other claims may yet be
+// undone: what they have taken was still fresh for the statement that looked.
+func (tx *Tx) moveUp(id uuid.UUID, first map[int16]int64) error {
+	cohorts, ids := make([]int16, 0, len(first)), make([]int64, 0, len(first))
+	for cohort, target := range first {
+		cohorts, ids = append(cohorts, cohort), append(ids, target)
+	}
+	_, err := tx.pgx.Exec(tx.ctx, `UPDATE cohorts k SET queue_from = f.first FROM unnest($2::smallint[], $3::bigint[]) AS f (id, first)
+		WHERE k.campaign_id = $1 AND k.id = f.id AND k.queue_from < f.first
+		  AND k.id IN (SELECT x.id FROM cohorts x WHERE x.campaign_id = $1 ORDER BY x.id FOR NO KEY UPDATE SKIP LOCKED)`, id, cohorts, ids)
+	return wrap(err, "move the queue up")
 }
 
 // sift takes out of what was found who has opted out, has not consented, or has had enough, and returns who is
 // left, for a permit.
-func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready []int64, err error) {
+func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready []candidate, err error) {
 	var out, refused []int64
 	for _, f := range found {
 		switch {
@@ -56,7 +100,7 @@ func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready [
 		case f.refused:
 			refused = append(refused, f.id)
 		default:
-			ready = append(ready, f.id)
+			ready = append(ready, f)
 		}
 	}
 	var held []heldTarget
@@ -128,7 +172,7 @@ func (tx *Tx) enterBlock(id uuid.UUID, reason policy.Reason, targets []int64, re
 // idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
 func (tx *Tx) idle(c *Claim, id uuid.UUID, w window, open []int16, blocked waits) error {
 	rows, err := tx.pgx.Query(tx.ctx, `SELECT coalesce(reason, '') = $4, min(not_before), count(*) FROM targets
-		WHERE campaign_id = $1 AND state = 'queued' AND cohort = ANY ($2) AND not_before > $3
+		WHERE campaign_id = $1 AND again AND cohort = ANY ($2) AND not_before > $3
 		  AND (policy_revision IS NULL OR policy_revision >= $5) GROUP BY 1 ORDER BY 1`,
 		id, open, w.now, policy.FrequencyCapped, w.settings.Revisions["frequency_cap"])
 	if err != nil {

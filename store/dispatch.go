@@ -71,20 +71,21 @@ var ErrFenced = errors.New("fenced out: the lane has another owner")
 func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
 		last := Lane{Campaign: l.Campaign, N: l.N}
+		var from, to *int64
 		err := tx.pgx.QueryRow(ctx, `INSERT INTO lanes AS l (campaign_id, lane, run, batch, fence) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (campaign_id, lane) DO UPDATE SET taken_at = clock_timestamp() RETURNING run, batch, fence`,
-			l.Campaign, l.N, l.Run, l.Batch, l.Fence).Scan(&last.Run, &last.Batch, &last.Fence)
+			ON CONFLICT (campaign_id, lane) DO UPDATE SET taken_at = clock_timestamp() RETURNING run, batch, fence, first_id, last_id`,
+			l.Campaign, l.N, l.Run, l.Batch, l.Fence).Scan(&last.Run, &last.Batch, &last.Fence, &from, &to)
 		if err != nil || last == l {
 			return err
 		}
 		if last.Run == l.Run && (last.Batch > l.Batch || last.Batch == l.Batch && last.Fence > l.Fence) {
 			return ErrFenced
 		}
-		if _, err := tx.pgx.Exec(ctx, `UPDATE lanes SET run = $3, batch = $4, fence = $5 WHERE campaign_id = $1 AND lane = $2`,
-			l.Campaign, l.N, l.Run, l.Batch, l.Fence); err != nil {
+		if _, err := tx.pgx.Exec(ctx, `UPDATE lanes SET run = $3, batch = $4, fence = $5, first_id = NULL, last_id = NULL
+			WHERE campaign_id = $1 AND lane = $2`, l.Campaign, l.N, l.Run, l.Batch, l.Fence); err != nil || from == nil {
 			return err
 		}
-		unknown, err = tx.leftBehind(l.Campaign, `owner = $2 AND fence = $3`, last.owner(), last.Fence)
+		unknown, err = tx.leftBehind(l.Campaign, `id BETWEEN $2 AND $3 AND owner = $4 AND fence = $5`, from, to, last.owner(), last.Fence)
 		return err
 	})
 	return unknown, err
@@ -133,7 +134,11 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = throttled(w, budget, cohorts)
 			return err
 		}
-		found, err := tx.candidates(l.Campaign, w, open, min(want, budget.Available))
+		first, err := tx.fresh(l.Campaign, open)
+		if err != nil {
+			return err
+		}
+		found, err := tx.candidates(l.Campaign, w, open, first, min(want, budget.Available))
 		if err != nil {
 			return err
 		}
@@ -144,10 +149,15 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			return err
 		}
 		ready, err := tx.sift(&c, l.Campaign, w, found)
-		if c.Again = len(ready) == 0; err != nil || c.Again {
+		if err != nil {
 			return err
 		}
-		if err := tx.mark(&c, l, w, ready, cohorts); err != nil || c.Again {
+		if c.Again = len(ready) == 0; !c.Again {
+			if err := tx.mark(&c, l, w, ready, cohorts); err != nil {
+				return err
+			}
+		}
+		if err := tx.moveUp(l.Campaign, first); err != nil || c.Again {
 			return err
 		}
 		return tx.permit(&c, l, w, cohorts)
@@ -295,7 +305,7 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
 	return tx.putBack(c, granted)
 }
 
-// putBack returns what was marked beyond the permits to the queue, as if it had not been touched.
+// putBack returns what was marked beyond the permits to the queue, as if it had not been tried.
 func (tx *Tx) putBack(c *Claim, granted int) error {
 	if granted == len(c.Targets) {
 		return nil
@@ -305,21 +315,26 @@ func (tx *Tx) putBack(c *Claim, granted int) error {
 		back = append(back, t.ID)
 	}
 	c.Targets = c.Targets[:granted]
-	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'queued', owner = NULL, fence = NULL, attempt = attempt - 1, sending_at = NULL
-		WHERE id = ANY ($1)`, back)
+	// With a time, which has come: some had one, and stand behind the cohort's queue_from.
+	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'queued', owner = NULL, fence = NULL, attempt = attempt - 1,
+		sending_at = NULL, not_before = clock_timestamp() WHERE id = ANY ($1)`, back)
 	return wrap(err, "put targets back")
 }
 
 // mark marks targets as being sent. Somebody who opted out this very moment is found as well.
-func (tx *Tx) mark(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort) error {
+func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Cohort) error {
+	ids, hashes := make([]int64, len(ready)), make([][]byte, len(ready))
+	for i, r := range ready {
+		ids[i], hashes[i] = r.id, r.hash
+	}
 	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL, policy_revision = NULL,
 			state = CASE WHEN o.out THEN 'opted_out' ELSE 'sending' END, ended_at = CASE WHEN o.out THEN clock_timestamp() END,
 			owner = CASE WHEN NOT o.out THEN $2 END, fence = CASE WHEN NOT o.out THEN $3::integer END,
 			attempt = t.attempt + CASE WHEN o.out THEN 0 ELSE 1 END, sending_at = CASE WHEN NOT o.out THEN clock_timestamp() END
-		FROM (SELECT x.id, EXISTS (SELECT FROM opt_outs r WHERE r.msisdn_hash = x.msisdn_hash) AS out
-			FROM targets x WHERE x.id = ANY ($1)) o
+		FROM (SELECT x.id, EXISTS (SELECT FROM opt_outs r WHERE r.msisdn_hash = x.hash) AS out
+			FROM unnest($1::bigint[], $4::bytea[]) AS x (id, hash)) o
 		WHERE t.id = o.id AND t.state = 'queued'
-		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, ready, l.owner(), l.Fence)
+		RETURNING t.id, t.state, t.cohort, t.msisdn, t.attempt, t.variables`, ids, l.owner(), l.Fence, hashes)
 	if err != nil {
 		return err
 	}
@@ -346,6 +361,10 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []int64, cohorts []Cohort) 
 		c.Targets = append(c.Targets, t)
 		return nil
 	})
+	if err == nil {
+		_, err = tx.pgx.Exec(tx.ctx, `UPDATE lanes SET first_id = least(first_id, $3), last_id = greatest(last_id, $4)
+			WHERE campaign_id = $1 AND lane = $2`, l.Campaign, l.N, slices.Min(ids), slices.Max(ids))
+	}
 	c.OptedOut += len(gone)
 	c.Again = len(c.Targets) == 0
 	if err != nil || len(gone) == 0 {
@@ -407,8 +426,16 @@ func (s *Store) CancelQueued(ctx context.Context, id uuid.UUID, limit int) (canc
 	err = s.inTx(ctx, func(tx *Tx) error {
 		done, err := tx.pgx.Exec(ctx, `UPDATE targets SET state = 'cancelled', not_before = NULL, reason = NULL, policy_revision = NULL, ended_at = clock_timestamp()
 			WHERE id IN (SELECT t.id FROM targets t JOIN campaigns c ON c.id = t.campaign_id AND c.gate = 'stopped'
-				WHERE t.campaign_id = $1 AND t.state = 'queued' ORDER BY t.id LIMIT $2 FOR UPDATE OF t)`, id, limit)
+				WHERE t.id IN (SELECT q.id FROM queued_targets q WHERE q.campaign_id = $1 LIMIT $2) AND t.state = 'queued'
+				ORDER BY t.id FOR UPDATE OF t)`, id, limit)
+		if err != nil {
+			return err
+		}
 		cancelled = done.RowsAffected()
+		first, err := tx.fresh(id, nil)
+		if err == nil {
+			err = tx.moveUp(id, first) // the next call need not walk past these
+		}
 		return err
 	})
 	return cancelled, err

@@ -29,7 +29,7 @@ type FailedTarget struct {
 func (s *Store) FailedTargets(ctx context.Context, id uuid.UUID, after FailedTarget, limit int) ([]FailedTarget, error) {
 	rows, err := s.pool.Query(ctx, `SELECT id, cohort, msisdn, coalesce(reason, ''), coalesce(error_code, 0), attempt,
 			coalesce(provider_id, ''), sent_at, ended_at FROM targets
-		WHERE campaign_id = $1 AND state = 'failed' AND (cohort, id) > ($2, $3) ORDER BY cohort, id LIMIT $4`,
+		WHERE campaign_id = $1 AND ended = 'failed' AND (cohort, id) > ($2, $3) ORDER BY cohort, id LIMIT $4`,
 		id, after.Cohort, after.ID, page(limit))
 	if err != nil {
 		return nil, unavailable(err)
@@ -51,7 +51,7 @@ func (s *Store) Failures(ctx context.Context, id uuid.UUID) ([]Failures, error) 
 
 func failures(ctx context.Context, db querier, id uuid.UUID) ([]Failures, error) {
 	rows, err := db.Query(ctx, `SELECT coalesce(reason, ''), coalesce(error_code, 0), count(*) FROM targets
-		WHERE campaign_id = $1 AND state = 'failed' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`, id)
+		WHERE campaign_id = $1 AND ended = 'failed' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`, id)
 	if err != nil {
 		return nil, err
 	}

@@ -42,24 +42,28 @@ type heldTarget struct {
 // capped sorts the ready targets into those that may go and those whose recipients have had enough. Until the
 // transaction ends no other claim decides about the cap, so two campaigns cannot both give one recipient the
 // last message that fits.
-func (tx *Tx) capped(w window, ready []int64) (free []int64, held []heldTarget, err error) {
+func (tx *Tx) capped(w window, ready []candidate) (free []candidate, held []heldTarget, err error) {
 	if _, err := tx.pgx.Exec(tx.ctx, `SELECT pg_advisory_xact_lock(hashtextextended('frequency_cap', 0))`); err != nil {
 		return nil, nil, err
 	}
 	limit := w.settings.FrequencyCap.Marketing
+	ids := make([]int64, len(ready))
+	for i, r := range ready {
+		ids[i] = r.id
+	}
 	rows, err := tx.pgx.Query(tx.ctx, recentCampaigns+`
-		SELECT q.id, u.until FROM targets q, LATERAL `+cappedUntil+` u WHERE q.id = ANY ($4) ORDER BY q.id`,
-		w.now, limit.PerDay, limit.PerWeek, ready)
+		SELECT o.n, u.until FROM unnest($4::bigint[]) WITH ORDINALITY AS o (id, n) JOIN targets q ON q.id = o.id, LATERAL `+cappedUntil+` u ORDER BY o.n`,
+		w.now, limit.PerDay, limit.PerWeek, ids)
 	if err != nil {
 		return nil, nil, err
 	}
-	var target int64
+	var n int
 	var until *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&target, &until}, func() error {
-		if until != nil && until.After(w.now) {
-			held = append(held, heldTarget{target, *until})
+	_, err = pgx.ForEachRow(rows, []any{&n, &until}, func() error {
+		if r := ready[n-1]; until != nil && until.After(w.now) {
+			held = append(held, heldTarget{r.id, *until})
 		} else {
-			free = append(free, target)
+			free = append(free, r)
 		}
 		return nil
 	})
@@ -92,7 +96,7 @@ type heldBy struct {
 // held counts a campaign's targets that the frequency cap in force holds, by cohort.
 func (s *Store) held(ctx context.Context, id uuid.UUID, set policy.Settings, now time.Time) (map[int16]heldBy, error) {
 	rows, err := s.pool.Query(ctx, `SELECT cohort, count(*), min(not_before) FROM targets
-		WHERE campaign_id = $1 AND state = 'queued' AND policy_revision >= $2 AND not_before > $3 GROUP BY cohort`,
+		WHERE campaign_id = $1 AND again AND policy_revision >= $2 AND not_before > $3 GROUP BY cohort`,
 		id, set.Revisions["frequency_cap"], now)
 	if err != nil {
 		return nil, unavailable(err)

@@ -37,8 +37,8 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (Check,
 	var status template.Status
 	var revision int64
 	err := db.QueryRow(ctx, `SELECT t.name, t.status, (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
-			(SELECT count(*) FROM targets x JOIN opt_outs USING (msisdn_hash) WHERE x.campaign_id = c.id AND x.state = 'queued'),
-			CASE WHEN t.category = 'marketing' THEN (SELECT count(*) FROM targets x WHERE x.campaign_id = c.id AND x.state = 'queued'
+			(SELECT count(*) FROM queued_targets x JOIN opt_outs USING (msisdn_hash) WHERE x.campaign_id = c.id),
+			CASE WHEN t.category = 'marketing' THEN (SELECT count(*) FROM queued_targets x WHERE x.campaign_id = c.id
 				AND NOT EXISTS (SELECT FROM contacts p WHERE p.msisdn = x.msisdn AND p.opted_in_at IS NOT NULL)) ELSE 0 END,
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
 		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).

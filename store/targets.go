@@ -35,6 +35,10 @@ type Target struct {
 	EndedAt     *time.Time // failed, opted_out, unknown, cancelled
 
 	PolicyRevision *int64 // queued with NotBefore by the frequency cap: its revision that decided
+
+	// By the database, for its indexes.
+	Again bool    `gorm:"->"` // queued, and tried or held before
+	Ended *string `gorm:"->"` // State, off the way from queued to read
 }
 
 // TargetEvent is something off a target's happy path.
@@ -58,6 +62,7 @@ type Cohort struct {
 	Counts        campaign.Counts `gorm:"embedded"`
 	BlockedReason policy.Reason
 	BlockedUntil  *time.Time
+	QueueFrom     int64 // no fresh target has a lower id
 }
 
 func (c Cohort) subject(channel string) policy.Subject {
@@ -71,11 +76,20 @@ func (s *Store) Targets(ctx context.Context, id uuid.UUID, state campaign.Target
 		return nil, err
 	}
 	all := []Target{}
-	q := s.orm.WithContext(ctx).Where("campaign_id = ? AND id > ?", id, after).Order("id").Limit(page(limit))
-	if state != "" {
-		q = q.Where("state = ?", state)
+	// Each cohort's in order, then the first of them: no index has the order of all.
+	which := ""
+	switch state {
+	case "":
+	case campaign.FailedT, campaign.OptedOut, campaign.Unknown, campaign.Cancelled:
+		which = "AND t.ended = @state"
+	default:
+		which = "AND t.state = @state"
 	}
-	return all, unavailable(q.Find(&all).Error)
+	err := s.orm.WithContext(ctx).Raw(`SELECT t.* FROM cohorts k, LATERAL (SELECT * FROM targets t WHERE t.campaign_id = k.campaign_id
+			AND t.cohort = k.id AND t.id > @after `+which+` ORDER BY t.id LIMIT @limit) t
+		WHERE k.campaign_id = @id ORDER BY t.id LIMIT @limit`,
+		map[string]any{"id": id, "after": after, "state": state, "limit": page(limit)}).Scan(&all).Error
+	return all, unavailable(err)
 }
 
 // Cohorts lists a campaign's cohorts with their counts.
