@@ -281,7 +281,7 @@ func (s *Store) PreviewResend(ctx context.Context, id uuid.UUID, c ResendChoice)
 		return p, unavailable(err)
 	}
 	rows, err := s.pool.Query(ctx, `SELECT t.state, coalesce(t.reason, ''), coalesce(t.error_code, 0), count(*), count(o.msisdn_hash)
-		FROM targets t LEFT JOIN opt_outs o USING (msisdn_hash) WHERE `+chosen+` GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`, c.args(id)...)
+		FROM targets t LEFT JOIN opt_outs o USING (msisdn_hash) WHERE `+chosen+` GROUP BY 1, 2, 3 ORDER BY count(*) - count(o.msisdn_hash) DESC, 1, 2, 3`, c.args(id)...)
 	if err == nil {
 		err = p.read(rows)
 	}
