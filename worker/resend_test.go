@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -65,6 +66,10 @@ func TestResendOfWhatFailed(t *testing.T) {
 	require.Equal(t, missed, done.Targets)
 	query := fmt.Sprintf(`WorkflowId = 'campaign/%s/resend/1' AND Blocker = 'dispatch_disabled'`, id)
 	require.Eventually(t, func() bool { return b.found(t, query) == 1 }, 15*time.Second, 100*time.Millisecond)
+	run := b.reset(t, id)
+	require.ErrorContains(t, b.temporal.GetWorkflow(t.Context(), workflows.CampaignID(id), run).Get(t.Context(), nil),
+		"another workflow looks after the campaign", "the first one, which somebody reset")
+	require.Equal(t, campaign.Running, b.progress(t, id).Status)
 	p = b.order(t, id, campaign.GatePaused)
 	require.Equal(t, campaign.Paused, p.Status)
 	b.set(t, "toggles", `{"dispatch":true}`)
@@ -148,8 +153,14 @@ func TestTerminatedIsNoticedAndRecovered(t *testing.T) {
 	require.Equal(t, "workflow_open", domain.CodeOf(err), "none is started beside another")
 
 	require.NoError(t, b.temporal.TerminateWorkflow(t.Context(), workflows.CampaignID(id), "", "test"))
-	require.NoError(t, b.sweeper.Sweep(t.Context()))
-	require.Contains(t, b.progress(t, id).NeedsHuman, "campaigns recover")
+	b.sweeper.Every = 50 * time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	swept := make(chan struct{})
+	go func() { defer close(swept); b.sweeper.Run(ctx) }()
+	p := b.until(t, id, 20*time.Second, func(p store.Progress) bool { return p.NeedsHuman != "" })
+	stop()
+	<-swept
+	require.Contains(t, p.NeedsHuman, "campaigns recover")
 	message, err = b.Recover(t.Context(), id, "terminated by mistake")
 	require.NoError(t, err)
 	b.delivered(t, message)
@@ -186,13 +197,10 @@ func TestResetJustWorks(t *testing.T) {
 	b.nobodyTwice(t, id, n)
 	require.Less(t, b.progress(t, id).Counts.Unknown, int64(n/10))
 
-	// One that has ended does nothing any more, and one that a resend has taken the campaign from neither.
-	for range 2 {
-		run := b.reset(t, id)
-		require.Error(t, b.temporal.GetWorkflow(t.Context(), workflows.CampaignID(id), run).Get(t.Context(), nil))
-		require.Equal(t, campaign.Done, b.progress(t, id).Status)
-		require.EqualValues(t, n, len(b.received(t))+int(b.progress(t, id).Counts.Unknown))
-	}
+	run := b.reset(t, id)
+	require.ErrorContains(t, b.temporal.GetWorkflow(t.Context(), workflows.CampaignID(id), run).Get(t.Context(), nil),
+		"a campaign that is done cannot become preflight")
+	b.nobodyTwice(t, id, n)
 }
 
 // reset resets a campaign's first workflow to its beginning and returns the new run.

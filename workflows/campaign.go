@@ -73,7 +73,7 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 			}
 			return c.State.Status, err
 		}, workflow.UpdateHandlerOptions{Description: o.description, Validator: func(workflow.Context) error {
-			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped {
+			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped && o.name != OrderStop {
 				return c.tooLate()
 			}
 			return nil

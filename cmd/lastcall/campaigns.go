@@ -265,7 +265,7 @@ func (o *output) campaign(c api.Campaign) error {
 			t.row("needs a human", c.NeedsHuman)
 		}
 		if c.Resend > 0 {
-			t.row("sent again", fmt.Sprintf("%d times", c.Resend))
+			t.row("resends", c.Resend)
 		}
 		if c.SendAt != nil {
 			t.row("sends from", c.SendAt)
