@@ -393,6 +393,9 @@ func TestSweeper(t *testing.T) {
 		require.NoError(t, w.Sweep(t.Context()))
 	}
 	require.Contains(t, needs(), "lastcall campaigns recover "+id.String())
+	waiting, err := b.Timeline(t.Context(), id, query[int64](t, b, `SELECT id FROM targets WHERE state = 'queued'`))
+	require.NoError(t, err)
+	require.Equal(t, "recover", waiting.Now.WaitsFor)
 	require.EqualValues(t, 1, query[int](t, b, `SELECT count(*) FROM outbox WHERE kind = 'ops.notice' AND payload->>'level' = 'critical'`), "Ops are told once")
 	require.EqualValues(t, 1, query[int](t, b, `SELECT count(*) FROM audit_log WHERE action = 'campaign.workflow_gone' AND actor = 'sweeper'`))
 	open[id] = true
