@@ -68,10 +68,13 @@ func (w *Sweeper) Sweep(ctx context.Context) error {
 		if open != (c.NeedsHuman == workflowGone(c.ID)) {
 			continue
 		}
-		if err := w.Store.tellGone(ctx, c, open); err != nil {
+		told, err := w.Store.tellGone(ctx, c, open)
+		if err != nil {
 			return err
 		}
-		w.Log.Warn("a campaign's workflow is gone or back", "campaign", c.ID, "resend", c.Resend, "open", open)
+		if told {
+			w.Log.Warn("a campaign's workflow is gone or back", "campaign", c.ID, "resend", c.Resend, "open", open)
+		}
 	}
 	return nil
 }
@@ -101,13 +104,11 @@ func (s *Store) sweepTargets(ctx context.Context, than time.Duration) (lost int6
 	return lost, nil
 }
 
-// working lists the campaigns that a workflow should look after. One to which a message is still on its way is left
-// out: it may be the very one that starts the workflow.
+// working lists the campaigns that a workflow should look after.
 func (s *Store) working(ctx context.Context) ([]Campaign, error) {
 	var all []Campaign
 	err := s.orm.WithContext(ctx).Select("id", "resend", "needs_human").Order("id").
-		Where(`status NOT IN ('draft', 'done', 'stopped', 'failed')
-			AND NOT EXISTS (SELECT FROM outbox o WHERE o.key = 'campaign/' || campaigns.id AND o.delivered_at IS NULL)`).Find(&all).Error
+		Where("status NOT IN ('draft', 'done', 'stopped', 'failed')").Find(&all).Error
 	return all, unavailable(err)
 }
 
@@ -117,9 +118,11 @@ func workflowGone(id uuid.UUID) string {
 }
 
 // tellGone marks a campaign as in need of a human and tells Ops, or takes the mark back, unless the campaign has
-// moved since it was looked at.
-func (s *Store) tellGone(ctx context.Context, seen Campaign, open bool) error {
-	return s.inTx(ctx, func(tx *Tx) error {
+// moved since it was looked at or a message to it is still on its way: that may be the very one that starts the
+// workflow.
+func (s *Store) tellGone(ctx context.Context, seen Campaign, open bool) (told bool, err error) {
+	err = s.inTx(ctx, func(tx *Tx) error {
+		told = false
 		c, err := tx.lockCampaign(seen.ID)
 		if err != nil || !c.Status.Active() || c.Resend != seen.Resend || c.NeedsHuman != seen.NeedsHuman {
 			return err
@@ -139,6 +142,8 @@ func (s *Store) tellGone(ctx context.Context, seen Campaign, open bool) error {
 				return err
 			}
 		}
+		told = true
 		return tx.enter(audit.Entry{Action: action, Target: target(c.ID), Diff: map[string]any{"status": c.Status, "resend": c.Resend}})
 	})
+	return told, err
 }

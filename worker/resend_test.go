@@ -181,6 +181,9 @@ func TestRecoveredUnderItsStandingOrder(t *testing.T) {
 	require.NoError(t, err)
 	b.delivered(t, message)
 	p := b.until(t, id, 20*time.Second, func(p store.Progress) bool { return p.Status == campaign.Paused })
+	for _, e := range b.history(t, id).Events {
+		require.NotEqual(t, "DispatchBatch", e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName(), "it does not even try")
+	}
 	b.order(t, id, campaign.GateOpen)
 	require.Less(t, p.Counts.Accepted(), int64(n), "in the middle")
 	b.nobodyTwice(t, id, n)
