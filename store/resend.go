@@ -82,10 +82,20 @@ func (s *Store) Resend(ctx context.Context, id uuid.UUID, o ResendOrder) (done R
 		if err := s.mayResend(tx.ctx, tx.pgx, id); err != nil {
 			return err
 		}
+		if err := tx.take(id, o.ResendChoice); err != nil {
+			return err
+		}
+		c, err := tx.lockCampaign(id)
+		if err != nil {
+			return err
+		}
+		if err := campaign.CheckResend(c.Status); err != nil {
+			return err
+		}
 		if done, err = tx.requeue(id, o.ResendChoice); err != nil {
 			return err
 		}
-		message, err = tx.reopen(id, o, &done)
+		message, err = tx.reopen(c, o, &done)
 		return err
 	})
 	return done, message, err
@@ -178,23 +188,32 @@ func (s *Store) resendProblems(ctx context.Context, db querier, id uuid.UUID) (p
 	return problems, nil
 }
 
-// requeue puts the chosen targets back into the queue, whatever their number in one statement, and tells each of
-// them on its timeline. Rows are locked in the order of their ids, as whoever applies receipts does.
-func (tx *Tx) requeue(id uuid.UUID, c ResendChoice) (done Resent, err error) {
+// take locks the chosen targets, in the order of their ids as whoever applies receipts does, and keeps in the table
+// taken what had become of them. The campaign is locked after them, and its cohorts last, as everywhere.
+func (tx *Tx) take(id uuid.UUID, c ResendChoice) error {
 	if _, err := tx.pgx.Exec(tx.ctx, `SET LOCAL work_mem = '64MB'`); err != nil {
-		return done, err
+		return err
 	}
-	rows, err := tx.pgx.Query(tx.ctx, `WITH taken AS MATERIALIZED (
-			SELECT t.id, t.state, coalesce(t.reason, '') AS reason, coalesce(t.error_code, 0) AS code FROM targets t
-			WHERE `+chosen+` AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = t.msisdn_hash)
-			ORDER BY t.id FOR UPDATE OF t),
-		requeued AS (
+	if _, err := tx.pgx.Exec(tx.ctx, `CREATE TEMP TABLE taken (id bigint, state text, reason text, code integer) ON COMMIT DROP`); err != nil {
+		return err
+	}
+	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO taken
+		SELECT t.id, t.state, coalesce(t.reason, ''), coalesce(t.error_code, 0) FROM targets t
+		WHERE `+chosen+` AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = t.msisdn_hash)
+		ORDER BY t.id FOR UPDATE OF t`, c.args(id)...)
+	return wrap(err, "take targets")
+}
+
+// requeue puts the taken targets back into the queue, whatever their number in one statement, and tells each of them
+// on its timeline.
+func (tx *Tx) requeue(id uuid.UUID, c ResendChoice) (done Resent, err error) {
+	rows, err := tx.pgx.Query(tx.ctx, `WITH requeued AS (
 			UPDATE targets t SET state = 'queued', not_before = NULL, reason = NULL, error_code = NULL, policy_revision = NULL,
 				provider_id = NULL, sent_at = NULL, delivered_at = NULL, read_at = NULL, ended_at = NULL
 			FROM taken WHERE t.id = taken.id RETURNING t.id, t.attempt),
 		told AS (INSERT INTO target_events (target_id, kind, attempt, reason)
 			SELECT id, 'requeued', attempt, '`+delivery.Resend+`' FROM requeued)
-		SELECT state, reason, code, count(*), 0 FROM taken GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`, c.args(id)...)
+		SELECT state, reason, code, count(*), 0 FROM taken GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`)
 	if err != nil {
 		return done, err
 	}
@@ -230,15 +249,9 @@ func (r *Resent) read(rows pgx.Rows) error {
 	return err
 }
 
-// reopen gives an ended campaign its next workflow. Its targets are locked already: the campaign comes after them.
-func (tx *Tx) reopen(id uuid.UUID, o ResendOrder, done *Resent) (message int64, err error) {
-	c, err := tx.lockCampaign(id)
-	if err != nil {
-		return 0, err
-	}
-	if err := campaign.CheckResend(c.Status); err != nil {
-		return 0, err
-	}
+// reopen gives an ended campaign its next workflow.
+func (tx *Tx) reopen(c Campaign, o ResendOrder, done *Resent) (message int64, err error) {
+	id := c.ID
 	done.N = c.Resend + 1
 	if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "gate": campaign.GateOpen, "needs_human": "",
 		"finished_at": nil, "report": nil, "resend": done.N}); err != nil {
