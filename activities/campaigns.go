@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 
+	"lastcall/domain"
 	"lastcall/domain/campaign"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -66,6 +67,7 @@ func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResul
 // AdvanceInput is a status a campaign has reached.
 type AdvanceInput struct {
 	CampaignID uuid.UUID       `json:"campaign_id"`
+	Resend     int             `json:"resend,omitempty"` // which of the campaign's workflows says so
 	Status     campaign.Status `json:"status"`
 	NeedsHuman string          `json:"needs_human,omitempty"`
 }
@@ -75,6 +77,9 @@ type Nothing struct{}
 
 // Advance writes the status to Postgres, where everybody reads it.
 func (a *Campaigns) Advance(ctx context.Context, in AdvanceInput) (Nothing, error) {
+	if _, err := a.current(ctx, in.CampaignID, in.Resend); err != nil {
+		return Nothing{}, err
+	}
 	return Nothing{}, a.Store.Advance(ctx, in.CampaignID, in.Status, in.NeedsHuman)
 }
 
@@ -128,11 +133,25 @@ func (a *Campaigns) Settle(ctx context.Context, in SettleInput) (bool, error) {
 // FinishInput is how a campaign ends.
 type FinishInput struct {
 	CampaignID uuid.UUID       `json:"campaign_id"`
+	Resend     int             `json:"resend,omitempty"`
 	Status     campaign.Status `json:"status"`
 	NeedsHuman string          `json:"needs_human,omitempty"`
 }
 
 // Finish writes the report and ends the campaign.
 func (a *Campaigns) Finish(ctx context.Context, in FinishInput) (Nothing, error) {
+	if _, err := a.current(ctx, in.CampaignID, in.Resend); err != nil {
+		return Nothing{}, err
+	}
 	return Nothing{}, a.Store.Finish(ctx, in.CampaignID, in.Status, in.NeedsHuman)
+}
+
+// current returns the campaign if the workflow of this resend is the one that looks after it. Another one is a
+// workflow that has ended and that somebody reset: it fails with domain.Conflict of code superseded.
+func (a *Campaigns) current(ctx context.Context, id uuid.UUID, resend int) (store.Campaign, error) {
+	c, err := a.Store.Campaign(ctx, id)
+	if err == nil && c.Resend != resend {
+		err = domain.E(domain.Conflict, "superseded", "another workflow looks after the campaign: that of resend %d", c.Resend)
+	}
+	return c, err
 }

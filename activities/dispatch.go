@@ -25,6 +25,7 @@ import (
 // DispatchInput is one batch of one lane.
 type DispatchInput struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
+	Resend     int       `json:"resend,omitempty"`
 	Lane       int       `json:"lane"`
 	Batch      int       `json:"batch"` // never given out twice in a run
 }
@@ -62,9 +63,10 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 	b := &dispatchBatch{Campaigns: a, result: DispatchResult{Gate: campaign.GateOpen}, lane: store.Lane{
 		Campaign: in.CampaignID, N: in.Lane, Run: info.WorkflowExecution.RunID, Batch: in.Batch, Fence: int(info.Attempt),
 	}}
-	lost, err := a.Store.TakeLane(ctx, b.lane)
+	var lost int64
+	err := b.load(ctx, in.Resend)
 	if err == nil {
-		err = b.load(ctx)
+		lost, err = a.Store.TakeLane(ctx, b.lane)
 	}
 	if err == nil {
 		err = b.run(ctx)
@@ -90,10 +92,13 @@ type dispatchBatch struct {
 	recording chan error             // of the chunk before, while it is under way; nil: nothing is
 }
 
-func (b *dispatchBatch) load(ctx context.Context) error {
-	c, err := b.Store.Campaign(ctx, b.lane.Campaign)
+func (b *dispatchBatch) load(ctx context.Context, resend int) error {
+	c, err := b.current(ctx, b.lane.Campaign, resend)
 	if err != nil {
 		return err
+	}
+	if c.Status.Ended() {
+		return domain.E(domain.Conflict, "wrong_state", "the campaign is %s", c.Status)
 	}
 	t, err := b.Store.Template(ctx, c.TemplateID)
 	b.template, b.variables = t.Domain(), c.Variables

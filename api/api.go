@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -26,6 +27,9 @@ type Deps struct {
 	// Temporal and Messaging ask for a sign of life; /readyz waits 2 s at most for each.
 	Temporal  func(context.Context) error
 	Messaging func(context.Context) error
+
+	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
+	WorkflowOpen func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -60,6 +64,7 @@ func New(d Deps) http.Handler {
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
 	s.campaigns()
 	s.orders()
+	s.resends()
 	s.imports()
 	s.targets()
 	s.timelines()

@@ -87,7 +87,7 @@ func (b *bundle) relay(deliver store.Handler) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	r := store.Relay{Store: b.store, Log: discard(), Handlers: map[string]store.Handler{
-		store.KindStartCampaign: deliver, store.KindOrderCampaign: deliver, store.KindSettingsChanged: deliver}}
+		store.KindStartCampaign: deliver, store.KindOrderCampaign: deliver, store.KindSettingsChanged: deliver, store.KindRecoverCampaign: deliver}}
 	go func() {
 		defer close(done)
 		r.Run(ctx)

@@ -42,6 +42,8 @@ type Campaign struct {
 	Report      *store.Report           `json:"report,omitempty"`
 	TemporalWeb string                  `json:"temporal_web,omitempty" doc:"Its workflow in Temporal Web"`
 	Boundary    *Boundary               `json:"boundary,omitempty" doc:"Only in the answer to pause and stop"`
+	Resend      int                     `json:"resend,omitempty" doc:"How often it was sent again"`
+	Resent      *store.Resent           `json:"resent,omitempty" doc:"Only in the answer to resend: what it took up again"`
 }
 
 // Waiting is why some targets cannot go now, and until when.
@@ -157,7 +159,7 @@ func (s *server) campaign(p store.Progress) Campaign {
 	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
 		Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
-		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishedAt: p.FinishedAt}
+		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
 	for i, w := range p.Waits {
 		c.Waits[w.Reason] += w.Targets
 		c.Waiting[i] = Waiting(w)
@@ -171,7 +173,7 @@ func (s *server) campaign(p store.Progress) Campaign {
 	}
 	if s.TemporalWebURL != "" && p.StartedAt != nil {
 		c.TemporalWeb = strings.TrimRight(s.TemporalWebURL, "/") + "/namespaces/" + url.PathEscape(s.TemporalNamespace) +
-			"/workflows/" + url.PathEscape(workflows.CampaignID(p.ID))
+			"/workflows/" + url.PathEscape(workflows.ResendID(p.ID, p.Resend))
 	}
 	return c
 }

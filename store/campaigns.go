@@ -35,6 +35,7 @@ type Campaign struct {
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
 	Report         json.RawMessage `gorm:"type:jsonb"`
+	Resend         int             // how often it was sent again: which of its workflows looks after it
 }
 
 // NewCampaign is what a campaign is made of.
@@ -141,7 +142,7 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 		if err := tx.change(id, map[string]any{"gate": gate}); err != nil {
 			return audit.Entry{}, err
 		}
-		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order})
+		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order, Resend: c.Resend})
 		return audit.Entry{Action: "campaign." + order + "_ordered", Target: target(id), Reason: reason,
 			Diff: map[string]any{"gate": []campaign.Gate{c.Gate, gate}}}, err
 	})

@@ -20,6 +20,7 @@ import (
 const (
 	KindStartCampaign   = "campaign.start"   // StartCampaign
 	KindOrderCampaign   = "campaign.order"   // OrderCampaign
+	KindRecoverCampaign = "campaign.recover" // RecoverCampaign
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
@@ -49,18 +50,28 @@ type StartCampaign struct {
 	Name       string     `json:"name"`
 	SendAt     *time.Time `json:"send_at,omitempty"`
 	Targets    int64      `json:"targets"`
+	Resend     int        `json:"resend,omitempty"` // which of the campaign's workflows: 0 for its first
+}
+
+// RecoverCampaign starts a new run of a campaign's workflow in place of one that is gone.
+type RecoverCampaign struct {
+	StartCampaign
+	Paused  bool `json:"paused,omitempty"`
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // OrderCampaign tells a campaign's workflow to pause, resume or stop.
 type OrderCampaign struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Order      string    `json:"order"`
+	Resend     int       `json:"resend,omitempty"`
 }
 
 // SettingsChanged wakes a campaign's workflow: what it waits for may have passed.
 type SettingsChanged struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Revision   int64     `json:"revision"`
+	Resend     int       `json:"resend,omitempty"`
 }
 
 // OpsNotice is a notice to the Ops channel.

@@ -34,6 +34,7 @@ type Progress struct {
 	Counts     campaign.Counts
 	Waits      []Wait
 	Report     json.RawMessage
+	Resend     int // how often it was sent again
 }
 
 // Wait is why some targets cannot go now and until when.
@@ -70,7 +71,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
 	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.status, c.gate, c.needs_human,
-			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, k.cohorts
+			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
 			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id) i ON true
@@ -90,7 +91,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
 		var ks []cohort
 		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Status, &p.Gate, &p.NeedsHuman,
-			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &ks)
+			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)
 		}

@@ -110,7 +110,9 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 
 // applyReceipts advances targets by rank: sent < failed < delivered < read. It is idempotent and does not
 // mind the order. A receipt counts for the attempt it names only; one for an attempt that was thought not
-// to have left, or not to be known, settles it.
+// to have left, or not to be known, settles it. One for an attempt that is no longer the last is told on the
+// timeline and changes nothing; so is one that tells of a target which is to be sent to again what its resend
+// began with: that the attempt failed, or how it went before it did.
 func (tx *Tx) applyReceipts(all []Receipt) error {
 	n := len(all)
 	campaigns, ids, attempts, states := make([]uuid.UUID, n), make([]int64, n), make([]int32, n), make([]string, n)
@@ -128,9 +130,18 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 				AS r (campaign_id, id, attempt, state, at, provider_id, code) GROUP BY id, campaign_id, attempt),
 		found AS (
 			SELECT t.id, t.state AS old, coalesce(array_position(ARRAY['sent', 'failed', 'delivered', 'read'], t.state), 0) AS old_rank,
-				r.rank, r.provider_id, r.code, r.sent_at, r.delivered_at, r.read_at, r.failed_at
-			FROM targets t JOIN received r ON r.id = t.id AND r.campaign_id = t.campaign_id AND r.attempt = t.attempt
+				r.attempt, t.attempt AS last, r.rank, r.provider_id, r.code, r.sent_at, r.delivered_at, r.read_at, r.failed_at
+			FROM targets t JOIN received r ON r.id = t.id AND r.campaign_id = t.campaign_id AND r.attempt <= t.attempt
 			ORDER BY t.id FOR UPDATE OF t),
+		judged AS (
+			SELECT *, attempt < last OR old = 'queued' AND rank <= 2 AND EXISTS (SELECT FROM target_events e
+				WHERE e.target_id = f.id AND e.attempt = f.attempt AND (e.kind = 'failed' OR e.kind = 'late_receipt' AND e.reason = 'failed'
+					OR e.kind = 'requeued' AND e.reason = 'resend' AND f.rank = 2)) AS late
+			FROM found f),
+		late AS (
+			INSERT INTO target_events (target_id, kind, attempt, reason, error_code)
+			SELECT id, 'late_receipt', attempt, (ARRAY['sent', 'failed', 'delivered', 'read'])[rank], CASE WHEN rank = 2 THEN nullif(code, 0) END
+			FROM judged WHERE late ON CONFLICT (target_id, attempt, reason) WHERE kind = 'late_receipt' DO NOTHING),
 		advanced AS (
 			UPDATE targets t SET
 				state = CASE WHEN f.rank > f.old_rank THEN (ARRAY['sent', 'failed', 'delivered', 'read'])[f.rank] ELSE f.old END, -- not t's: that may be from before the lock
@@ -141,7 +152,7 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 				sent_at = coalesce(t.sent_at, f.sent_at, CASE WHEN f.rank > 2 THEN coalesce(f.delivered_at, f.read_at) END),
 				delivered_at = coalesce(t.delivered_at, f.delivered_at), read_at = coalesce(t.read_at, f.read_at),
 				ended_at = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN coalesce(t.ended_at, f.failed_at) END
-			FROM found f WHERE t.id = f.id RETURNING t.id, t.attempt, t.state, t.error_code, f.old)
+			FROM judged f WHERE t.id = f.id AND NOT f.late RETURNING t.id, t.attempt, t.state, t.error_code, f.old)
 		INSERT INTO target_events (target_id, kind, attempt, reason, error_code)
 		SELECT id, CASE state WHEN 'failed' THEN 'failed' ELSE 'settled' END, attempt,
 			CASE state WHEN 'failed' THEN 'provider_failed' ELSE 'receipt' END, error_code

@@ -17,7 +17,7 @@ import (
 type Report struct {
 	Counts   campaign.Counts `json:"counts"`
 	Failures []Failures      `json:"failures"`
-	Seconds  float64         `json:"seconds"` // from the order to start until the end
+	Seconds  float64         `json:"seconds"` // from the order to start, or to send again, until the end
 }
 
 // Failures is how many targets failed for one reason, and what to do about it.
@@ -66,17 +66,30 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 }
 
 func (tx *Tx) report(c Campaign) (Report, error) {
-	r := Report{Failures: []Failures{}, Seconds: time.Since(*c.StartedAt).Seconds()}
-	var cohorts []Cohort
-	if err := tx.orm.Where("campaign_id = ?", c.ID).Find(&cohorts).Error; err != nil {
-		return r, err
+	began := *c.StartedAt
+	if c.Resend > 0 {
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT created_at FROM resends WHERE campaign_id = $1 AND n = $2`, c.ID, c.Resend).Scan(&began); err != nil {
+			return Report{}, err
+		}
 	}
-	for _, k := range cohorts {
-		r.Counts.Add(k.Counts)
+	r := Report{Failures: []Failures{}, Seconds: time.Since(began).Seconds()}
+	var err error
+	if r.Counts, err = tx.counts(c.ID); err != nil {
+		return r, err
 	}
 	all, err := failures(tx.ctx, tx.pgx, c.ID)
 	r.Failures = append(r.Failures, all...)
 	return r, err
+}
+
+// counts adds up a campaign's cohorts.
+func (tx *Tx) counts(id uuid.UUID) (all campaign.Counts, err error) {
+	var cohorts []Cohort
+	err = tx.orm.Where("campaign_id = ?", id).Find(&cohorts).Error
+	for _, k := range cohorts {
+		all.Add(k.Counts)
+	}
+	return all, err
 }
 
 // String is the report in a few words: the counts, then a line for each kind of failure.

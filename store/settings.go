@@ -136,7 +136,7 @@ func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessa
 		}
 		// Every campaign at work hears of it.
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
-			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint) FROM campaigns
+			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
 		return audit.Entry{Action: "settings.changed", Target: "settings/" + key, Reason: reason, Revision: rev.Revision,
 			Diff: map[string]json.RawMessage{"before": before.Value, "after": value}}, err

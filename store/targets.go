@@ -46,7 +46,7 @@ type TargetEvent struct {
 	ID        int64 `gorm:"primaryKey;autoIncrement"`
 	TargetID  int64
 	At        time.Time
-	Kind      string // requeued, failed, unknown, settled
+	Kind      string // requeued, failed, opted_out, unknown, settled, late_receipt
 	Attempt   int
 	Reason    string
 	ErrorCode *int

@@ -166,6 +166,8 @@ func shared(e AuditEntry, revision int64) delivery.Moment {
 		if !diff.Again {
 			m.Kind, m.What = delivery.CampaignEnded, "the campaign ended"
 		}
+	case "campaign.resent":
+		m.Kind, m.What = delivery.CampaignResent, "sending again was ordered"
 	case "campaign.advanced":
 		var step [2]campaign.Status
 		_ = json.Unmarshal(diff.Status, &step)

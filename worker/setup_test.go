@@ -49,6 +49,7 @@ type bundle struct {
 	*store.Store
 	temporal client.Client
 	provider *httptest.Server
+	sweeper  *store.Sweeper
 }
 
 func setup(t *testing.T) *bundle {
@@ -84,7 +85,9 @@ func setup(t *testing.T) *bundle {
 		store.KindOpsNotice: func(context.Context, int64, json.RawMessage) error { return nil },
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },
 	}}
-	for kind, handle := range workflows.NewMessenger(c).Handlers() {
+	messenger := workflows.NewMessenger(c)
+	b.sweeper = &store.Sweeper{Store: b.Store, Open: messenger.Open, Log: quiet}
+	for kind, handle := range messenger.Handlers() {
 		relay.Handlers[kind] = handle
 	}
 	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: parse}
@@ -202,11 +205,19 @@ func (b *bundle) fault(t *testing.T, method, fault string) {
 	require.Less(t, res.StatusCode, 300)
 }
 
-// history is the whole history of a campaign's workflow.
+// workflow is the id of the workflow that looks after a campaign now.
+func (b *bundle) workflow(t *testing.T, id uuid.UUID) string {
+	t.Helper()
+	c, err := b.Campaign(t.Context(), id)
+	require.NoError(t, err)
+	return workflows.ResendID(id, c.Resend)
+}
+
+// history is the whole history of the workflow that looks after a campaign now.
 func (b *bundle) history(t *testing.T, id uuid.UUID) *historypb.History {
 	t.Helper()
 	all := &historypb.History{}
-	events := b.temporal.GetWorkflowHistory(t.Context(), workflows.CampaignID(id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := b.temporal.GetWorkflowHistory(t.Context(), b.workflow(t, id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(t, err)

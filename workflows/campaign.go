@@ -73,7 +73,7 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 			}
 			return c.State.Status, err
 		}, workflow.UpdateHandlerOptions{Description: o.description, Validator: func(workflow.Context) error {
-			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped {
+			if c.State.Status == campaign.Settling || c.State.Status.Ended() || c.State.Stopped && o.name != OrderStop {
 				return c.tooLate()
 			}
 			return nil
@@ -184,8 +184,12 @@ func (c *campaignRun) dispatch(ctx workflow.Context) error {
 		}
 		return nil // something came back to the queue
 	case out.Gate != campaign.GateOpen:
-		// The order that closed the gate is on its way.
-		return c.waitFor(ctx, seen, 10*time.Second, "the order behind a closed gate")
+		// The order that closed the gate is on its way, unless this run was reset to a point before it.
+		err := c.waitFor(ctx, seen, 10*time.Second, "the order behind a closed gate")
+		if err == nil && c.changes == seen && !c.full(ctx) && workflow.GetVersion(ctx, "obey-the-gate", workflow.DefaultVersion, 1) > workflow.DefaultVersion {
+			c.State.Paused, c.State.Stopped = out.Gate == campaign.GatePaused, out.Gate == campaign.GateStopped
+		}
+		return err
 	}
 	c.State.Wide = false
 	c.explain(ctx, out.Wait.Reason, out.Wait.Why)
@@ -221,7 +225,7 @@ func (c *campaignRun) lanes(ctx workflow.Context) (out activities.DispatchResult
 			defer working.Done()
 			for {
 				c.State.Batches++
-				in := activities.DispatchInput{CampaignID: c.CampaignID, Lane: lane, Batch: c.State.Batches}
+				in := activities.DispatchInput{CampaignID: c.CampaignID, Resend: c.Resend, Lane: lane, Batch: c.State.Batches}
 				result, failure := run(ctx, dispatch(fmt.Sprintf("lane %d, batch %d", lane, in.Batch)), acts.DispatchBatch, in)
 				if failure != nil {
 					err = errors.Join(err, failure)
@@ -287,7 +291,7 @@ func (c *campaignRun) fail(ctx workflow.Context, why error) error {
 }
 
 func (c *campaignRun) finish(ctx workflow.Context, end campaign.Status, needsHuman string) error {
-	in := activities.FinishInput{CampaignID: c.CampaignID, Status: end, NeedsHuman: needsHuman}
+	in := activities.FinishInput{CampaignID: c.CampaignID, Resend: c.Resend, Status: end, NeedsHuman: needsHuman}
 	if _, err := run(ctx, control("report", time.Minute), acts.Finish, in); err != nil {
 		return err
 	}
@@ -296,7 +300,7 @@ func (c *campaignRun) finish(ctx workflow.Context, end campaign.Status, needsHum
 
 // become enters a status: first in Postgres, then here and where Ops look.
 func (c *campaignRun) become(ctx workflow.Context, to campaign.Status, needsHuman string) error {
-	in := activities.AdvanceInput{CampaignID: c.CampaignID, Status: to, NeedsHuman: needsHuman}
+	in := activities.AdvanceInput{CampaignID: c.CampaignID, Resend: c.Resend, Status: to, NeedsHuman: needsHuman}
 	if _, err := run(ctx, control("becomes "+string(to), 10*time.Second), acts.Advance, in); err != nil {
 		return err
 	}

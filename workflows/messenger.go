@@ -29,29 +29,42 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 	return map[string]func(context.Context, int64, json.RawMessage) error{
 		"campaign.start":   m.start,
 		"campaign.order":   m.order,
+		"campaign.recover": m.recover,
 		"settings.changed": m.settingsChanged,
 	}
 }
 
-func (m Messenger) start(ctx context.Context, _ int64, payload json.RawMessage) error {
-	var p struct {
-		CampaignID uuid.UUID  `json:"campaign_id"`
-		Name       string     `json:"name"`
-		SendAt     *time.Time `json:"send_at"`
-		Targets    int64      `json:"targets"`
+// startCampaign is what starts a workflow. What was written before there were resends is of the first.
+type startCampaign struct {
+	CampaignID uuid.UUID  `json:"campaign_id"`
+	Name       string     `json:"name"`
+	SendAt     *time.Time `json:"send_at"`
+	Targets    int64      `json:"targets"`
+	Resend     int        `json:"resend"`
+}
+
+func (p startCampaign) options() client.StartWorkflowOptions {
+	summary := fmt.Sprintf("%s · %d targets", p.Name, p.Targets)
+	if p.Resend > 0 {
+		summary += fmt.Sprintf(" · resend %d", p.Resend)
 	}
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
-	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: CampaignID(p.CampaignID), TaskQueue: ControlQueue,
+	return client.StartWorkflowOptions{
+		ID: ResendID(p.CampaignID, p.Resend), TaskQueue: ControlQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            fmt.Sprintf("%s · %d targets", p.Name, p.Targets),
+		StaticSummary:                            summary,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttrCampaignID.ValueSet(p.CampaignID.String()),
 			AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("scheduled"), AttrNeedsHuman.ValueSet(false)),
-	}, Campaign, CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt})
+	}
+}
+
+func (m Messenger) start(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p startCampaign
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	_, err := m.client.ExecuteWorkflow(ctx, p.options(), Campaign, CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt, Resend: p.Resend})
 	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
 		return nil // by this very message, before a crash
 	}
@@ -62,12 +75,13 @@ func (m Messenger) order(ctx context.Context, id int64, payload json.RawMessage)
 	var p struct {
 		CampaignID uuid.UUID `json:"campaign_id"`
 		Order      string    `json:"order"`
+		Resend     int       `json:"resend"`
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
 	handle, err := m.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: CampaignID(p.CampaignID), UpdateID: strconv.FormatInt(id, 10), UpdateName: p.Order,
+		WorkflowID: ResendID(p.CampaignID, p.Resend), UpdateID: strconv.FormatInt(id, 10), UpdateName: p.Order,
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
@@ -80,11 +94,12 @@ func (m Messenger) settingsChanged(ctx context.Context, _ int64, payload json.Ra
 	var p struct {
 		CampaignID uuid.UUID `json:"campaign_id"`
 		Revision   int64     `json:"revision"`
+		Resend     int       `json:"resend"`
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	return gone(m.client.SignalWorkflow(ctx, CampaignID(p.CampaignID), "", SettingsChanged, p.Revision))
+	return gone(m.client.SignalWorkflow(ctx, ResendID(p.CampaignID, p.Resend), "", SettingsChanged, p.Revision))
 }
 
 // gone turns the errors that no repetition mends into one of ours: the workflow has ended, or refuses.

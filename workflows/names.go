@@ -4,6 +4,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,8 +17,16 @@ const (
 	DispatchQueue = "dispatch"
 )
 
-// CampaignID is the id of a campaign's workflow.
+// CampaignID is the id of a campaign's first workflow.
 func CampaignID(id uuid.UUID) string { return "campaign/" + id.String() }
+
+// ResendID is the id of the workflow that looks after a campaign's nth resend; the first workflow's for 0.
+func ResendID(id uuid.UUID, n int) string {
+	if n == 0 {
+		return CampaignID(id)
+	}
+	return fmt.Sprintf("%s/resend/%d", CampaignID(id), n)
+}
 
 // The messages a campaign understands. Orders are Updates: they answer when they have taken effect.
 const (
@@ -32,7 +41,8 @@ const (
 type CampaignInput struct {
 	CampaignID uuid.UUID     `json:"campaign_id"`
 	SendAt     *time.Time    `json:"send_at,omitempty"` // nil: at once
-	State      CampaignState `json:"state,omitzero"`    // zero at the start
+	Resend     int           `json:"resend,omitempty"`  // which resend of it; 0: the first sending
+	State      CampaignState `json:"state,omitzero"`    // zero at the start, but for the orders that stand when it is recovered
 }
 
 // The search attributes by which Ops find a workflow in Temporal Web.

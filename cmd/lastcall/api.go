@@ -23,9 +23,9 @@ import (
 func apiCommand(sh *shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "api", GroupID: groupRun, Short: "Run the API alone", Args: cobra.NoArgs,
-		Long: `Serves the API, takes WhatsApp's webhooks, and carries what was decided in Postgres to Temporal, to the
-Ops channel and into the mail. Any number of them may run. It runs on while Temporal or WhatsApp do not
-answer; /readyz says what is missing.`,
+		Long: `Serves the API, takes WhatsApp's webhooks, carries what was decided in Postgres to Temporal, to the Ops
+channel and into the mail, and tells Ops of campaigns that no workflow looks after. Any number of them may
+run. It runs on while Temporal or WhatsApp do not answer; /readyz says what is missing.`,
 		Example: "  lastcall api --config lastcall.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := sh.config()
@@ -66,15 +66,18 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
 	applier := store.Applier{Store: st, Parse: api.Receipts, Log: log}
+	messenger := workflows.NewMessenger(temporal)
+	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
 	var working sync.WaitGroup
 	working.Go(func() { relay.Run(behind) })
 	working.Go(func() { applier.Run(behind) })
+	working.Go(func() { sweeper.Run(behind) })
 	defer working.Wait()
 	defer stop()
 
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
-		Store: st, WhatsApp: provider, Log: log, Temporal: health, Messaging: whatsapp.New(provider).Ping,
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

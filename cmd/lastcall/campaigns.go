@@ -27,7 +27,7 @@ func campaignsCommand(sh *shell) *cobra.Command {
 		campaignsWatch(o), campaignsOrder(o, "pause", "Pause a campaign: nothing goes until it is resumed"),
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
 		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),
-		campaignsTarget(o), campaignsFailures(o))
+		campaignsTarget(o), campaignsFailures(o), campaignsResend(o), campaignsRecover(o))
 }
 
 func campaignsCreate(o *output) *cobra.Command {
@@ -263,6 +263,9 @@ func (o *output) campaign(c api.Campaign) error {
 		t.row("status", c.Status)
 		if c.NeedsHuman != "" {
 			t.row("needs a human", c.NeedsHuman)
+		}
+		if c.Resend > 0 {
+			t.row("resends", c.Resend)
 		}
 		if c.SendAt != nil {
 			t.row("sends from", c.SendAt)

@@ -96,7 +96,7 @@ func passing(err error) bool {
 
 // over reports whether watching has come to its end: nothing will change, or not by itself.
 func over(c api.Campaign) bool {
-	return c.Status.Ended() || c.Status == campaign.Draft || c.Status == campaign.Paused && c.NeedsHuman != ""
+	return c.Status.Ended() || c.Status == campaign.Draft || c.NeedsHuman != ""
 }
 
 // verdict is the error for a campaign that did not end well.

@@ -96,7 +96,8 @@ func startAPI(t *testing.T) (base, token string) {
 	relay := store.Relay{Store: st, Log: quiet, Handlers: play(st)}
 	go func() { defer close(played); relay.Run(ctx) }()
 	well := func(context.Context) error { return nil }
-	server := httptest.NewServer(api.New(api.Deps{Store: st, Log: quiet, Temporal: well, Messaging: well}))
+	gone := func(context.Context, uuid.UUID, int) (bool, error) { return false, nil } // what play does ends at once
+	server := httptest.NewServer(api.New(api.Deps{Store: st, Log: quiet, Temporal: well, Messaging: well, WorkflowOpen: gone}))
 	t.Cleanup(func() { server.Close(); cancel(); <-played })
 	return server.URL, token
 }
@@ -113,7 +114,7 @@ func play(st *store.Store) map[string]store.Handler {
 				return st.Advance(ctx, p.CampaignID, campaign.Paused, "the template was retired")
 			}
 			ends := store.Result{State: campaign.Sent}
-			if p.Name == "fails" {
+			if p.Name == "fails" && p.Resend == 0 {
 				ends = store.Result{State: campaign.FailedT, Reason: "provider_refused", ErrorCode: 131026}
 			}
 			if err := dispatch(ctx, st, p.CampaignID, ends); err != nil {
@@ -123,6 +124,13 @@ func play(st *store.Store) map[string]store.Handler {
 				return err
 			}
 			return st.Finish(ctx, p.CampaignID, campaign.Done, "")
+		},
+		store.KindRecoverCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
+			var p store.RecoverCampaign
+			if err := json.Unmarshal(payload, &p); err != nil {
+				return err
+			}
+			return st.Advance(ctx, p.CampaignID, campaign.Paused, "")
 		},
 		store.KindOrderCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
 			var p store.OrderCampaign

@@ -71,7 +71,7 @@ func TestNoticesAndMailGoWhereConfigured(t *testing.T) {
 	c.Ops.WebhookURL = config.Secret(ops.URL)
 	require.NoError(t, outboxHandlers(c, nil)[store.KindOpsNotice](t.Context(), 1, notice))
 	require.Contains(t, <-posted, "Campaign done: Friday")
-	for _, kind := range []string{store.KindStartCampaign, store.KindOrderCampaign, store.KindSettingsChanged} {
+	for _, kind := range []string{store.KindStartCampaign, store.KindOrderCampaign, store.KindRecoverCampaign, store.KindSettingsChanged} {
 		require.Contains(t, outboxHandlers(c, nil), kind)
 	}
 }

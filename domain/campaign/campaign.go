@@ -30,20 +30,21 @@ const (
 	Failed    Status = "failed"  // ended by a fault of ours
 )
 
+// A workflow that Ops reset in Temporal begins again at an earlier point, from wherever Postgres is by then.
 var next = map[Status][]Status{
 	Draft:     {Scheduled},
 	Scheduled: {Preflight, Paused, Settling, Failed},
 	Preflight: {Running, Paused, Settling, Failed},
-	Running:   {Paused, Settling, Failed},
+	Running:   {Preflight, Paused, Settling, Failed},
 	Paused:    {Scheduled, Preflight, Running, Settling, Failed},
-	Settling:  {Done, Stopped, Failed},
+	Settling:  {Preflight, Running, Paused, Done, Stopped, Failed},
 }
 
 // May reports whether a campaign in status s may become to. Staying where one is is always allowed,
 // because workflows repeat a write whose answer was lost.
 func (s Status) May(to Status) bool { return s == to || slices.Contains(next[s], to) }
 
-// Ended reports whether nothing will ever happen again in this status.
+// Ended reports whether nothing will happen any more in this status, unless somebody orders a resend.
 func (s Status) Ended() bool { return s == Done || s == Stopped || s == Failed }
 
 // Active reports whether a workflow looks after the campaign in this status.

@@ -17,9 +17,9 @@ func TestWhatMayFollow(t *testing.T) {
 		Draft:     {Scheduled},
 		Scheduled: {Preflight, Paused, Settling, Failed},
 		Preflight: {Running, Paused, Settling, Failed},
-		Running:   {Paused, Settling, Failed},
+		Running:   {Preflight, Paused, Settling, Failed},
 		Paused:    {Scheduled, Preflight, Running, Settling, Failed},
-		Settling:  {Done, Stopped, Failed},
+		Settling:  {Preflight, Running, Paused, Done, Stopped, Failed},
 		Done:      {}, Stopped: {}, Failed: {},
 	} {
 		for _, to := range statuses {

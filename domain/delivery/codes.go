@@ -18,6 +18,16 @@ func Lookup(code int) Error {
 		Advice:  "Look the code up in WhatsApp's error reference before sending again."}}
 }
 
+// Hopeless reports whether the same message to the same recipient will most likely end the same way, however long
+// one waits: the recipient cannot or may not be reached, or the message's own values are at fault.
+func Hopeless(reason string, code int) bool {
+	if code == 0 && reason != "provider_refused" {
+		return reasons[reason].Scope == Parameters
+	}
+	e := Lookup(code)
+	return e.Then == Final && (e.Scope == User || e.Scope == Parameters)
+}
+
 // Catalogue returns all that is known, in the order of the codes.
 func Catalogue() []Error { return append([]Error(nil), catalogue...) }
 

@@ -12,7 +12,7 @@ import (
 type Now struct {
 	State     campaign.TargetState `json:"state"`
 	Answer    string               `json:"answer" doc:"The question answered in words"`
-	WaitsFor  string               `json:"waits_for,omitempty" doc:"start, send_at, resume, a policy reason, provider_retry, turn, answer or receipt; absent when nothing will happen any more"`
+	WaitsFor  string               `json:"waits_for,omitempty" doc:"start, send_at, resume, recover, a policy reason, provider_retry, turn, answer or receipt; absent when nothing will happen any more"`
 	Until     *time.Time           `json:"until,omitempty" doc:"When what it waits for comes; absent if nobody knows"`
 	Also      []string             `json:"also,omitempty" doc:"What it would wait for as well"`
 	Decision  *policy.Decision     `json:"decision,omitempty" doc:"Of a queued target: what the policy says about it now"`
@@ -97,6 +97,8 @@ func (f Facts) waits(n *Now, told []Moment) {
 		obstacle("resume", "the campaign is paused"+by(told, CampaignPaused), nil)
 	case c.Status == campaign.Paused:
 		obstacle("resume", "the campaign is paused until somebody resumes it"+needs(c.NeedsHuman), nil)
+	case c.NeedsHuman != "":
+		obstacle("recover", "nothing goes on in the campaign"+needs(c.NeedsHuman), nil)
 	case c.SendAt != nil && c.SendAt.After(f.Live.At):
 		obstacle("send_at", "the campaign is to begin later", c.SendAt)
 	}

@@ -60,7 +60,7 @@ type Facts struct {
 // Event is something off the target's happy path.
 type Event struct {
 	At        time.Time
-	Kind      Kind // Requeued, Failed, OptedOut, Unknown or Settled
+	Kind      Kind // Requeued, Failed, OptedOut, Unknown, Settled or LateReceipt
 	Attempt   int
 	Reason    string
 	ErrorCode int
@@ -82,7 +82,7 @@ type Timeline struct {
 // Moment is one thing that happened.
 type Moment struct {
 	At             time.Time  `json:"at"`
-	Kind           Kind       `json:"kind" enum:"campaign_started,campaign_paused,campaign_resumed,campaign_stopped,campaign_ended,held,opted_out,sending,requeued,sent,delivered,read,failed,unknown,settled,taken_out,cancelled"`
+	Kind           Kind       `json:"kind" enum:"campaign_started,campaign_paused,campaign_resumed,campaign_stopped,campaign_ended,campaign_resent,held,opted_out,sending,requeued,sent,delivered,read,failed,unknown,settled,late_receipt,taken_out,cancelled"`
 	What           string     `json:"what" doc:"The same for people"`
 	Attempt        int        `json:"attempt,omitempty" doc:"Of which attempt at sending it is"`
 	Reason         string     `json:"reason,omitempty" doc:"A stable code: of held, the policy's; of an attempt, why it ended so"`
@@ -104,7 +104,8 @@ const (
 	CampaignResumed Kind = "campaign_resumed"
 	CampaignStopped Kind = "campaign_stopped"
 	CampaignEnded   Kind = "campaign_ended"
-	Held            Kind = "held" // the policy let nothing of its cohort go
+	CampaignResent  Kind = "campaign_resent" // somebody ordered to send again, to this target among others
+	Held            Kind = "held"            // the policy let nothing of its cohort go
 
 	OptedOut  Kind = "opted_out" // the number was entered in the registry, or the provider told in answer to an attempt
 	Sending   Kind = "sending"   // a permit was granted and the attempt began
@@ -117,10 +118,15 @@ const (
 	Settled   Kind = "settled"   // a receipt told
 	TakenOut  Kind = "taken_out" // its turn came and the number had opted out
 	Cancelled Kind = "cancelled"
+
+	LateReceipt Kind = "late_receipt" // a receipt told of an attempt that no longer decides: the target is or will be tried again
 )
 
+// Resend is why a target that failed or is unknown went back to the queue: somebody ordered it.
+const Resend = "resend"
+
 func (k Kind) shared() bool {
-	return slices.Contains([]Kind{CampaignStarted, CampaignPaused, CampaignResumed, CampaignStopped, CampaignEnded, Held}, k)
+	return slices.Contains([]Kind{CampaignStarted, CampaignPaused, CampaignResumed, CampaignStopped, CampaignEnded, CampaignResent, Held}, k)
 }
 
 // events tells the target's own events.
@@ -131,6 +137,10 @@ func (f Facts) events() []Moment {
 		m := Moment{At: e.At, Kind: e.Kind, Attempt: e.Attempt, Reason: e.Reason, ErrorCode: e.ErrorCode, Diagnosis: &d}
 		switch e.Kind {
 		case Requeued:
+			if e.Reason == Resend {
+				m.What, m.Diagnosis = "it went back to the queue, to be sent again", nil
+				break
+			}
 			m.What = fmt.Sprintf("attempt %d sent nothing and went back to the queue%s", e.Attempt, coded(e.ErrorCode))
 		case Failed:
 			m.What = fmt.Sprintf("attempt %d failed%s", e.Attempt, coded(e.ErrorCode))
@@ -140,6 +150,11 @@ func (f Facts) events() []Moment {
 			m.What = fmt.Sprintf("attempt %d ended, and nobody can tell whether it was sent", e.Attempt)
 		case Settled:
 			m.What, m.Diagnosis = fmt.Sprintf("a receipt told that attempt %d was sent after all", e.Attempt), nil
+		case LateReceipt:
+			m.What = fmt.Sprintf("a late receipt told that attempt %d %s%s", e.Attempt, lateWords[e.Reason], coded(e.ErrorCode))
+			if e.ErrorCode == 0 {
+				m.Diagnosis = nil
+			}
 		default:
 			m.What = fmt.Sprintf("attempt %d: %s", e.Attempt, d.Meaning)
 		}
@@ -147,6 +162,9 @@ func (f Facts) events() []Moment {
 	}
 	return all
 }
+
+// lateWords are the states that receipts tell, as they are told of an attempt.
+var lateWords = map[string]string{"sent": "was sent", "failed": "failed", "delivered": "was delivered", "read": "was read"}
 
 // row tells what the target's own timestamps do. The provider's clock shows whole seconds and may be off: what it
 // tells cannot have been before the step that it follows.
