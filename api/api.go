@@ -60,6 +60,7 @@ func New(d Deps) http.Handler {
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
 	s.campaigns()
 	s.orders()
+	s.forecasts()
 	s.imports()
 	s.targets()
 	s.timelines()

@@ -214,7 +214,7 @@ func TestTierAndRateASecond(t *testing.T) {
 	require.Len(t, f.Waves, 5)
 	require.Equal(t, policy.Throttled, f.Waves[1].Waited)
 	require.EqualValues(t, 200, f.Waves[1].Targets)
-	require.WithinDuration(t, at("2026-11-25T10:00:10Z"), *f.FinishesAt, 10*time.Second)
+	require.WithinDuration(t, at("2026-11-25T10:00:10Z"), *f.FinishesAt, Window)
 
 	in = input(settings(t, 600_000, ""), "2026-11-23T10:00:00Z", rwanda(agreed(2500)))
 	in.Rate, in.Limits.PerSecond = 1000, 50
@@ -347,6 +347,13 @@ func TestManyWindowsAtOnceAreAsManyOneByOne(t *testing.T) {
 		in.oneByOne = true
 		g := Make(in)
 		require.Equal(t, g.FinishesAt == nil, f.FinishesAt == nil)
+		if in.Limits.Tier > 0 { // a day's tier comes back by the minute or evenly, not in bursts
+			if f.FinishesAt != nil {
+				days := g.FinishesAt.Sub(in.Now)/(24*time.Hour) + 2
+				require.WithinDuration(t, *g.FinishesAt, *f.FinishesAt, days*Window)
+			}
+			return
+		}
 		if f.FinishesAt != nil {
 			require.WithinDuration(t, *g.FinishesAt, *f.FinishesAt, 10*time.Millisecond)
 		}
@@ -376,4 +383,25 @@ func TestMoreTakesLongerAndAHigherCapDoesNot(t *testing.T) {
 		require.False(t, Make(more).FinishesAt.Before(f.FinishesAt.Add(-Window)))
 		require.False(t, Make(faster).FinishesAt.After(f.FinishesAt.Add(Window)), "%v %v", *f.FinishesAt, *Make(faster).FinishesAt)
 	})
+}
+
+func TestTheRateIsMeasuredWhileNothingHoldsItBack(t *testing.T) {
+	t.Parallel()
+	now := at("2026-11-23T10:00:00Z")
+	uses := func(n int64, ages ...int) (all []Use) {
+		for _, age := range ages {
+			all = append(all, Use{now.Add(-time.Duration(age) * time.Second), n})
+		}
+		return all
+	}
+	wide := Limits{PerMinute: 6_000_000}
+	rate, ok := Measure(append(uses(7, 50), uses(100, 5, 4, 3, 2, 1)...), wide, now)
+	require.True(t, ok)
+	require.InDelta(t, 100, rate, 1e-9, "since the last pause")
+	for name, ledger := range map[string][]Use{"nothing": nil, "long ago": uses(100, 20, 19, 18, 17), "has just begun": uses(100, 1)} {
+		_, ok := Measure(ledger, wide, now)
+		require.False(t, ok, name)
+	}
+	_, ok = Measure(uses(100, 5, 4, 3, 2, 1), Limits{PerMinute: 500}, now)
+	require.False(t, ok, "the ledger is full: that is the throttle's rate")
 }

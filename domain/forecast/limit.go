@@ -8,6 +8,9 @@ type limit struct {
 	most float64
 	used float64
 	uses []use // within the span, oldest first
+
+	grain float64 // what is used within so many seconds counts as used at their end: a day is not told in milliseconds
+	began float64 // of the last grain
 }
 
 // use is an even flow from one instant to another, or all at once.
@@ -36,6 +39,14 @@ func (l *limit) left() float64 { return l.most - l.used }
 // use takes an even flow.
 func (l *limit) use(from, to, n float64) {
 	l.used += n
+	if to-from < l.grain {
+		if i := len(l.uses) - 1; i >= 0 && l.uses[i].to <= l.uses[i].from && to-l.began <= l.grain {
+			l.uses[i] = use{to, to, l.uses[i].n + n}
+			return
+		}
+		l.began, l.uses = from, append(l.uses, use{to, to, n})
+		return
+	}
 	if i := len(l.uses) - 1; i >= 0 && l.uses[i].to >= from-some && l.uses[i].to > l.uses[i].from {
 		if r := n / (to - from); l.uses[i].rate()-r < some && r-l.uses[i].rate() < some {
 			l.uses[i].to, l.uses[i].n = to, l.uses[i].n+n

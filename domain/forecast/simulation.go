@@ -120,7 +120,9 @@ func newSimulation(in Input) *simulation {
 	}
 	s.limits = append(s.limits, newLimit(Window, in.Limits.PerMinute, in.Ledger, in.Now))
 	if in.Limits.Tier > 0 {
-		s.limits = append(s.limits, newLimit(24*time.Hour, in.Limits.Tier, in.TierUse, in.Now))
+		tier := newLimit(24*time.Hour, in.Limits.Tier, in.TierUse, in.Now)
+		tier.grain, tier.began = Window.Seconds(), math.Inf(-1)
+		s.limits = append(s.limits, tier)
 	}
 	in.Own.From = in.start()
 	for i, l := range append([]Load{in.Own}, in.Others...) {
