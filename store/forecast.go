@@ -56,7 +56,11 @@ func (s *Store) ForecastUnder(ctx context.Context, set policy.Settings, id uuid.
 	case f.Status.Ended() || gate == campaign.GateStopped || f.Status == campaign.Settling:
 		f.Assumes = append(f.Assumes, "the campaign sends nothing any more")
 	}
-	if in.Own.Cohorts, err = s.groups(ctx, set, id, in.Own.Marketing, in.Now); err != nil {
+	err = s.inTx(ctx, func(tx *Tx) (err error) {
+		in.Own.Cohorts, err = tx.groups(set, id, in.Own.Marketing, in.Now)
+		return err
+	})
+	if err != nil {
 		return f, err
 	}
 	live, err := s.loads(ctx, in.Channel)
@@ -80,20 +84,28 @@ func (s *Store) ForecastUnder(ctx context.Context, set policy.Settings, id uuid.
 // groups reads a campaign's queued targets as the rules for one recipient tell them apart. The time at which the
 // frequency cap lets somebody go is rounded up to five minutes, so that a million targets are a few hundred groups;
 // that of the provider to ten seconds.
-func (s *Store) groups(ctx context.Context, set policy.Settings, id uuid.UUID, marketing bool, now time.Time) ([]forecast.Cohort, error) {
+func (tx *Tx) groups(set policy.Settings, id uuid.UUID, marketing bool, now time.Time) ([]forecast.Cohort, error) {
+	// Everybody who was written to lately is sorted, up to some hundred thousand in memory.
+	if _, err := tx.pgx.Exec(tx.ctx, `SET LOCAL work_mem = '64MB'`); err != nil {
+		return nil, err
+	}
 	limit := set.FrequencyCap.Marketing
 	with, until, heard, args := "", "NULL::timestamptz", "", []any{id}
 	if marketing && !limit.Off() {
 		// cappedUntil asks for each recipient; of all of a campaign's it is faster to join.
+		newest := "array_agg(t.sending_at ORDER BY t.sending_at DESC)"
+		if limit.PerDay <= 1 && limit.PerWeek <= 1 {
+			newest = "ARRAY[max(t.sending_at)]" // the others do not count
+		}
 		with, until, args = recentCampaigns, "h.until", []any{now, limit.PerDay, limit.PerWeek, id}
 		heard = `LEFT JOIN (SELECT m.msisdn, greatest(m.at[nullif($2::int, 0)] + interval '24 hours 1 second',
 				m.at[nullif($3::int, 0)] + interval '168 hours 1 second') AS until
-			FROM (SELECT t.msisdn, array_agg(t.sending_at ORDER BY t.sending_at DESC) AS at FROM recent r
+			FROM (SELECT t.msisdn, ` + newest + ` AS at FROM recent r
 				JOIN targets t ON t.campaign_id = r.id AND t.sending_at > r.since AND t.state IN ('sending', 'sent', 'delivered', 'read', 'unknown')
 				GROUP BY t.msisdn) m) h ON h.msisdn = q.msisdn AND h.until > $1`
 	}
 	campaignID := map[bool]string{true: "$4", false: "$1"}[heard != ""]
-	rows, err := s.pool.Query(ctx, with+` SELECT k.id, k.country, k.zone, k.locale, g.opted_out, g.opted_in, g.until, g.retry, g.n
+	rows, err := tx.pgx.Query(tx.ctx, with+` SELECT k.id, k.country, k.zone, k.locale, g.opted_out, g.opted_in, g.until, g.retry, g.n
 		FROM (SELECT q.cohort, o.msisdn_hash IS NOT NULL AS opted_out, p.msisdn IS NOT NULL AS opted_in,
 				date_bin('5 minutes', `+until+` + interval '5 minutes', '2000-01-01Z') AS until,
 				CASE WHEN q.policy_revision IS NULL THEN date_bin('10 seconds', q.not_before + interval '10 seconds', '2000-01-01Z') END AS retry,
@@ -103,7 +115,7 @@ func (s *Store) groups(ctx context.Context, set policy.Settings, id uuid.UUID, m
 			WHERE q.campaign_id = `+campaignID+` AND q.state = 'queued' GROUP BY 1, 2, 3, 4, 5) g
 		JOIN cohorts k ON k.campaign_id = `+campaignID+` AND k.id = g.cohort ORDER BY k.id, g.until, g.retry`, args...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	var all []forecast.Cohort
 	var last, cohort int16
@@ -119,7 +131,7 @@ func (s *Store) groups(ctx context.Context, set policy.Settings, id uuid.UUID, m
 		of.Groups = append(of.Groups, g)
 		return nil
 	})
-	return all, unavailable(err)
+	return all, err
 }
 
 func instant(t *time.Time) time.Time {
