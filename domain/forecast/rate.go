@@ -14,10 +14,10 @@ func Measure(ledger []Use, limits Limits, now time.Time) (rate float64, ok bool)
 		atLeast = 3 * time.Second
 	)
 	var n, used int64
-	began, running := now, true
+	began := now
 	for i := len(ledger) - 1; i >= 0; i-- {
 		used += ledger[i].N
-		if running = running && began.Sub(ledger[i].At) <= pause; running {
+		if began.Sub(ledger[i].At) <= pause {
 			began, n = ledger[i].At, used
 		}
 	}
