@@ -65,6 +65,7 @@ func New(d Deps) http.Handler {
 	s.campaigns()
 	s.orders()
 	s.resends()
+	s.forecasts()
 	s.imports()
 	s.targets()
 	s.timelines()

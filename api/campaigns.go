@@ -38,6 +38,7 @@ type Campaign struct {
 	SendAt      *time.Time              `json:"send_at,omitempty"`
 	CreatedAt   time.Time               `json:"created_at"`
 	StartedAt   *time.Time              `json:"started_at,omitempty"`
+	FinishesAt  *time.Time              `json:"finishes_at,omitempty" doc:"When everything will have gone, as things stand: the forecast by its cohorts alone; absent: never, or it is not at work"`
 	FinishedAt  *time.Time              `json:"finished_at,omitempty"`
 	Report      *store.Report           `json:"report,omitempty"`
 	TemporalWeb string                  `json:"temporal_web,omitempty" doc:"Its workflow in Temporal Web"`
@@ -159,7 +160,7 @@ func (s *server) campaign(p store.Progress) Campaign {
 	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
 		Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
-		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
+		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
 	for i, w := range p.Waits {
 		c.Waits[w.Reason] += w.Targets
 		c.Waiting[i] = Waiting(w)

@@ -49,6 +49,7 @@ func (c *Config) check() (problems []error) {
 	}
 	must(c.Dispatch.Lanes > 0, "dispatch.lanes", "must be at least 1")
 	must(c.Dispatch.Concurrency > 0, "dispatch.concurrency", "must be at least 1")
+	must(c.Dispatch.AssumedRate > 0, "dispatch.assumed_rate", "must be at least 1")
 	must(c.Dispatch.BatchTargets > 0, "dispatch.batch_targets", "must be at least 1")
 	must(c.Dispatch.BatchTime > 0, "dispatch.batch_time", "must be longer than 0")
 	must(c.Reconcile.After > 0, "reconcile.after", "must be longer than 0")

@@ -33,6 +33,7 @@ type Progress struct {
 	Duplicates int64
 	Counts     campaign.Counts
 	Waits      []Wait
+	FinishesAt *time.Time // when everything will have gone, as things stand; nil: never, not at work, or nothing is queued
 	Report     json.RawMessage
 	Resend     int // how often it was sent again
 }
@@ -101,6 +102,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	capped, live := map[uuid.UUID]map[int16]heldBy{}, map[string]bool{}
 	for i := range all {
 		if !all[i].Status.Active() || all[i].Counts.Queued == 0 {
 			continue
@@ -113,6 +115,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		if err != nil {
 			return nil, err
 		}
+		capped[all[i].ID], live[all[i].Channel] = held, true
 		w := waits{}
 		for _, k := range cohorts[i] {
 			if k.Queued == 0 {
@@ -126,6 +129,17 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 			}
 		}
 		all[i].Waits = w
+	}
+	for channel := range live {
+		ends, err := s.finishes(ctx, channel, capped)
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range all {
+			if end, ok := ends[p.ID]; ok {
+				all[i].FinishesAt = &end
+			}
+		}
 	}
 	return all, nil
 }

@@ -131,7 +131,7 @@ func (c ResendChoice) args(id uuid.UUID) []any {
 }
 
 // chosen picks the targets t of a choice.
-const chosen = `t.campaign_id = $1 AND t.state = ANY ($2::text[])
+const chosen = `t.campaign_id = $1 AND t.ended = ANY ($2::text[])
 	AND (t.state <> 'failed' OR $3::integer[] IS NULL OR t.error_code = ANY ($3))`
 
 // resent finds what an earlier request with the same key did.

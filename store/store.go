@@ -38,6 +38,8 @@ type Config struct {
 	MaxConns int            // 0: 16
 	AppName  string         // shown in pg_stat_activity
 	Sandbox  bool           // messages go to the sandbox: marketing needs no consent unless the settings say so
+
+	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
 }
 
 // Store is the database, opened for serving.
@@ -48,6 +50,8 @@ type Store struct {
 	pepper   contact.Pepper
 	defaults policy.Settings
 	settings settingsCache
+
+	assumedRate float64
 }
 
 // Open connects as AppRole and checks that the schema is there and the pepper belongs to it. It fails
@@ -71,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults()}
+	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate}
 	s.defaults.Consent.Required = !cfg.Sandbox
 	s.orm, err = gorm.Open(postgres.New(postgres.Config{Conn: s.std}), &gorm.Config{
 		SkipDefaultTransaction: true, Logger: logger.Discard, TranslateError: false,

@@ -93,6 +93,7 @@ func (s *Store) sweepTargets(ctx context.Context, than time.Duration) (lost int6
 		var n int64
 		err := s.inTx(ctx, func(tx *Tx) error {
 			n, err = tx.leftBehind(id, `id IN (SELECT id FROM targets WHERE campaign_id = $1 AND state = 'sending'
+				AND id BETWEEN (SELECT min(first_id) FROM lanes WHERE campaign_id = $1) AND (SELECT max(last_id) FROM lanes WHERE campaign_id = $1)
 				AND sending_at < clock_timestamp() - $2::interval ORDER BY id FOR UPDATE SKIP LOCKED)`, than)
 			return err
 		})

@@ -25,10 +25,10 @@ import (
 )
 
 // TestScripts runs the scripts in testdata against an API whose campaigns have a workflow played by play. Those
-// in alone mind what the settings are, which the others change, and have an API of their own.
+// in alone and ahead mind what the settings are, which the others change, and have an API of their own.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"testdata", "testdata/alone"} {
+	for _, dir := range []string{"testdata", "testdata/alone", "testdata/ahead"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			scripts(t, dir)

@@ -135,6 +135,9 @@ func (m *meter) describe(c api.Campaign) string {
 			parts = append(parts, "waits: "+waits(w))
 		}
 	}
+	if c.FinishesAt != nil && len(c.Waiting) > 0 {
+		parts = append(parts, fmt.Sprint("all gone by ", shown(c.FinishesAt)))
+	}
 	if c.Failed > 0 {
 		parts = append(parts, thousands(c.Failed)+" failed")
 	}
