@@ -39,8 +39,8 @@ type NewPassword struct {
 	Password string `json:"password" maxLength:"1024" doc:"At least 12 characters; to be changed by its owner"`
 }
 
-// accountID is the part of an address that names an account.
-type accountID struct {
+// AccountID is the part of an address that names an account.
+type AccountID struct {
 	ID uuid.UUID `path:"id" format:"uuid"`
 }
 
@@ -80,7 +80,7 @@ func (s *server) accounts() {
 		summary := map[bool]string{true: "Keep an account from signing in, and end its sessions", false: "Let an account sign in again"}[disabled]
 		register(s, huma.Operation{OperationID: path + "-account", Method: http.MethodPost, Path: "/accounts/{id}/" + path, Tags: tags,
 			Summary: summary, Description: who},
-			func(ctx context.Context, in *accountID) (*struct{ Body AccountEntry }, error) {
+			func(ctx context.Context, in *AccountID) (*struct{ Body AccountEntry }, error) {
 				if err := managesAccounts(ctx); err != nil {
 					return nil, err
 				}
@@ -92,7 +92,7 @@ func (s *server) accounts() {
 		Summary: "Give an account another password, and end its sessions and its lock-out", Description: who,
 		MaxBodyBytes: credentialsEnough},
 		func(ctx context.Context, in *struct {
-			accountID
+			AccountID
 			Body NewPassword
 		}) (*struct{ Body AccountEntry }, error) {
 			if err := managesAccounts(ctx); err != nil {

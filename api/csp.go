@@ -19,7 +19,9 @@ const (
 // cspReports takes what browsers report about the panel's content security policy. Anybody can send that, and it holds
 // addresses: only how often which rule was broken goes to the log, once a minute and rule.
 func (s *server) cspReports() {
-	broken := &tally{log: func(rule string, times int) { s.Log.Warn("content security policy was broken", "rule", rule, "times", times) },
+	broken := &tally{log: func(rule string, times int) {
+		s.Log.Warn("content security policy was broken", "rule", rule, "times", times)
+	},
 		seen: map[string]*tallied{}}
 	s.router.POST("/csp-reports", func(c *gin.Context) {
 		body, ok := readBody(c, cspReportEnough, "a report has at most 32 KiB")

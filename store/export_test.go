@@ -31,3 +31,6 @@ func ModelColumns(t *testing.T) map[string]map[string]bool {
 	}
 	return tables
 }
+
+// NobodysHash is what is compared where there is no account.
+var NobodysHash = nobodysHash

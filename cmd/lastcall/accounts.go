@@ -123,10 +123,11 @@ func (o *output) setAccount(cmd *cobra.Command, email, to string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.call(cmd.Context(), http.MethodPost, "/accounts/"+a.ID.String()+to, nil, &a); err != nil {
+	var now api.AccountEntry
+	if _, err := c.call(cmd.Context(), http.MethodPost, "/accounts/"+a.ID.String()+to, nil, &now); err != nil {
 		return err
 	}
-	return o.printAccount(a)
+	return o.printAccount(now)
 }
 
 func (o *output) printAccount(a api.AccountEntry) error {
