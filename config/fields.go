@@ -104,6 +104,9 @@ func whole(raw any) (int, error) {
 }
 
 func list(raw any) ([]string, error) {
+	if raw == nil {
+		return nil, nil
+	}
 	if s, ok := raw.(string); ok {
 		raw = strings.Split(s, ",")
 	}
