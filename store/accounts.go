@@ -170,7 +170,8 @@ func (s *Store) ChangePassword(ctx context.Context, a Account, session uuid.UUID
 }
 
 // setPassword writes the new hash and revokes all sessions but keep; check may object to the account as it is now.
-func (s *Store) setPassword(ctx context.Context, id uuid.UUID, password string, keep uuid.UUID, action string, check func(Account) error) (a Account, err error) {
+func (s *Store) setPassword(ctx context.Context, id uuid.UUID, password string, keep uuid.UUID, action string,
+	check func(Account) error) (a Account, err error) {
 	hash, err := hashPassword(ctx, password)
 	if err != nil {
 		return a, err

@@ -35,17 +35,16 @@ func TestRefusalsTakeAsLong(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.account(t, "a@example.test")
-	quickest := func(email string) time.Duration {
-		least := time.Hour
-		for i := range 4 {
-			began := time.Now()
-			_, _, _, err := b.OpenSession(t.Context(), store.SignIn{Email: email, Password: "wrong", Address: email + string(rune('0'+i)), Agent: "other"})
-			require.Equal(t, "wrong_credentials", domain.CodeOf(err))
-			least = min(least, time.Since(began))
-		}
-		return least
+	took := func(email string) time.Duration {
+		began := time.Now()
+		_, _, _, err := b.OpenSession(t.Context(), store.SignIn{Email: email, Password: "wrong", Agent: "other"})
+		require.Equal(t, "wrong_credentials", domain.CodeOf(err))
+		return time.Since(began)
 	}
-	known, unknown := quickest("a@example.test"), quickest("nobody@example.test")
+	known, unknown := time.Hour, time.Hour
+	for range 5 { // in turns: what else the machine does slows both
+		known, unknown = min(known, took("a@example.test")), min(unknown, took("nobody@example.test"))
+	}
 	require.Greater(t, unknown, known/2)
 	require.Greater(t, known, unknown/2)
 }

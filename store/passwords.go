@@ -16,8 +16,10 @@ import (
 var passwordCost = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 // nobodysHash is compared where there is no account, so that it takes as long. No password has it.
-var nobodysHash = fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", passwordCost.Memory, passwordCost.Iterations, passwordCost.Parallelism,
-	base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.SaltLength)), base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.KeyLength)))
+var nobodysHash = fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
+	passwordCost.Memory, passwordCost.Iterations, passwordCost.Parallelism,
+	base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.SaltLength)),
+	base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.KeyLength)))
 
 // hashing bounds the hashes made at once in this process to 4, 76 MiB. Who waits longer than hashWithin is sent away.
 var hashing = make(chan struct{}, 4)

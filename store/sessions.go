@@ -94,6 +94,7 @@ func (s *Store) knows(ctx context.Context, email, password string) (a Account, r
 	return a, right && found.RowsAffected > 0 && a.DisabledAt == nil, err
 }
 
+// openSession makes the session of an account whose password was right. It fails with errChangedMeanwhile.
 func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []*failureCount) (token string, opened Session, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
@@ -107,7 +108,7 @@ func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []
 		if now.DisabledAt != nil || now.PasswordHash != a.PasswordHash {
 			return audit.Entry{}, errChangedMeanwhile
 		}
-		if _, err := tx.pgx.Exec(tx.ctx, `UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL`, in.Replaces); err != nil {
+		if err := tx.revokeSession(in.Replaces); err != nil {
 			return audit.Entry{}, err
 		}
 		opened = Session{ID: uuid.Must(uuid.NewV7()), AccountID: a.ID, TokenHash: hash[:], Agent: in.Agent}
@@ -124,7 +125,7 @@ func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []
 	return token, opened, err
 }
 
-// sweep deletes what nobody asks about any more: the account's sessions that ended a month ago, and failures of yesterday.
+// sweep deletes what nobody asks about any more: the account's sessions that ended a month ago, and yesterday's failures.
 func (tx *Tx) sweep(account uuid.UUID) error {
 	_, err := tx.pgx.Exec(tx.ctx, `DELETE FROM sessions WHERE account_id = $1 AND expires_at < clock_timestamp() - interval '30 days'`, account)
 	if err == nil {
@@ -166,7 +167,8 @@ func (s *Store) AuthenticateSession(ctx context.Context, token string) (found Se
 		return found, a, unavailable(err)
 	}
 	if time.Since(found.SeenAt) > time.Minute {
-		err = s.pool.QueryRow(ctx, `UPDATE sessions SET seen_at = clock_timestamp() WHERE id = $1 RETURNING seen_at`, found.ID).Scan(&found.SeenAt)
+		err = s.pool.QueryRow(ctx, `UPDATE sessions SET seen_at = clock_timestamp() WHERE id = $1 RETURNING seen_at`,
+			found.ID).Scan(&found.SeenAt)
 	}
 	return found, a, unavailable(err)
 }
@@ -192,9 +194,13 @@ func (s *Store) LiveSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUI
 // CloseSession signs out.
 func (s *Store) CloseSession(ctx context.Context, id uuid.UUID) error {
 	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		_, err := tx.pgx.Exec(tx.ctx, `UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL`, id)
-		return audit.Entry{Action: "session.closed", Target: "session/" + id.String()}, err
+		return audit.Entry{Action: "session.closed", Target: "session/" + id.String()}, tx.revokeSession(id)
 	})
+}
+
+func (tx *Tx) revokeSession(id uuid.UUID) error {
+	_, err := tx.pgx.Exec(tx.ctx, `UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL`, id)
+	return err
 }
 
 // revokeSessions ends all sessions of an account but one and returns how many that were.
