@@ -21,13 +21,11 @@ var nobodysHash = fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
 	base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.SaltLength)),
 	base64.RawStdEncoding.EncodeToString(make([]byte, passwordCost.KeyLength)))
 
-// hashing bounds the hashes made at once in this process to 4, 76 MiB. Who waits longer than hashWithin is sent away.
-var hashing = make(chan struct{}, 4)
-
-const hashWithin = 5 * time.Second
+// hashing bounds the memory of this process: four hashes at once have 76 MiB.
+var hashing = turns{free: make(chan struct{}, 4), wait: 5 * time.Second}
 
 func hashPassword(ctx context.Context, password string) (hash string, err error) {
-	err = whenFree(ctx, func() error {
+	err = hashing.take(ctx, func() error {
 		hash, err = argon2id.CreateHash(password, passwordCost)
 		return err
 	})
@@ -35,23 +33,30 @@ func hashPassword(ctx context.Context, password string) (hash string, err error)
 }
 
 func verifyPassword(ctx context.Context, password, hash string) (right bool, err error) {
-	err = whenFree(ctx, func() error {
+	err = hashing.take(ctx, func() error {
 		right, err = argon2id.ComparePasswordAndHash(password, hash)
 		return err
 	})
 	return right, err
 }
 
-func whenFree(ctx context.Context, work func() error) error {
-	wait := time.NewTimer(hashWithin)
-	defer wait.Stop()
+// turns are how many may do something costly at once. Who waits longer than wait is sent away.
+type turns struct {
+	free chan struct{}
+	wait time.Duration
+}
+
+// take does work when it is its turn. It fails with domain.Unavailable when it does not become so in time.
+func (t turns) take(ctx context.Context, work func() error) error {
+	late := time.NewTimer(t.wait)
+	defer late.Stop()
 	select {
-	case hashing <- struct{}{}:
-		defer func() { <-hashing }()
+	case t.free <- struct{}{}:
+		defer func() { <-t.free }()
 		return work()
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-wait.C:
+	case <-late.C:
 		return domain.E(domain.Unavailable, "busy", "too many people sign in at this moment")
 	}
 }

@@ -66,7 +66,7 @@ func (s *Store) OpenSession(ctx context.Context, in SignIn) (token string, opene
 	}
 	if right {
 		token, opened, err = s.openSession(ctx, found, in, counts)
-		if !errors.Is(err, errChangedMeanwhile) {
+		if !errors.Is(err, errMayNot) {
 			return token, opened, found, err
 		}
 	}
@@ -76,11 +76,11 @@ func (s *Store) OpenSession(ctx context.Context, in SignIn) (token string, opene
 	return "", Session{}, a, domain.E(domain.Unauthenticated, "wrong_credentials", "this address and password do not belong together")
 }
 
-// errChangedMeanwhile is for an account that was disabled, or given another password, while its password was checked.
-var errChangedMeanwhile = errors.New("the account was changed meanwhile")
+// errMayNot is for an account that is disabled, or was given another password while this one was checked.
+var errMayNot = errors.New("the account may not sign in")
 
-// knows returns the account of an address, if there is one, and whether it may sign in with this password. It takes as
-// long for those that may not.
+// knows returns the account of an address, if there is one, and whether this is its password. It takes as long when
+// there is none.
 func (s *Store) knows(ctx context.Context, email, password string) (a Account, right bool, err error) {
 	found := s.orm.WithContext(ctx).Where("email = ?", email).Limit(1).Find(&a)
 	if found.Error != nil {
@@ -91,10 +91,10 @@ func (s *Store) knows(ctx context.Context, email, password string) (a Account, r
 		hash = a.PasswordHash
 	}
 	right, err = verifyPassword(ctx, password, hash)
-	return a, right && found.RowsAffected > 0 && a.DisabledAt == nil, err
+	return a, right && found.RowsAffected > 0, err
 }
 
-// openSession makes the session of an account whose password was right. It fails with errChangedMeanwhile.
+// openSession makes the session of an account whose password was right. It fails with errMayNot.
 func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []*failureCount) (token string, opened Session, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
@@ -106,7 +106,7 @@ func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []
 			return audit.Entry{}, err
 		}
 		if now.DisabledAt != nil || now.PasswordHash != a.PasswordHash {
-			return audit.Entry{}, errChangedMeanwhile
+			return audit.Entry{}, errMayNot
 		}
 		if err := tx.revokeSession(in.Replaces); err != nil {
 			return audit.Entry{}, err
