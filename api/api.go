@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -29,7 +30,10 @@ type Deps struct {
 	Messaging func(context.Context) error
 
 	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
-	WorkflowOpen func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	Panel          fs.FS    // the built panel, served at /; nil for none
+	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
+	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -40,7 +44,8 @@ type Deps struct {
 // Prefix is where the API's operations live.
 const Prefix = "/api/v1"
 
-// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz and /readyz.
+// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz, /readyz, /csp-reports, and the panel
+// everywhere else.
 func New(d Deps) http.Handler {
 	if d.TemporalNamespace == "" {
 		d.TemporalNamespace = "default"
@@ -48,20 +53,26 @@ func New(d Deps) http.Handler {
 	if d.EffectWithin == 0 {
 		d.EffectWithin = 5 * time.Second
 	}
-	s := &server{Deps: d, messaging: cached(d.Messaging)}
+	s := &server{Deps: d, messaging: cached(d.Messaging), origins: origins(d.PublicURL)}
 	s.feed = newFeed(s)
 
 	gin.SetMode(gin.ReleaseMode)
 	s.router = gin.New()
 	s.router.RedirectTrailingSlash = false
 	s.router.HandleMethodNotAllowed = true
-	s.router.Use(s.identify, s.accessLog, s.recovery, secure)
-	s.router.NoRoute(func(c *gin.Context) { abort(c, http.StatusNotFound, "not_found", "there is nothing at this address") })
+	if err := s.router.SetTrustedProxies(d.TrustedProxies); err != nil {
+		panic(err) // config has checked them
+	}
+	s.router.Use(s.identify, s.accessLog, s.recovery, s.secure)
+	s.router.NoRoute(s.panel())
 	s.router.NoMethod(func(c *gin.Context) {
 		abort(c, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not take this method")
 	})
 
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
+	s.session()
+	s.profile()
+	s.accounts()
 	s.campaigns()
 	s.orders()
 	s.resends()
@@ -79,6 +90,7 @@ func New(d Deps) http.Handler {
 
 	s.docs()
 	s.webhooks()
+	s.cspReports()
 	s.health()
 	return s.router
 }
@@ -89,6 +101,7 @@ type server struct {
 	huma      huma.API
 	feed      *feed
 	messaging func(context.Context) error
+	origins   *http.CrossOriginProtection
 }
 
 // describe is the head of the OpenAPI document.
@@ -98,8 +111,11 @@ func describe() huma.Config {
 	c.Servers = []*huma.Server{{URL: Prefix}}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "An API token. `lastcall up` makes one and writes it to up.json."},
+		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie,
+			Description: "What signing in sets; where the panel is served over https its name begins with `__Host-`. " +
+				"What changes something must come from the panel's own origin."},
 	}
-	c.Security = []map[string][]string{{"token": {}}}
+	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // docs.go serves them, without a CDN
 	c.CreateHooks = nil                                   // no $schema fields in answers
 	c.RejectUnknownQueryParameters = true

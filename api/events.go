@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,13 +23,15 @@ func (s *server) events() {
 	register(s, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
-			"then whenever one changes. A comment every 15 s shows that the line is alive. After a break, connect again.",
+			"then whenever one changes. A comment every 15 s shows that the line is alive. After a break, connect again. " +
+			"The stream ends with its session.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
-			l := &listener{only: in.Campaign, pending: map[uuid.UUID][]byte{}, wake: make(chan struct{}, 1)}
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID][]byte{}, wake: make(chan struct{}, 1),
+				session: visitFrom(ctx).session.ID, over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
 				if err != nil {
@@ -56,9 +59,12 @@ type listener struct {
 	mu      sync.Mutex
 	pending map[uuid.UUID][]byte
 	wake    chan struct{}
+	session uuid.UUID     // uuid.Nil: a token's
+	over    chan struct{} // closed when the session has ended
+	end     sync.Once
 }
 
-// stream writes what is pending until the caller leaves, stops reading or the server closes.
+// stream writes what is pending until the caller leaves, stops reading, the session ends or the server closes.
 func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
 	heartbeat := time.NewTicker(heartbeatEvery)
@@ -73,6 +79,8 @@ func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.R
 		case <-ctx.Done():
 			return
 		case <-closing:
+			return
+		case <-l.over:
 			return
 		case <-l.wake:
 			next = l.take()
@@ -149,11 +157,42 @@ func (f *feed) run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
+		f.check(ctx)
 		f.poll(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// check ends the streams whose session was revoked or has expired. While the database does not answer nobody knows,
+// and there is nothing to tell either.
+func (f *feed) check(ctx context.Context) {
+	f.mu.Lock()
+	var sessions []uuid.UUID
+	for l := range f.listeners {
+		if l.session != uuid.Nil {
+			sessions = append(sessions, l.session)
+		}
+	}
+	f.mu.Unlock()
+	if len(sessions) == 0 {
+		return
+	}
+	alive, err := f.server.Store.LiveSessions(ctx, sessions)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.server.Log.Warn("sessions cannot be watched now", "error", err)
+		}
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.listeners {
+		if slices.Contains(sessions, l.session) && !alive[l.session] {
+			l.end.Do(func() { close(l.over) })
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/audit"
+	"lastcall/store"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -42,7 +45,7 @@ func (s *server) accessLog(c *gin.Context) {
 		level = slog.LevelDebug
 	}
 	s.Log.Log(ctx, level, "request", "method", c.Request.Method, "route", route, "status", c.Writer.Status(),
-		"ms", time.Since(start).Milliseconds(), "actor", audit.ActorFrom(ctx).Name, "request_id", audit.RequestIDFrom(ctx))
+		"ms", time.Since(start).Milliseconds(), "actor", audit.ActorFrom(ctx).LogName(), "request_id", audit.RequestIDFrom(ctx))
 }
 
 // recovery turns a panic into a problem whose reference the log explains.
@@ -72,8 +75,11 @@ func (s *server) recovery(c *gin.Context) {
 }
 
 // secure sets the headers that keep browsers from being clever.
-func secure(c *gin.Context) {
+func (s *server) secure(c *gin.Context) {
 	h := c.Writer.Header()
+	if s.https() {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -82,18 +88,88 @@ func secure(c *gin.Context) {
 	c.Next()
 }
 
-// authenticate lets nobody pass without a valid token, and says to the audit log whose it is.
+// authenticate lets nobody pass without a valid token or session, and says to the audit log whose it is.
 func (s *server) authenticate(c *gin.Context) {
-	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
-		abortWith(c, s.problem(c.Request.Context(), domain.E(domain.Unauthenticated, "token_missing", "send a token: Authorization: Bearer …")))
-		return
+	ctx := c.Request.Context()
+	if signingIn(c) { // the one body here that anybody may send
+		rc := http.NewResponseController(c.Writer)
+		_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	}
-	known, err := s.Store.Authenticate(c.Request.Context(), token)
+	actor, v, err := s.recognise(c)
 	if err != nil {
-		abortWith(c, s.problem(c.Request.Context(), err))
+		abortWith(c, s.problem(ctx, err))
 		return
 	}
-	c.Request = c.Request.WithContext(audit.WithActor(c.Request.Context(), audit.Actor{Kind: "token", Name: known.Name}))
+	c.Request = c.Request.WithContext(context.WithValue(audit.WithActor(ctx, actor), visitKey{}, v))
 	c.Next()
+}
+
+// visit is what a request tells about whoever makes it. A token's has no session.
+type visit struct {
+	account store.Account
+	session store.Session
+	address string // the client's
+	agent   string // the browser's family
+}
+
+type visitKey struct{}
+
+func visitFrom(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
+}
+
+// recognise finds out who calls. An Authorization header goes before a cookie: no page makes a browser send one.
+func (s *server) recognise(c *gin.Context) (audit.Actor, visit, error) {
+	ctx := c.Request.Context()
+	v := visit{address: c.ClientIP(), agent: family(c.Request.UserAgent())}
+	cookie, _ := c.Request.Cookie(s.cookieName())
+	if header := c.GetHeader("Authorization"); !signingIn(c) && (header != "" || cookie == nil) {
+		scheme, token, _ := strings.Cut(header, " ")
+		if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
+			return audit.Actor{}, v, domain.E(domain.Unauthenticated, "token_missing", "sign in, or send a token: Authorization: Bearer …")
+		}
+		known, err := s.Store.Authenticate(ctx, token)
+		return audit.Actor{Kind: "token", Name: known.Name}, v, err
+	}
+	if err := s.origins.Check(c.Request); err != nil {
+		return audit.Actor{}, v, domain.E(domain.Forbidden, "cross_origin", "another site sent this request").Because(err)
+	}
+	if cookie == nil {
+		return audit.ActorFrom(ctx), v, nil
+	}
+	var err error
+	v.session, v.account, err = s.Store.AuthenticateSession(ctx, cookie.Value)
+	if signingIn(c) && domain.KindOf(err) == domain.Unauthenticated {
+		return audit.ActorFrom(ctx), v, nil // an old cookie hinders nobody
+	}
+	return v.account.Actor(), v, err
+}
+
+func signingIn(c *gin.Context) bool {
+	return c.Request.Method == http.MethodPost && c.FullPath() == Prefix+"/session"
+}
+
+// origins refuses what other sites make a browser send. Behind a proxy that changes Host, the panel's own origin is
+// known by its public address.
+func origins(public string) *http.CrossOriginProtection {
+	p := http.NewCrossOriginProtection()
+	if u, err := url.Parse(public); err == nil && u.Host != "" {
+		if err := p.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			panic(err) // config has checked it
+		}
+	}
+	return p
+}
+
+// family is the browser's name, or "other". More of it would tell people apart.
+func family(agent string) string {
+	for _, f := range []struct{ mark, name string }{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
+		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
+		if strings.Contains(agent, f.mark) {
+			return f.name
+		}
+	}
+	return "other"
 }

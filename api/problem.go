@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -26,6 +27,8 @@ type Problem struct {
 	Field     string  `json:"field,omitempty" doc:"The field, column or entry it is about"`
 	RequestID string  `json:"request_id,omitempty" doc:"The reference by which the log knows this request"`
 	Errors    []Fault `json:"errors,omitempty" doc:"Each thing that is wrong, when it is more than one"`
+
+	retryIn time.Duration // goes into a header
 }
 
 // Fault is one of several things that are wrong.
@@ -43,6 +46,7 @@ var statuses = map[domain.Kind]int{
 	domain.Unauthenticated: http.StatusUnauthorized,
 	domain.Forbidden:       http.StatusForbidden,
 	domain.TooLarge:        http.StatusRequestEntityTooLarge,
+	domain.TooMany:         http.StatusTooManyRequests,
 	domain.Unavailable:     http.StatusServiceUnavailable,
 	domain.Internal:        http.StatusInternalServerError,
 }
@@ -67,7 +71,7 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 	}
 	first := found[0]
 	p := newProblem(ctx, statuses[first.Kind], first.Code, first.Message)
-	p.Field = first.Field
+	p.Field, p.retryIn = first.Field, first.RetryIn
 	if len(found) > 1 {
 		p.Code, p.Field, p.Detail = "invalid", "", strconv.Itoa(len(found))+" things are wrong: "+strings.ReplaceAll(errors.Join(errs(found)...).Error(), "\n", "; ")
 		for _, e := range found {
@@ -127,6 +131,8 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 // GetHeaders is huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
+	case http.StatusTooManyRequests:
+		return http.Header{"Retry-After": {strconv.Itoa(int(p.retryIn.Seconds()))}}
 	case http.StatusServiceUnavailable:
 		return http.Header{"Retry-After": {"1"}}
 	case http.StatusUnauthorized:

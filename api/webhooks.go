@@ -33,16 +33,8 @@ func (s *server) webhooks() {
 // takeWebhook keeps a signed webhook and answers at once; store.Applier does the rest.
 func (s *server) takeWebhook(c *gin.Context) {
 	ctx := c.Request.Context()
-	rc := http.NewResponseController(c.Writer)
-	_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxWebhook))
-	_ = rc.SetReadDeadline(time.Time{})
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		abort(c, http.StatusRequestEntityTooLarge, "too_large", "a webhook has at most 3 MiB")
-		return
-	}
-	if err != nil {
-		abort(c, http.StatusBadRequest, "invalid", "the body broke off")
+	body, ok := readBody(c, maxWebhook, "a webhook has at most 3 MiB")
+	if !ok {
 		return
 	}
 	if !whatsapp.Verify(s.WhatsApp.AppSecret, body, c.GetHeader("X-Hub-Signature-256")) {
@@ -55,6 +47,23 @@ func (s *server) takeWebhook(c *gin.Context) {
 		return
 	}
 	c.Status(http.StatusOK)
+}
+
+// readBody reads the body of a request that anybody may send, for 10 s and so many bytes at most, or answers why not.
+func readBody(c *gin.Context, most int64, tooLarge string) ([]byte, bool) {
+	rc := http.NewResponseController(c.Writer)
+	_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
+	_ = rc.SetReadDeadline(time.Time{})
+	if _, beyond := errors.AsType[*http.MaxBytesError](err); beyond {
+		abort(c, http.StatusRequestEntityTooLarge, "too_large", tooLarge)
+		return nil, false
+	}
+	if err != nil {
+		abort(c, http.StatusBadRequest, "invalid", "the body broke off")
+		return nil, false
+	}
+	return body, true
 }
 
 // Receipts reads the receipts for our own attempts from a webhook, for store.Applier. Statuses of

@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -32,6 +33,9 @@ func (c *Config) check() (problems []error) {
 	must(c.Temporal.Namespace != "", "temporal.namespace", "must not be empty")
 	must(isHostPort(c.API.Listen), "api.listen", hostPort)
 	optional(isWebURL, c.API.PublicURL, "api.public_url", webURL)
+	for i, proxy := range c.API.TrustedProxies {
+		must(isNetwork(proxy), "api.trusted_proxies", "entry %d must be an address or a network such as 10.0.0.0/8", i+1)
+	}
 	optional(isWebURL, c.TemporalWeb.URL, "temporal_web.url", webURL)
 	must(c.Pepper == "" || len(c.Pepper) >= 32, "pepper", "must have at least 32 characters")
 	must(isWebURL(c.WhatsApp.BaseURL), "whatsapp.base_url", webURL)
@@ -72,6 +76,14 @@ func isHostPort(s string) bool {
 	}
 	n, err := strconv.Atoi(port)
 	return err == nil && n > 0 && n < 65536
+}
+
+func isNetwork(s string) bool {
+	_, err := netip.ParsePrefix(s)
+	if err != nil {
+		_, err = netip.ParseAddr(s)
+	}
+	return err == nil
 }
 
 func isWebURL(s string) bool {

@@ -50,7 +50,9 @@ type Temporal struct {
 // API is where the API listens and how others reach it.
 type API struct {
 	Listen    string `key:"listen"`     // host:port; default 127.0.0.1:8700
-	PublicURL string `key:"public_url"` // what links and webhooks begin with; default http://<listen>
+	PublicURL string `key:"public_url"` // what links and webhooks begin with; default http://<listen>; https: cookies are for https only
+
+	TrustedProxies []string `key:"trusted_proxies"` // addresses and networks whose X-Forwarded-For names the client; default none
 }
 
 // TemporalWeb is Temporal's own console.

@@ -104,6 +104,9 @@ func whole(raw any) (int, error) {
 }
 
 func list(raw any) ([]string, error) {
+	if raw == nil {
+		return nil, nil
+	}
 	if s, ok := raw.(string); ok {
 		raw = strings.Split(s, ",")
 	}
@@ -115,7 +118,7 @@ func list(raw any) ([]string, error) {
 }
 
 // notSettings are the LASTCALL_* variables that are no settings: the CLI's and `up`'s own.
-var notSettings = []string{"LASTCALL_API", "LASTCALL_TOKEN", "LASTCALL_PORT_BASE", "LASTCALL_BOOTSTRAP_TOKEN"}
+var notSettings = []string{"LASTCALL_API", "LASTCALL_TOKEN", "LASTCALL_PORT_BASE", "LASTCALL_BOOTSTRAP_TOKEN", "LASTCALL_BOOTSTRAP_ADMIN"}
 
 func unknownVariables(fields []field) (problems []error) {
 	for _, entry := range os.Environ() {

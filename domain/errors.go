@@ -5,6 +5,7 @@ package domain
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind says what sort of failure an Error is. The API maps each kind to one HTTP status, the CLI to
@@ -19,6 +20,7 @@ const (
 	Unauthenticated Kind = "unauthenticated" // no valid credential: 401
 	Forbidden       Kind = "forbidden"       // a valid credential that may not: 403
 	TooLarge        Kind = "too_large"       // beyond a limit: 413
+	TooMany         Kind = "too_many"        // too often; later, perhaps: 429
 	Unavailable     Kind = "unavailable"     // a part of the system does not answer now: 503
 	Internal        Kind = "internal"        // our fault: 500
 )
@@ -30,6 +32,8 @@ type Error struct {
 	Message string // for people: active, direct, free of secrets and phone numbers
 	Field   string // the field, column, key or line it is about, if any
 	Cause   error  // for logs only, never shown
+
+	RetryIn time.Duration // when trying again may help; 0 when nobody knows
 }
 
 // E makes an Error. The message is a fmt format.
@@ -42,6 +46,9 @@ func (e *Error) About(field string) *Error { e.Field = field; return e }
 
 // Because attaches the cause for logs and returns the error.
 func (e *Error) Because(cause error) *Error { e.Cause = cause; return e }
+
+// After says when trying again may help and returns the error.
+func (e *Error) After(d time.Duration) *Error { e.RetryIn = d; return e }
 
 func (e *Error) Error() string {
 	if e.Field != "" {

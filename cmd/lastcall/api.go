@@ -17,14 +17,15 @@ import (
 	"lastcall/gateway/opschannel"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
+	"lastcall/ui"
 	"lastcall/workflows"
 )
 
 func apiCommand(sh *shell) *cobra.Command {
 	return &cobra.Command{
-		Use: "api", GroupID: groupRun, Short: "Run the API alone", Args: cobra.NoArgs,
-		Long: `Serves the API, takes WhatsApp's webhooks, carries what was decided in Postgres to Temporal, to the Ops
-channel and into the mail, and tells Ops of campaigns that no workflow looks after. Any number of them may
+		Use: "api", GroupID: groupRun, Short: "Run the API and the panel alone", Args: cobra.NoArgs,
+		Long: `Serves the API and the panel, takes WhatsApp's webhooks, carries what was decided in Postgres to Temporal, to the
+Ops channel and into the mail, and tells Ops of campaigns that no workflow looks after. Any number of them may
 run. It runs on while Temporal or WhatsApp do not answer; /readyz says what is missing.`,
 		Example: "  lastcall api --config lastcall.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,6 +79,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
+		Panel: ui.Dist(), PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

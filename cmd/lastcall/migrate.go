@@ -4,17 +4,23 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lastcall/config"
+	"lastcall/domain/access"
 	"lastcall/domain/audit"
 	"lastcall/fixtures"
 	"lastcall/store"
 )
 
-// bootstrapVariable holds an API token that is made valid after migrating.
-const bootstrapVariable = "LASTCALL_BOOTSTRAP_TOKEN"
+const (
+	// bootstrapVariable holds an API token that is made valid after migrating.
+	bootstrapVariable = "LASTCALL_BOOTSTRAP_TOKEN"
+	// bootstrapAdminVariable holds ADDRESS:PASSWORD of an admin account that is made after migrating, unless it is there.
+	bootstrapAdminVariable = "LASTCALL_BOOTSTRAP_ADMIN"
+)
 
 func migrateCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
@@ -35,15 +41,16 @@ func migrateUp(o *output) *cobra.Command {
 	return &cobra.Command{
 		Use: "up", Short: "Bring the schema to the newest version", Args: cobra.NoArgs,
 		Long: `Brings the schema to the newest version. With a pepper set it also adds the starter templates that are
-missing, and makes the token in ` + bootstrapVariable + ` valid, if there is one.`,
+missing, makes the token in ` + bootstrapVariable + ` valid, if there is one, and the admin account in
+` + bootstrapAdminVariable + ` (ADDRESS:PASSWORD), if there is one and the address has no account yet.`,
 		Example: "  LASTCALL_DATABASE_URL=postgres://owner:…@db/lastcall lastcall migrate up",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.migrateConfig()
 			if err != nil {
 				return err
 			}
-			token := os.Getenv(bootstrapVariable)
-			if token != "" {
+			token, admin := os.Getenv(bootstrapVariable), os.Getenv(bootstrapAdminVariable)
+			if token != "" || admin != "" {
 				if err := c.Need("pepper"); err != nil {
 					return err
 				}
@@ -54,7 +61,7 @@ missing, and makes the token in ` + bootstrapVariable + ` valid, if there is one
 			}
 			if c.Pepper != "" {
 				ctx := audit.WithActor(cmd.Context(), audit.System("migrate"))
-				if done.Templates, err = furnish(ctx, c, token); err != nil {
+				if done.Templates, err = furnish(ctx, c, token, admin); err != nil {
 					return err
 				}
 			}
@@ -67,7 +74,7 @@ missing, and makes the token in ` + bootstrapVariable + ` valid, if there is one
 }
 
 // furnish puts in what a fresh database needs to be of use.
-func furnish(ctx context.Context, c *config.Config, token string) (templates int, err error) {
+func furnish(ctx context.Context, c *config.Config, token, admin string) (templates int, err error) {
 	st, err := openStore(ctx, c, "migrate")
 	if err != nil {
 		return 0, err
@@ -78,6 +85,12 @@ func furnish(ctx context.Context, c *config.Config, token string) (templates int
 	}
 	if token != "" {
 		err = st.EnsureToken(ctx, "up", token)
+	}
+	if admin != "" && err == nil {
+		email, password, _ := strings.Cut(admin, ":")
+		if err = st.EnsureAccount(ctx, store.NewAccount{Email: email, Name: "Admin", Role: string(access.Admin), Password: password}); err != nil {
+			err = fmt.Errorf("%s: %w", bootstrapAdminVariable, err)
+		}
 	}
 	return templates, err
 }

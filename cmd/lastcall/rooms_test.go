@@ -23,6 +23,7 @@ var rooms = map[string][]string{
 	"api":          {"domain", "store", "workflows", "gateway/whatsapp"},
 	"fixtures":     {"domain", "store"},
 	"config":       {"domain"},
+	"ui":           {},
 	"devstack":     {"config", "devstack"},
 	"cmd/lastcall": {"domain", "store", "gateway", "activities", "workflows", "worker", "api", "fixtures", "config", "devstack", "ui"},
 	// Tests' helpers stand on what they help to test.

@@ -26,9 +26,10 @@ func upCommand(sh *shell) *cobra.Command {
 		Use:     "up",
 		GroupID: groupRun,
 		Short:   "Run everything on this machine",
-		Long: `Brings up Postgres, Temporal, a sandbox that stands in for the outside world, the API and a worker, and
-says where each is. Each server is used if configured (LASTCALL_DATABASE_URL, LASTCALL_TEMPORAL_ADDRESS,
-LASTCALL_WHATSAPP_*, LASTCALL_OPS_WEBHOOK_URL, LASTCALL_MAIL_ADDRESS), else found, else fetched.
+		Long: `Brings up Postgres, Temporal, a sandbox that stands in for the outside world, the API with the panel, and a
+worker, and says where each is and with what to sign in. Each server is used if configured
+(LASTCALL_DATABASE_URL, LASTCALL_TEMPORAL_ADDRESS, LASTCALL_WHATSAPP_*, LASTCALL_OPS_WEBHOOK_URL,
+LASTCALL_MAIL_ADDRESS), else found, else fetched.
 
 State stays in the data directory, so campaigns go on after a restart. Ctrl-C lets the worker finish what
 it is sending and stops what up started, nothing else; a second Ctrl-C hurries.`,

@@ -32,7 +32,8 @@ func (u *up) announce(took time.Duration) error {
 	u.ready = true
 	out := u.sh.stdout
 	fmt.Fprintf(out, "\nready in %.1f s\n\n", took.Seconds())
-	printPart(u.sh, "API", u.at.api)
+	printPart(u.sh, "panel", u.at.api)
+	printPart(u.sh, "sign in", adminEmail+"  "+u.secrets.AdminPassword)
 	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
 	if u.at.sandbox != "" {
 		printPart(u.sh, "sandbox inbox", u.at.sandbox)

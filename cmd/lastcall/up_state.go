@@ -14,6 +14,7 @@ import (
 
 	"lastcall/devstack"
 	"lastcall/devstack/supervise"
+	"lastcall/domain/access"
 )
 
 const (
@@ -31,14 +32,25 @@ type upFile struct {
 	Sandbox         string         `json:"sandbox,omitempty"`
 	DatabaseURL     string         `json:"database_url"` // the owner's
 	Token           string         `json:"token"`
+	Accounts        []upAccount    `json:"accounts"`
 	PIDs            map[string]int `json:"pids"` // up, api, worker and what else runs
 }
+
+// upAccount is an account that up made. Its password is the one it was made with: up never changes it back.
+type upAccount struct {
+	Email    string      `json:"email"`
+	Password string      `json:"password"`
+	Role     access.Role `json:"role"`
+}
+
+const adminEmail = "admin@lastcall.test"
 
 // writeUpFile replaces up.json. Its caller holds u.mu.
 func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
 		Ready: true, API: u.at.api, TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
-		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token, PIDs: maps.Clone(u.pids),
+		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
+		Accounts: []upAccount{{adminEmail, u.secrets.AdminPassword, access.Admin}}, PIDs: maps.Clone(u.pids),
 	}, "", "  ")
 	if err == nil {
 		err = supervise.Replace(filepath.Join(u.dir, upFileName), content)
@@ -88,6 +100,7 @@ type secrets struct {
 	OwnerPassword       string `json:"database_owner_password"`
 	AppPassword         string `json:"database_app_password"`
 	Token               string `json:"token"`
+	AdminPassword       string `json:"admin_password"`
 	WhatsAppAccessToken string `json:"whatsapp_access_token"`
 	WhatsAppAppSecret   string `json:"whatsapp_app_secret"`
 	WhatsAppVerifyToken string `json:"whatsapp_verify_token"`
@@ -117,6 +130,9 @@ func loadSecrets(dir string) (secrets, error) {
 		if *secret == "" {
 			*secret = rand.Text() + rand.Text() // 52 letters and digits
 		}
+	}
+	if s.AdminPassword == "" {
+		s.AdminPassword = rand.Text() // 26 letters and digits: people type it
 	}
 	if s.Token == "" {
 		random := make([]byte, 32)

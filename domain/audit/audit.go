@@ -15,8 +15,17 @@ type Entry struct {
 
 // Actor is whoever acts.
 type Actor struct {
-	Kind string // "token" for the API, "system" for Lastcall's own doings
-	Name string // the token's name, or the part of the system
+	Kind string // "account" for a person, "token" for a program, "system" for Lastcall's own doings
+	Name string // the account's address, the token's name, or the part of the system
+	ID   string // the account's id; "" for the others
+}
+
+// LogName is who acts, as logs may know it: people by their id only.
+func (a Actor) LogName() string {
+	if a.ID != "" {
+		return a.Kind + "/" + a.ID
+	}
+	return a.Name
 }
 
 // System is the actor of what Lastcall does by itself, named by part.

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"lastcall/domain"
+	"lastcall/domain/access"
+	"lastcall/store"
+)
+
+// AccountEntry is an account as those see it who look after accounts.
+type AccountEntry struct {
+	Account
+	CreatedAt  time.Time  `json:"created_at"`
+	DisabledAt *time.Time `json:"disabled_at,omitempty" doc:"Absent: may sign in"`
+}
+
+// AccountPage is one page of accounts, oldest first.
+type AccountPage struct {
+	Accounts []AccountEntry `json:"accounts"`
+	Next     string         `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+}
+
+// NewAccount is what an account is made of.
+type NewAccount struct {
+	Email    string `json:"email" maxLength:"254"`
+	Name     string `json:"name" maxLength:"100"`
+	Role     string `json:"role" enum:"admin,project_lead,ops,support,compliance,finance,viewer,station_operator"`
+	Password string `json:"password" maxLength:"1024" doc:"At least 12 characters; to be changed by its owner"`
+}
+
+// NewPassword is a password that somebody chose for somebody else.
+type NewPassword struct {
+	Password string `json:"password" maxLength:"1024" doc:"At least 12 characters; to be changed by its owner"`
+}
+
+// AccountID is the part of an address that names an account.
+type AccountID struct {
+	ID uuid.UUID `path:"id" format:"uuid"`
+}
+
+func (s *server) accounts() {
+	tags := []string{"Accounts"}
+	const who = "For API tokens and accounts with the role admin."
+	register(s, huma.Operation{OperationID: "list-accounts", Method: http.MethodGet, Path: "/accounts", Tags: tags,
+		Summary: "List accounts", Description: who},
+		func(ctx context.Context, in *struct {
+			After uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
+			Limit
+		}) (*struct{ Body AccountPage }, error) {
+			if err := managesAccounts(ctx); err != nil {
+				return nil, err
+			}
+			all, err := s.Store.Accounts(ctx, in.After, in.fetch())
+			if err != nil {
+				return nil, err
+			}
+			all, next := cut(all, in.Limit, func(a store.Account) string { return a.ID.String() })
+			page := AccountPage{Accounts: make([]AccountEntry, len(all)), Next: next}
+			for i, a := range all {
+				page.Accounts[i] = entryOf(a)
+			}
+			return &struct{ Body AccountPage }{page}, nil
+		})
+	register(s, huma.Operation{OperationID: "add-account", Method: http.MethodPost, Path: "/accounts", Tags: tags,
+		Summary: "Add an account", Description: who, DefaultStatus: http.StatusCreated, MaxBodyBytes: credentialsEnough},
+		func(ctx context.Context, in *struct{ Body NewAccount }) (*struct{ Body AccountEntry }, error) {
+			if err := managesAccounts(ctx); err != nil {
+				return nil, err
+			}
+			a, err := s.Store.AddAccount(ctx, store.NewAccount(in.Body))
+			return &struct{ Body AccountEntry }{entryOf(a)}, err
+		})
+	for path, disabled := range map[string]bool{"disable": true, "enable": false} {
+		summary := map[bool]string{true: "Keep an account from signing in, and end its sessions", false: "Let an account sign in again"}[disabled]
+		register(s, huma.Operation{OperationID: path + "-account", Method: http.MethodPost, Path: "/accounts/{id}/" + path, Tags: tags,
+			Summary: summary, Description: who},
+			func(ctx context.Context, in *AccountID) (*struct{ Body AccountEntry }, error) {
+				if err := managesAccounts(ctx); err != nil {
+					return nil, err
+				}
+				a, err := s.Store.SetAccountDisabled(ctx, in.ID, disabled)
+				return &struct{ Body AccountEntry }{entryOf(a)}, err
+			})
+	}
+	register(s, huma.Operation{OperationID: "reset-password", Method: http.MethodPut, Path: "/accounts/{id}/password", Tags: tags,
+		Summary: "Give an account another password, and end its sessions and its lock-out", Description: who,
+		MaxBodyBytes: credentialsEnough},
+		func(ctx context.Context, in *struct {
+			AccountID
+			Body NewPassword
+		}) (*struct{ Body AccountEntry }, error) {
+			if err := managesAccounts(ctx); err != nil {
+				return nil, err
+			}
+			a, err := s.Store.ResetPassword(ctx, in.ID, in.Body.Password)
+			return &struct{ Body AccountEntry }{entryOf(a)}, err
+		})
+}
+
+// managesAccounts is the one thing that a role decides already: an account made by whoever may not would stay.
+func managesAccounts(ctx context.Context) error {
+	if v := visitFrom(ctx); v.session.ID != uuid.Nil && v.account.Role != access.Admin {
+		return domain.E(domain.Forbidden, "role_may_not", "this takes the role admin")
+	}
+	return nil
+}
+
+func entryOf(a store.Account) AccountEntry {
+	return AccountEntry{Account: accountOf(a), CreatedAt: a.CreatedAt, DisabledAt: a.DisabledAt}
+}
