@@ -37,7 +37,9 @@ type Deps struct {
 const Prefix = "/api/v1"
 
 // New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz and /readyz.
-func New(d Deps) http.Handler {
+func New(d Deps) http.Handler { return newServer(d).router }
+
+func newServer(d Deps) *server {
 	if d.TemporalNamespace == "" {
 		d.TemporalNamespace = "default"
 	}
@@ -74,7 +76,7 @@ func New(d Deps) http.Handler {
 	s.docs()
 	s.webhooks()
 	s.health()
-	return s.router
+	return s
 }
 
 type server struct {
