@@ -89,7 +89,7 @@ func (s *server) campaigns() {
 		Summary: "List campaigns, newest first"},
 		func(ctx context.Context, in *struct {
 			After  uuid.UUID         `query:"after" format:"uuid" doc:"The next of the page before"`
-			Status []campaign.Status `query:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed" doc:"Only those in one of these; absent: all"`
+			Status []campaign.Status `query:"status,explode" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed" doc:"Only those in one of these; absent: all"`
 			Limit
 		}) (*struct{ Body CampaignPage }, error) {
 			all, err := s.Store.Campaigns(ctx, in.Status, in.After, in.fetch())

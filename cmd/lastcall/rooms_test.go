@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"fixtures":     {"domain", "store"},
 	"config":       {"domain"},
 	"devstack":     {"config", "devstack"},
+	"ui":           {},
 	"cmd/lastcall": {"domain", "store", "gateway", "activities", "workflows", "worker", "api", "fixtures", "config", "devstack", "ui"},
 	// Tests' helpers stand on what they help to test.
 	"store/storetest": {"store", "devstack", "domain"},

@@ -112,7 +112,7 @@ function ProfileMenu() {
     <Menu position="top-start" width={208} transitionProps={{ duration: 100 }}>
       <Menu.Target>
         <UnstyledButton className="profile-button" aria-label={`Account of ${account.name}`}>
-          <Avatar size={32} radius={6} color="gray" variant="light" aria-hidden>
+          <Avatar size={32} radius={6} className="avatar" aria-hidden>
             {initials}
           </Avatar>
           <span>

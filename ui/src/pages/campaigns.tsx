@@ -29,7 +29,7 @@ export type Show = keyof typeof shows;
 const columns: Column<Campaign>[] = [
   {
     header: 'Campaign',
-    width: 240,
+    width: 168,
     cell: (c) => (
       <>
         <span className="wrap">{c.name}</span>
@@ -39,15 +39,21 @@ const columns: Column<Campaign>[] = [
       </>
     ),
   },
-  { header: 'Status', width: 128, cell: (c) => <Status of={c.status} /> },
-  { header: 'Progress', width: 208, cell: (c) => <Progress counts={c} /> },
-  { header: 'Waits for', width: 240, cell: (c) => <WaitsFor campaign={c} /> },
+  { header: 'Status', width: 112, cell: (c) => <Status of={c.status} /> },
+  { header: 'Progress', width: 152, cell: (c) => <Progress counts={c} /> },
+  { header: 'Waits for', width: 160, cell: (c) => <WaitsFor campaign={c} /> },
   {
     header: `Started (${zoneName(localZone)})`,
-    width: 144,
-    cell: (c) => (c.started_at ? <Time at={c.started_at} bare /> : '–'),
+    width: 128,
+    cell: (c) =>
+      c.started_at ? (
+        <Time at={c.started_at} bare />
+      ) : (
+        <Text size="sm" c="dimmed">
+          made <Time at={c.created_at} bare />
+        </Text>
+      ),
   },
-  { header: `Created (${zoneName(localZone)})`, width: 144, cell: (c) => <Time at={c.created_at} bare /> },
 ];
 
 export function CampaignsPage() {
