@@ -5,6 +5,7 @@ import {
   type CSSVariablesResolver,
   createTheme,
   defaultVariantColorsResolver,
+  InputWrapper,
   type MantineColorsTuple,
   Modal,
   PasswordInput,
@@ -102,7 +103,9 @@ export const theme = createTheme({
     Alert: Alert.extend({ defaultProps: { variant: 'light' } }),
     Badge: Badge.extend({ defaultProps: { radius: 4 }, classNames: { root: 'badge' } }),
     Button: Button.extend({ defaultProps: { size: 'sm', variant: 'filled' } }),
+    InputWrapper: InputWrapper.extend({ classNames: { label: 'field-label' } }),
     Modal: Modal.extend({
+      classNames: { title: 'dialog-title' },
       defaultProps: {
         transitionProps: { duration: 120 },
         overlayProps: { backgroundOpacity: 0.5 },

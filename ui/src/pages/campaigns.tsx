@@ -40,16 +40,16 @@ const columns: Column<Campaign>[] = [
     ),
   },
   { header: 'Status', width: 112, cell: (c) => <Status of={c.status} /> },
-  { header: 'Progress', width: 152, cell: (c) => <Progress counts={c} /> },
-  { header: 'Waits for', width: 160, cell: (c) => <WaitsFor campaign={c} /> },
+  { header: 'Progress', width: 144, cell: (c) => <Progress counts={c} /> },
+  { header: 'Waits for', width: 152, cell: (c) => <WaitsFor campaign={c} /> },
   {
     header: `Started (${zoneName(localZone)})`,
-    width: 128,
+    width: 144,
     cell: (c) =>
       c.started_at ? (
         <Time at={c.started_at} bare />
       ) : (
-        <Text size="sm" c="dimmed">
+        <Text size="xs" c="dimmed">
           made <Time at={c.created_at} bare />
         </Text>
       ),
