@@ -72,8 +72,13 @@ export async function lookAt(page: Page, name: string) {
     await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', scheme);
     for (const width of widths) {
       await page.setViewportSize({ width, height: width === 375 ? 812 : 800 });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect(wide, `${name} sticks out at ${width}`).toBeLessThanOrEqual(0);
+      // The frame moves to its new place within 120 ms.
+      await expect
+        .poll(
+          () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+          `${name} sticks out at ${width}`,
+        )
+        .toBeLessThanOrEqual(0);
       if (process.env.SHOTS)
         await page.screenshot({ path: `${process.env.SHOTS}/${name}-${width}-${scheme}.png`, animations: 'disabled' });
       if (width !== 1024) await accessible(page); // the same page as at 1280, with less air

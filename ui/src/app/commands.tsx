@@ -77,6 +77,8 @@ export function Commands() {
   return (
     <>
       <Spotlight
+        classNames={{ action: 'command', actionDescription: 'command-about' }}
+        attributes={{ content: { 'aria-label': 'Search and commands' } }}
         actions={actions}
         shortcut={['mod + K']}
         tagsToIgnore={[]}
