@@ -2,7 +2,7 @@
 
 FROM node:20-bookworm-slim AS panel
 WORKDIR /src/ui
-COPY ui/package.json ui/package-lock.json ./
+COPY ui/package.json ui/package-lock.json ui/.npmrc ./
 RUN npm ci
 COPY ui .
 RUN npm run build

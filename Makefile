@@ -5,10 +5,23 @@ LINTER        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 .DEFAULT_GOAL := help
-.PHONY: up test chaos bench histories lint fmt help $(LASTCALL)
+.PHONY: up ui test chaos bench histories lint fmt help panel $(LASTCALL)
 
-up: $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
+up: panel $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
 	@exec $(LASTCALL) up $(ARGS)
+
+ui: ui/node_modules/.package-lock.json ## write the API's document and its client anew, and build the panel (wants Node 20)
+	go run ./cmd/lastcall openapi > ui/openapi.json.new && mv ui/openapi.json.new ui/openapi.json
+	cd ui && npm run --silent client && npm run --silent build
+
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	cd ui && npm ci && touch node_modules/.package-lock.json
+
+# The panel as it is in the sources; without npm the binary says how to get it.
+panel:
+	@if [ -f ui/dist/index.html ] && [ -z "$$(find ui/src ui/public ui/index.html ui/vite.config.ts ui/package-lock.json -newer ui/dist/index.html -type f | head -1)" ]; then :; \
+	elif command -v npm > /dev/null; then echo "building the panel"; $(MAKE) --no-print-directory ui/node_modules/.package-lock.json && cd ui && npm run --silent build; \
+	else echo "npm is not here, so the panel is not built; everything else is"; fi
 
 histories: ## record anew the histories that the replay test runs (from a released commit only)
 	go test ./worker -record
@@ -26,8 +39,9 @@ chaos: $(LASTCALL) ## kill and halt a whole Lastcall's processes, 20 seeds; ARGS
 bench: $(LASTCALL) ## measure this build on this machine; ARGS="--only dispatch" and the like go to lastcall bench
 	@exec $(LASTCALL) bench $(ARGS)
 
-lint: ## look for mistakes that the compiler lets through
+lint: ui/node_modules/.package-lock.json ## look for mistakes that the compiler lets through
 	go run $(LINTER) run ./...
+	cd ui && npm run --silent lint
 
 fmt: ## format the code
 	gofmt -w $$(go list -f '{{.Dir}}' ./...)

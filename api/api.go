@@ -46,7 +46,9 @@ const Prefix = "/api/v1"
 
 // New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz, /readyz, /csp-reports, and the panel
 // everywhere else.
-func New(d Deps) http.Handler {
+func New(d Deps) http.Handler { return newServer(d).router }
+
+func newServer(d Deps) *server {
 	if d.TemporalNamespace == "" {
 		d.TemporalNamespace = "default"
 	}
@@ -92,7 +94,7 @@ func New(d Deps) http.Handler {
 	s.webhooks()
 	s.cspReports()
 	s.health()
-	return s.router
+	return s
 }
 
 type server struct {

@@ -82,6 +82,44 @@ func TestPagesOfCampaigns(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func TestCampaignsByStatus(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	move := func(steps ...campaign.Status) uuid.UUID {
+		c := b.campaign()
+		if len(steps) > 0 {
+			b.do("POST", path(c, "/imports"), csv("msisdn\n+250781234567\n"), nil)
+			_, err := b.store.StartCampaign(t.Context(), c.CampaignID, nil)
+			require.NoError(t, err)
+		}
+		for _, to := range steps {
+			require.NoError(t, b.store.Advance(t.Context(), c.CampaignID, to, ""))
+		}
+		return c.CampaignID
+	}
+	draft := move()
+	running := move(campaign.Preflight, campaign.Running)
+	paused := move(campaign.Preflight, campaign.Running, campaign.Paused)
+	for query, want := range map[string][]uuid.UUID{
+		"":                              {paused, running, draft},
+		"status=draft":                  {draft},
+		"status=running&status=paused":  {paused, running},
+		"status=running&status=stopped": {running},
+		"status=running&status=paused&after=" + paused.String(): {running},
+	} {
+		var page api.CampaignPage
+		status, _ := b.do("GET", "/api/v1/campaigns?"+query, nil, &page)
+		require.Equal(t, http.StatusOK, status, query)
+		got := []uuid.UUID{}
+		for _, c := range page.Campaigns {
+			got = append(got, c.CampaignID)
+		}
+		require.Equal(t, want, got, query)
+	}
+	status, _ := b.do("GET", "/api/v1/campaigns?status=loud", nil, nil)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+}
+
 func TestOrdersAnswerWithTheirEffect(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

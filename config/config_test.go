@@ -125,7 +125,7 @@ func TestEveryMistakeAtOnceByKey(t *testing.T) {
 				"LASTCALL_API_LISTEN": "8700", "LASTCALL_TEMPORAL_ADDRESS": "temporal:99999", "LASTCALL_API_PUBLIC_URL": "lastcall.example",
 				"LASTCALL_DISPATCH_LANES": "0", "LASTCALL_RECONCILE_AFTER": "-1s", "LASTCALL_LOG_FORMAT": "xml", "LASTCALL_MAIL_TLS": "ssl",
 				"LASTCALL_PEPPER": "short", "LASTCALL_DATABASE_URL": "mysql://h/d", "LASTCALL_WHATSAPP_VERSION": "23",
-				"LASTCALL_API_TRUSTED_PROXIES": "10.0.0.0/8, proxy, ::1",
+				"LASTCALL_API_TRUSTED_PROXIES":      "10.0.0.0/8, proxy, ::1",
 				"LASTCALL_WHATSAPP_PHONE_NUMBER_ID": "+25078", "LASTCALL_MAIL_REPORTS": "a@example.com,nobody",
 			},
 			want: []string{

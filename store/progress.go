@@ -46,10 +46,11 @@ type Wait struct {
 	Why     string        `json:"why"`
 }
 
-// Campaigns lists campaigns, newest first, those older than the campaign `before` (uuid.Nil: from the
-// newest).
-func (s *Store) Campaigns(ctx context.Context, before uuid.UUID, limit int) ([]Progress, error) {
-	return s.progress(ctx, `WHERE $1 = '00000000-0000-0000-0000-000000000000'::uuid OR c.id < $1 ORDER BY c.id DESC LIMIT $2`, before, page(limit))
+// Campaigns lists the campaigns in one of the statuses (none: in any), newest first, those older than the
+// campaign `before` (uuid.Nil: from the newest).
+func (s *Store) Campaigns(ctx context.Context, statuses []campaign.Status, before uuid.UUID, limit int) ([]Progress, error) {
+	return s.progress(ctx, `WHERE ($1 = '00000000-0000-0000-0000-000000000000'::uuid OR c.id < $1)
+		AND (cardinality($2::text[]) = 0 OR c.status = ANY($2)) ORDER BY c.id DESC LIMIT $3`, before, append([]campaign.Status{}, statuses...), page(limit))
 }
 
 // Progress returns one campaign's progress.

@@ -1,4 +1,4 @@
-// Package ui is the admin panel as Vite built it, inside the binary.
+// Package ui holds the admin panel. Vite builds it into dist, and the binary carries it.
 package ui
 
 import (
@@ -9,11 +9,12 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// Dist is what `make ui` built. Without a build it holds no index.html.
+// Dist is the built panel: index.html, in which __CSP_NONCE__ stands for the answer's nonce, and what it
+// loads. Where nobody has run `make ui` its index.html is missing.
 func Dist() fs.FS {
-	files, err := fs.Sub(dist, "dist")
+	sub, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // the directory is embedded
+		panic(err) // the path is a constant
 	}
-	return files
+	return sub
 }

@@ -1,0 +1,95 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import { test as base, expect, type Page } from '@playwright/test';
+
+export { expect };
+
+/** Who signs in. The stand-in knows the same ones. */
+export const email = process.env.LASTCALL_EMAIL ?? 'ops@lastcall.example';
+export const password = process.env.LASTCALL_PASSWORD ?? 'last orders, please';
+
+type Watched = {
+  /** What the console said about errors and the security policy about violations. A test that expects one empties it. */
+  complaints: string[];
+  /** A page with somebody signed in. */
+  signedIn: Page;
+};
+
+/** Every test fails on an error in the console, an uncaught exception and a report of the security policy. */
+export const test = base.extend<Watched>({
+  complaints: [
+    async ({ page }, use) => {
+      const complaints: string[] = [];
+      page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));
+      page.on('console', (message) => {
+        // The browser notes every answer of 401 as an error; that nobody is signed in is none.
+        const notSignedIn = message.text().includes('status of 401');
+        if (message.type() === 'error' && !notSignedIn) complaints.push(`console: ${message.text()}`);
+      });
+      await page.exposeFunction('lastcallReport', (report: string) => complaints.push(`policy: ${report}`));
+      await page.addInitScript(() => {
+        document.addEventListener('securitypolicyviolation', (v) => {
+          // biome-ignore lint/suspicious/noExplicitAny: the test put it there
+          (window as any).lastcallReport(
+            `${v.violatedDirective} ${v.blockedURI} ${v.sourceFile}:${v.lineNumber} ${v.sample}`,
+          );
+        });
+      });
+      await use(complaints);
+      expect(complaints).toEqual([]);
+    },
+    { auto: true },
+  ],
+  signedIn: async ({ page }, use) => {
+    await page.goto('/');
+    await signIn(page);
+    await use(page);
+  },
+});
+
+export async function signIn(page: Page) {
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('navigation', { name: 'Main' })).toBeAttached();
+}
+
+/** No violation of WCAG 2.2 AA and of axe's best practices, in what is shown now. */
+export async function accessible(page: Page) {
+  await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => undefined))));
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((v) => `${v.id}: ${v.help} ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`)}`)).toEqual(
+    [],
+  );
+}
+
+/** The widths at which every page is looked at. */
+export const widths = [1280, 1024, 375];
+
+/** Looks at the page at every width, in light and dark: nothing sticks out, nothing is inaccessible. SHOTS=dir keeps pictures. */
+export async function lookAt(page: Page, name: string) {
+  for (const scheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', scheme);
+    for (const width of widths) {
+      await page.setViewportSize({ width, height: width === 375 ? 812 : 800 });
+      // The frame moves to its new place within 120 ms.
+      await expect
+        .poll(
+          () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+          `${name} sticks out at ${width}`,
+        )
+        .toBeLessThanOrEqual(0);
+      if (process.env.SHOTS)
+        await page.screenshot({ path: `${process.env.SHOTS}/${name}-${width}-${scheme}.png`, animations: 'disabled' });
+      if (width !== 1024) await accessible(page); // the same page as at 1280, with less air
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
+/** Makes a campaign by the API, as the page's own account. */
+export async function makeCampaign(page: Page, name: string): Promise<string> {
+  const answer = await page.request.post('/api/v1/campaigns', { data: { name, template: 'promo_generic' } });
+  expect(answer.status(), await answer.text()).toBe(201);
+  return (await answer.json()).campaign_id;
+}

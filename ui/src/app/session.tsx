@@ -1,0 +1,97 @@
+import { Center, Loader, Modal, Stack, Text, Title } from '@mantine/core';
+import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
+import { api, client, onSessionLost, queries } from '../api/client';
+import type { Session } from '../api/session-paths';
+import { SignInForm } from '../pages/sign-in';
+import { Bell } from '../parts/bell';
+import { Failed } from '../parts/states';
+
+const Signed = createContext<Session | undefined>(undefined);
+
+/** Whoever is signed in. */
+export function useAccount() {
+  const session = useContext(Signed);
+  if (!session) throw new Error('useAccount stands outside of SessionGate');
+  return session.account;
+}
+
+const session = api.queryOptions('get', '/session');
+
+/** Puts a changed account where the panel keeps it. */
+export function changeAccount(change: Partial<Session['account']>) {
+  queries.setQueryData<Session>(session.queryKey, (old) => old && { ...old, account: { ...old.account, ...change } });
+}
+
+/** Ends the session and forgets everything the page knows. */
+export async function signOut() {
+  await client.DELETE('/session');
+  location.assign('/');
+}
+
+/**
+ * Lets nobody see the panel who is not signed in. Whose session ends while the page is open signs in again in
+ * a dialog over it: nothing that was typed is lost.
+ */
+export function SessionGate({ children }: { children: ReactNode }) {
+  const query = api.useQuery('get', '/session', undefined, { staleTime: Number.POSITIVE_INFINITY });
+  const [lost, setLost] = useState(false);
+  useEffect(() => onSessionLost(() => setLost(true)), []);
+
+  function enter(entered: Session) {
+    const before = queries.getQueryData<Session>(session.queryKey);
+    if (before && before.account.id !== entered.account.id) return location.reload(); // nothing of the one before stays
+    queries.setQueryData(session.queryKey, entered);
+    setLost(false);
+    if (before) void queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' });
+  }
+
+  if (query.data) {
+    return (
+      <Signed.Provider value={query.data}>
+        {children}
+        <Modal
+          opened={lost}
+          onClose={() => undefined}
+          withCloseButton={false}
+          closeOnEscape={false}
+          closeOnClickOutside={false}
+          title="Sign in again"
+          centered
+          zIndex={500}
+        >
+          <Text size="sm" c="dimmed" mb="md">
+            Your session has ended. What you have typed is still here.
+          </Text>
+          <SignInForm email={query.data.account.email} entered={enter} />
+        </Modal>
+      </Signed.Provider>
+    );
+  }
+  if (query.isPending) {
+    return (
+      <Center h="100dvh">
+        <Loader color="gray" size="sm" aria-label="Loading" />
+      </Center>
+    );
+  }
+  if (query.error.status !== 401) {
+    return (
+      <main>
+        <Failed level={1} error={query.error} retry={() => void query.refetch()} />
+      </main>
+    );
+  }
+  return (
+    <main className="sign-in">
+      <div className="sign-in-card">
+        <Stack gap={4} mb="lg">
+          <Bell size={32} />
+          <Title order={1} size="h2" mt="sm">
+            Sign in to Lastcall
+          </Title>
+        </Stack>
+        <SignInForm entered={enter} />
+      </div>
+    </main>
+  );
+}

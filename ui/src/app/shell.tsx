@@ -1,0 +1,158 @@
+import { AppShell, Avatar, Burger, Group, Menu, Text, UnstyledButton } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { IconKeyboard, IconLogout, IconSearch, IconSelector, IconUser } from '@tabler/icons-react';
+import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+import { useLine, useLive } from '../api/live';
+import { Bell } from '../parts/bell';
+import { Commands, openCommands, openShortcuts } from './commands';
+import { navigation } from './pages';
+import { signOut, useAccount } from './session';
+
+/** The frame around every page. */
+export function Shell() {
+  const [opened, { toggle, close }] = useDisclosure();
+  const main = useFocusOnArrival(close);
+  useLive();
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <AppShell
+        header={{ height: { base: 56, sm: 0 } }}
+        navbar={{ width: 232, breakpoint: 'sm', collapsed: { mobile: !opened } }}
+        padding={{ base: 'md', sm: 'xl' }}
+        transitionDuration={120}
+      >
+        <AppShell.Header className="frame-header" hiddenFrom="sm" role="none">
+          <section aria-label="Top" className="fill">
+            <Group h="100%" px="md" justify="space-between">
+              <Group gap="sm">
+                <Burger opened={opened} onClick={toggle} size="sm" aria-label="Navigation" aria-expanded={opened} />
+                <Brand />
+              </Group>
+              <LineSign />
+            </Group>
+          </section>
+        </AppShell.Header>
+        <AppShell.Navbar className="frame-nav" p="sm" aria-label="Main">
+          <AppShell.Section visibleFrom="sm" px={4} pb="md" pt={4}>
+            <Brand />
+          </AppShell.Section>
+          <AppShell.Section pb="md">
+            <UnstyledButton className="search-button" onClick={openCommands}>
+              <Group gap={8}>
+                <IconSearch size={16} />
+                <Text span size="sm">
+                  Search
+                </Text>
+              </Group>
+              <kbd>{apple ? '⌘' : 'Ctrl'} K</kbd>
+            </UnstyledButton>
+          </AppShell.Section>
+          <AppShell.Section grow>
+            {navigation.map(({ to, label, icon: Icon }) => (
+              <Link key={to} to={to} className="nav-link" onClick={close}>
+                <Icon size={18} aria-hidden />
+                {label}
+              </Link>
+            ))}
+          </AppShell.Section>
+          <AppShell.Section>
+            <Group px="xs" pb="xs" visibleFrom="sm">
+              <LineSign />
+            </Group>
+            <ProfileMenu />
+          </AppShell.Section>
+        </AppShell.Navbar>
+        <AppShell.Main id="main" ref={main} tabIndex={-1}>
+          <div className="frame-main">
+            <Outlet />
+          </div>
+        </AppShell.Main>
+      </AppShell>
+      <Commands />
+    </>
+  );
+}
+
+const apple = /Mac|iPhone|iPad/.test(navigator.userAgent);
+
+function Brand() {
+  return (
+    <Link to="/" className="brand">
+      <Bell size={24} />
+      <Text span fw={600} size="md">
+        Lastcall
+      </Text>
+    </Link>
+  );
+}
+
+function LineSign() {
+  const line = useLine();
+  return (
+    <span className="line" data-line={line} role="status">
+      {line === 'live' ? 'Live' : line === 'connecting' ? 'Connecting…' : 'Reconnecting…'}
+    </span>
+  );
+}
+
+function ProfileMenu() {
+  const account = useAccount();
+  const navigate = useNavigate();
+  const initials = account.name
+    .split(/\s+/)
+    .map((w) => w[0])
+    .slice(0, 2)
+    .join('')
+    .toUpperCase();
+  return (
+    <Menu position="top-start" width={208} transitionProps={{ duration: 100 }}>
+      <Menu.Target>
+        <UnstyledButton className="profile-button" aria-label={`Account of ${account.name}`}>
+          <Avatar size={32} radius={6} className="avatar" aria-hidden>
+            {initials}
+          </Avatar>
+          <span>
+            <Text span display="block" size="sm" fw={500} truncate>
+              {account.name}
+            </Text>
+            <Text span display="block" size="xs" c="dimmed" truncate>
+              {account.role.replaceAll('_', ' ')}
+            </Text>
+          </span>
+          <IconSelector size={16} className="push-right no-shrink" aria-hidden />
+        </UnstyledButton>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item leftSection={<IconUser size={16} />} onClick={() => void navigate({ to: '/profile' })}>
+          Profile
+        </Menu.Item>
+        <Menu.Item leftSection={<IconKeyboard size={16} />} onClick={openShortcuts}>
+          Keyboard shortcuts
+        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void signOut()}>
+          Sign out
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** Whoever goes to another page arrives at its beginning, with the keyboard and the screen reader too. */
+function useFocusOnArrival(arrived: () => void) {
+  const main = useRef<HTMLElement>(null);
+  const path = useRouterState({ select: (s) => s.location.pathname });
+  const before = useRef(path);
+  useEffect(() => {
+    if (before.current === path) return;
+    // From the first address to the page it leads to nobody has moved.
+    if (before.current !== '/') main.current?.focus({ preventScroll: true });
+    before.current = path;
+    arrived();
+  }, [path, arrived]);
+  return main;
+}

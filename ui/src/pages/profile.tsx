@@ -1,0 +1,171 @@
+import {
+  Alert,
+  Button,
+  Group,
+  PasswordInput,
+  SegmentedControl,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+  useMantineColorScheme,
+} from '@mantine/core';
+import { useForm } from '@mantine/form';
+import { type ReactNode, useState } from 'react';
+import { api } from '../api/client';
+import { changeAccount, signOut, useAccount } from '../app/session';
+import { showProblem } from '../parts/form';
+import { Page } from '../parts/page';
+import { tell } from '../parts/toast';
+
+export function ProfilePage() {
+  const account = useAccount();
+  return (
+    <Page
+      title="Profile"
+      about={`${account.email} · ${account.role.replaceAll('_', ' ')}`}
+      action={
+        <Button variant="default" onClick={() => void signOut()}>
+          Sign out
+        </Button>
+      }
+    >
+      <Stack maw={560} gap="lg">
+        <Section title="Name">
+          <NameForm />
+        </Section>
+        <Section title="Password">
+          <PasswordForm />
+        </Section>
+        <Section title="Appearance">
+          <Appearance />
+        </Section>
+      </Stack>
+    </Page>
+  );
+}
+
+function Section({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section className="card">
+      <Title order={2} size="h3" mb="md">
+        {title}
+      </Title>
+      {children}
+    </section>
+  );
+}
+
+function NameForm() {
+  const account = useAccount();
+  const form = useForm({
+    initialValues: { name: account.name },
+    validate: { name: (v) => (v.trim() ? null : 'Enter the name that others see.') },
+  });
+  const [failure, setFailure] = useState('');
+  const save = api.useMutation('put', '/profile', {
+    meta: { inPlace: true },
+    onSuccess: (_, { body }) => {
+      changeAccount({ name: body.name });
+      form.resetDirty();
+      tell.done('Name saved');
+    },
+    onError: (error) => setFailure(showProblem(form, error)),
+  });
+  return (
+    <form
+      onSubmit={form.onSubmit(({ name }) => {
+        setFailure('');
+        save.mutate({ body: { name: name.trim() } });
+      })}
+    >
+      <Stack gap="md">
+        <TextInput
+          label="Your name"
+          description="Others see it in the audit log."
+          autoComplete="name"
+          maxLength={200}
+          {...form.getInputProps('name')}
+        />
+        {failure && (
+          <Alert color="red" role="alert">
+            {failure}
+          </Alert>
+        )}
+        <Group>
+          <Button type="submit" loading={save.isPending} disabled={!form.isDirty()}>
+            Save name
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+function PasswordForm() {
+  const form = useForm({
+    initialValues: { current: '', new: '' },
+    validate: {
+      current: (v) => (v ? null : 'Enter the password you have now.'),
+      new: (v) => (v.length >= 12 ? null : 'Use 12 characters or more.'),
+    },
+  });
+  const [failure, setFailure] = useState('');
+  const save = api.useMutation('put', '/profile/password', {
+    meta: { inPlace: true },
+    onSuccess: () => {
+      form.reset();
+      tell.done('Password changed');
+    },
+    onError: (error) => setFailure(showProblem(form, error)),
+  });
+  return (
+    <form
+      onSubmit={form.onSubmit((values) => {
+        setFailure('');
+        save.mutate({ body: values });
+      })}
+    >
+      <Stack gap="md">
+        <PasswordInput label="Current password" autoComplete="current-password" {...form.getInputProps('current')} />
+        <PasswordInput
+          label="New password"
+          description="12 characters or more."
+          autoComplete="new-password"
+          {...form.getInputProps('new')}
+        />
+        {failure && (
+          <Alert color="red" role="alert">
+            {failure}
+          </Alert>
+        )}
+        <Group>
+          <Button type="submit" variant="default" loading={save.isPending}>
+            Change password
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+function Appearance() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  return (
+    <Group justify="space-between">
+      <Text size="sm" c="dimmed" id="appearance">
+        Kept in this browser.
+      </Text>
+      <SegmentedControl
+        aria-labelledby="appearance"
+        value={colorScheme}
+        onChange={(v) => setColorScheme(v as typeof colorScheme)}
+        data={[
+          { value: 'auto', label: 'System' },
+          { value: 'light', label: 'Light' },
+          { value: 'dark', label: 'Dark' },
+        ]}
+      />
+    </Group>
+  );
+}

@@ -1,0 +1,103 @@
+import { Alert, Button, Group, List, Modal, Stack, Text, Textarea } from '@mantine/core';
+import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from 'react';
+import { problemOf } from '../api/problem';
+
+export type Question = {
+  /** What is asked: "Stop “Friday jazz”?" */
+  title: string;
+  /** What will happen, each a sentence. With numbers, where there are any. */
+  impact: string[];
+  /** Whether somebody must, may or need not say why. */
+  reason?: 'required' | 'optional';
+  /** The verb of the button: "Stop campaign". */
+  action: string;
+  /** It cannot be undone: the button is red. */
+  final?: boolean;
+  /** Does it. The dialog stays open, with what went wrong, if it fails: use a mutation with meta inPlace. */
+  run: (reason: string) => Promise<unknown>;
+};
+
+const Ask = createContext<(question: Question) => void>(() => undefined);
+
+/** Asks before something that matters: `const ask = useConfirm(); ask({ title, impact, action, run })`. */
+export const useConfirm = () => useContext(Ask);
+
+export function ConfirmProvider({ children }: { children: ReactNode }) {
+  const [question, setQuestion] = useState<Question>();
+  const [opened, setOpened] = useState(false);
+  const ask = useCallback((q: Question) => {
+    setQuestion(q);
+    setOpened(true);
+  }, []);
+  return (
+    <Ask.Provider value={ask}>
+      {children}
+      <Modal opened={opened} onClose={() => setOpened(false)} title={question?.title} centered>
+        {question && <Answer key={String(opened)} question={question} close={() => setOpened(false)} />}
+      </Modal>
+    </Ask.Provider>
+  );
+}
+
+function Answer({ question, close }: { question: Question; close: () => void }) {
+  const [reason, setReason] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState('');
+  const missing = question.reason === 'required' && reason.trim() === '';
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    setBusy(true);
+    setFailure('');
+    try {
+      await question.run(reason.trim());
+      close();
+    } catch (error) {
+      if (problemOf(error).status !== 401) setFailure(problemOf(error).message);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <form onSubmit={submit}>
+      <Stack gap="md">
+        {question.impact.length === 1 ? (
+          <Text size="sm">{question.impact[0]}</Text>
+        ) : (
+          <List size="sm" spacing={4}>
+            {question.impact.map((s) => (
+              <List.Item key={s}>{s}</List.Item>
+            ))}
+          </List>
+        )}
+        {question.reason && (
+          <Textarea
+            label="Reason"
+            description="It goes into the audit log."
+            withAsterisk={question.reason === 'required'}
+            value={reason}
+            onChange={(e) => setReason(e.currentTarget.value)}
+            maxLength={500}
+            autosize
+            minRows={2}
+            data-autofocus
+          />
+        )}
+        {failure && (
+          <Alert color="red" role="alert">
+            {failure}
+          </Alert>
+        )}
+        <Group justify="flex-end" gap="xs">
+          <Button variant="default" onClick={close} data-autofocus={question.reason ? undefined : true}>
+            Cancel
+          </Button>
+          <Button type="submit" color={question.final ? 'red' : undefined} loading={busy} disabled={missing}>
+            {question.action}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,64 @@
+// How numbers and times are written. Everything the panel shows goes through here.
+
+/** The zone of whoever looks. */
+export const localZone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+
+/** 12,345 */
+export const count = (n: number) => n.toLocaleString('en');
+
+/** 12,345 RWF; francs have no cents. */
+export const money = (n: number, currency = 'RWF') =>
+  `${n.toLocaleString('en', { maximumFractionDigits: 0 })} ${currency}`;
+
+/** 41 %: never 100 % before everything is in, nor 0 % once something is. */
+export function share(part: number, whole: number): string {
+  if (whole <= 0 || part <= 0) return '0 %';
+  if (part >= whole) return '100 %';
+  return `${Math.min(99, Math.max(1, Math.round((100 * part) / whole)))} %`;
+}
+
+/** A zone by its city, as people say it: Africa/Kigali is Kigali. */
+export function zoneName(zone: string): string {
+  if (/^(Etc\/)?(UTC|UCT|Universal|Zulu|GMT)$/.test(zone)) return 'UTC';
+  return (zone.split('/').pop() ?? zone).replaceAll('_', ' ');
+}
+
+/** 23 Nov, 06:02; with the year when it is not this one. */
+export function dayTime(at: string | Date, zone = localZone, now = new Date()): string {
+  const part = parts(new Date(at), zone);
+  const year = part.year === parts(now, zone).year ? '' : ` ${part.year}`;
+  return `${part.day} ${part.month}${year}, ${part.hour}:${part.minute}`;
+}
+
+/** 23 Nov, 06:02 (Kigali) */
+export const dayTimeZone = (at: string | Date, zone = localZone, now = new Date()) =>
+  `${dayTime(at, zone, now)} (${zoneName(zone)})`;
+
+/** 2 h 5 min, from seconds; two units at most. */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  const [d, h, m] = [Math.floor(s / 86400), Math.floor((s % 86400) / 3600), Math.floor((s % 3600) / 60)];
+  const two = d ? [d, 'd', h, 'h'] : h ? [h, 'h', m, 'min'] : [m, 'min', s % 60, 's'];
+  return two[2] ? `${two[0]} ${two[1]} ${two[2]} ${two[3]}` : `${two[0]} ${two[1]}`;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function parts(at: Date, zone: string) {
+  let format = formats.get(zone);
+  if (!format) {
+    format = new Intl.DateTimeFormat('en-GB', {
+      timeZone: zone,
+      year: 'numeric',
+      month: 'short',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+    });
+    formats.set(zone, format);
+  }
+  const found = Object.fromEntries(format.formatToParts(at).map((p) => [p.type, p.value]));
+  return { year: found.year, month: found.month?.slice(0, 3), day: found.day, hour: found.hour, minute: found.minute };
+}

@@ -1,0 +1,37 @@
+import { Group, Text, Title } from '@mantine/core';
+import { type ReactNode, useEffect } from 'react';
+
+/** A page's frame: its title, what it is for, and its one primary action. */
+export function Page({
+  title,
+  about,
+  action,
+  children,
+}: {
+  title: string;
+  about?: ReactNode;
+  action?: ReactNode;
+  children: ReactNode;
+}) {
+  useEffect(() => {
+    document.title = `${title} · Lastcall`;
+  }, [title]);
+  return (
+    <>
+      <Group justify="space-between" align="flex-start" mb="lg" gap="md">
+        <div>
+          <Title order={1} size="h2">
+            {title}
+          </Title>
+          {about && (
+            <Text c="dimmed" size="sm" mt={4}>
+              {about}
+            </Text>
+          )}
+        </div>
+        {action}
+      </Group>
+      {children}
+    </>
+  );
+}

@@ -1,0 +1,46 @@
+import { Box, Text } from '@mantine/core';
+import type { components } from '../api/schema';
+import { count, share } from './format';
+
+type Counts = Pick<
+  components['schemas']['Campaign'],
+  'targets' | 'queued' | 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'opted_out' | 'unknown' | 'cancelled'
+>;
+
+const segments: { of: keyof Counts; className: string; word: string }[] = [
+  { of: 'read', className: 'seg-read', word: 'read' },
+  { of: 'delivered', className: 'seg-delivered', word: 'delivered' },
+  { of: 'sent', className: 'seg-sent', word: 'sent' },
+  { of: 'sending', className: 'seg-sending', word: 'sending' },
+  { of: 'failed', className: 'seg-failed', word: 'failed' },
+  { of: 'unknown', className: 'seg-unknown', word: 'unknown' },
+  { of: 'opted_out', className: 'seg-opted-out', word: 'opted out' },
+  { of: 'cancelled', className: 'seg-cancelled', word: 'cancelled' },
+];
+
+/** How far a campaign is: every target that is not queued any more, by its state. */
+export function Progress({ counts }: { counts: Counts }) {
+  if (counts.targets === 0)
+    return (
+      <Text size="sm" c="dimmed">
+        No recipients yet
+      </Text>
+    );
+  const through = counts.targets - counts.queued - counts.sending;
+  const inWords = segments.filter((s) => counts[s.of] > 0).map((s) => `${count(counts[s.of])} ${s.word}`);
+  const said = `${count(through)} of ${count(counts.targets)}: ${inWords.join(', ') || 'none sent yet'}`;
+  return (
+    <Box title={said}>
+      <div className="progress" role="img" aria-label={said}>
+        {segments.map(({ of, className }) =>
+          counts[of] > 0 ? (
+            <span key={of} className={className} style={{ width: `${(100 * counts[of]) / counts.targets}%` }} />
+          ) : null,
+        )}
+      </div>
+      <Text size="xs" c="dimmed" mt={4} aria-hidden>
+        {count(through)} of {count(counts.targets)} · {share(through, counts.targets)}
+      </Text>
+    </Box>
+  );
+}

@@ -1,0 +1,31 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+import { standIn } from './dev/stand-in.ts';
+
+// LASTCALL_API is a running Lastcall, as `lastcall up` prints it.
+const api = process.env.LASTCALL_API ?? 'http://127.0.0.1:8700';
+
+export default defineConfig({
+  plugins: [react(), standIn(api)],
+  // The server replaces the placeholder in index.html, in every answer anew.
+  html: { cspNonce: '__CSP_NONCE__' },
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0, // font-src is 'self': no data: addresses
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
+            {
+              name: 'mantine',
+              test: /node_modules\/(@mantine|@floating-ui|react-remove-scroll|react-textarea|react-number)/,
+            },
+            { name: 'tanstack', test: /node_modules\/@tanstack\// },
+          ],
+        },
+      },
+    },
+  },
+  test: { include: ['src/**/*.test.ts'] },
+});
