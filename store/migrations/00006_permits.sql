@@ -326,10 +326,17 @@ END $$;
 CREATE FUNCTION keep_recipients(of_channel text, tier bigint, pair interval)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
 DECLARE
-    c channels := open_ledger(of_channel, tier, pair);
-    at timestamptz := c.granted_at;
-    since timestamptz := at - interval '1 second' - CASE WHEN tier > 0 THEN greatest(pair, interval '24 hours') ELSE pair END;
+    c channels;
+    at timestamptz;
+    since timestamptz;
 BEGIN
+    -- One at a time sets limits; one that changes none of these does not wait for the ledger.
+    IF EXISTS (SELECT FROM channels WHERE name = of_channel AND kept_tier = tier AND kept_pair = pair) THEN
+        RETURN;
+    END IF;
+    c := open_ledger(of_channel, tier, pair);
+    at := c.granted_at;
+    since := at - interval '1 second' - CASE WHEN tier > 0 THEN greatest(pair, interval '24 hours') ELSE pair END;
     IF tier = 0 AND pair = interval '0' THEN
         DELETE FROM recent_recipients WHERE channel = of_channel;
     ELSIF tier > c.kept_tier OR pair > c.kept_pair THEN
