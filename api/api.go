@@ -40,7 +40,7 @@ type Deps struct {
 // Prefix is where the API's operations live.
 const Prefix = "/api/v1"
 
-// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz and /readyz.
+// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz, /readyz and /metrics.
 func New(d Deps) http.Handler {
 	if d.TemporalNamespace == "" {
 		d.TemporalNamespace = "default"
@@ -79,6 +79,7 @@ func New(d Deps) http.Handler {
 	s.docs()
 	s.webhooks()
 	s.health()
+	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
 	return s.router
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Ops         Ops         `key:"ops"`
 	Mail        Mail        `key:"mail"`
 	Dispatch    Dispatch    `key:"dispatch"`
+	Worker      Worker      `key:"worker"`
 	Reconcile   Reconcile   `key:"reconcile"`
 	Log         Log         `key:"log"`
 	Sandbox     Sandbox     `key:"sandbox"`
@@ -92,6 +93,11 @@ type Dispatch struct {
 	Concurrency  int           `key:"concurrency"`   // sends at once in one lane; default 64
 	BatchTargets int           `key:"batch_targets"` // targets of one DispatchBatch at most; default 2000
 	BatchTime    time.Duration `key:"batch_time"`    // time of one DispatchBatch at most; default 5m
+}
+
+// Worker is a worker's own.
+type Worker struct {
+	MetricsListen string `key:"metrics_listen"` // host:port where it serves /metrics, as the API does at its own; empty: nowhere
 }
 
 // Reconcile is how unknown outcomes are settled.
