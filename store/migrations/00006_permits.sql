@@ -202,7 +202,7 @@ DECLARE
     free bigint := greatest(b.available - singles, 0);
     s record := permit_share(of_channel, for_campaign, free, at);
 BEGIN
-    fresh := greatest(b.fresh - singles, 0);
+    fresh := CASE WHEN b.fresh IS NOT NULL THEN greatest(b.fresh - singles, 0) END;
     fresh_at := CASE WHEN fresh = 0 THEN coalesce(b.fresh_at, at + soon) END;
     available := least(free, s.share);
     IF available = 0 THEN
@@ -343,7 +343,9 @@ BEGIN
         INSERT INTO recent_recipients AS known (channel, msisdn, granted_at)
         SELECT of_channel, msisdn, last FROM (
             SELECT msisdn, max(granted) AS last, row_number() OVER (ORDER BY max(granted) DESC) AS nth FROM (
-                SELECT t.msisdn, t.sending_at AS granted FROM targets t WHERE t.sending_at > since AND t.campaign_id IN (
+                -- Targets are marked before they get their permit, for which they may have waited.
+                SELECT t.msisdn, t.sending_at + interval '1 second' AS granted FROM targets t
+                WHERE t.sending_at > since - interval '1 second' AND t.campaign_id IN (
                     SELECT k.id FROM campaigns k JOIN lanes l ON l.campaign_id = k.id
                     WHERE k.channel = of_channel AND l.taken_at > since - interval '1 hour')
                 UNION ALL SELECT p.recipient, p.granted_at FROM permits p
