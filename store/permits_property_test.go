@@ -253,6 +253,26 @@ func TestCampaignsShareByWeight(t *testing.T) {
 	require.Len(t, l.ask(light, lightTargets).targets, 60)
 }
 
+// TestClaimsShareByWeight: claims themselves tell what they want, and heed what others do.
+func TestClaimsShareByWeight(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, light := b.running(t, many(50, rw)...)
+	_, heavy := b.running(t, many(50, rw)...)
+	require.NoError(t, b.SetWeight(t.Context(), heavy.Campaign, 3, ""))
+	now := b.stopClock(t)
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":8}}`)
+	require.Len(t, b.claim(t, light, 100).Targets, 8)
+	b.throttled(t, heavy, "whatsapp is throttled to 8 a minute", now.now.Add(61*time.Second))
+	b.throttled(t, light, "whatsapp is throttled to 8 a minute", now.now.Add(61*time.Second))
+	now.advance(t, 61*time.Second)
+	// The light one had a whole window to itself: these are the other's.
+	b.throttled(t, light, "whatsapp is throttled to 8 a minute, shared with other campaigns", now.now.Add(250*time.Millisecond))
+	require.Len(t, b.claim(t, heavy, 5).Targets, 5)
+	now.advance(t, 2*time.Second) // the heavy one wants no more
+	require.Len(t, b.claim(t, light, 100).Targets, 3)
+}
+
 type competitor struct {
 	id      uuid.UUID
 	targets []int64
