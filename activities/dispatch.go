@@ -169,7 +169,7 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 		case claim.Busy:
 			b.nap(ctx, 20*time.Millisecond)
 		default:
-			began := time.Now()
+			began, left := time.Now(), time.Until(claim.Deadline)
 			results, refused := b.send(ctx, claim)
 			err := b.recorded()
 			b.record(ctx, claim, results)
@@ -178,7 +178,7 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			}
 			// A chunk should take a good part of the time its permits leave, and no more.
 			took := max(time.Since(began), time.Millisecond)
-			size = min(max(int(float64(len(claim.Targets))*float64(store.StartWithin/2)/float64(took)), b.Options.Concurrency), 8*b.Options.Concurrency)
+			size = min(max(int(float64(len(claim.Targets))*float64(left/2)/float64(took)), b.Options.Concurrency), 8*b.Options.Concurrency)
 			if backoff = nextBackoff(backoff, refused); backoff > 0 {
 				size = b.Options.Concurrency
 				b.nap(ctx, backoff)

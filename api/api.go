@@ -44,8 +44,8 @@ type Deps struct {
 // Prefix is where the API's operations live.
 const Prefix = "/api/v1"
 
-// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz, /readyz, /csp-reports, and the panel
-// everywhere else.
+// New builds the API. It serves Prefix, /webhooks/whatsapp, /healthz, /readyz, /metrics, /csp-reports, and the
+// panel everywhere else.
 func New(d Deps) http.Handler { return newServer(d).router }
 
 func newServer(d Deps) *server {
@@ -94,6 +94,7 @@ func newServer(d Deps) *server {
 	s.webhooks()
 	s.cspReports()
 	s.health()
+	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
 	return s
 }
 

@@ -154,7 +154,7 @@ func path(c api.Campaign, rest string) string {
 func TestEveryOperationNeedsAToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	open := map[string]bool{"/healthz": true, "/readyz": true, "/webhooks/whatsapp": true, "/csp-reports": true, "/api/v1/openapi.json": true,
+	open := map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true, "/webhooks/whatsapp": true, "/csp-reports": true, "/api/v1/openapi.json": true,
 		"/api/v1/docs": true, "/api/v1/docs/docs.js": true, "/api/v1/docs/docs.css": true}
 	var closed int
 	for _, route := range b.router.Routes() {

@@ -27,6 +27,7 @@ type Campaign struct {
 	Template        string          `json:"template"`
 	TemplateVersion int             `json:"template_version"`
 	Channel         string          `json:"channel"`
+	Weight          int             `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
 	Status          campaign.Status `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
 	Lines           int64           `json:"lines" doc:"Lines of all imports: invalid + duplicates + targets"`
 	Invalid         int64           `json:"invalid"`
@@ -66,6 +67,13 @@ type NewCampaign struct {
 	Name      string            `json:"name" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
 	Template  string            `json:"template" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
 	Variables map[string]string `json:"variables,omitempty" doc:"Values of template variables that hold for every target"`
+	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it; absent: 1"`
+}
+
+// CampaignChange is what of a campaign can be changed after it was made.
+type CampaignChange struct {
+	Weight int    `json:"weight" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it"`
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 }
 
 // CampaignPage is one page of campaigns, newest first.
@@ -134,7 +142,7 @@ func (s *server) campaigns() {
 			}
 			hash := sha256.Sum256(request)
 			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: in.Body.Name, TemplateID: t.ID,
-				Variables: in.Body.Variables, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				Variables: in.Body.Variables, Weight: in.Body.Weight, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
 			if err != nil {
 				return nil, err
 			}
@@ -144,6 +152,18 @@ func (s *server) campaigns() {
 	register(s, huma.Operation{OperationID: "get-campaign", Method: http.MethodGet, Path: "/campaigns/{id}", Tags: tags,
 		Summary: "Get a campaign"},
 		func(ctx context.Context, in *CampaignPath) (*campaignOutput, error) {
+			return s.answer(ctx, in.ID, http.StatusOK)
+		})
+
+	register(s, huma.Operation{OperationID: "change-campaign", Method: http.MethodPatch, Path: "/campaigns/{id}", Tags: tags,
+		Summary: "Change a campaign", Description: "The weight holds from the next permit on, for a campaign that is running too.", Errors: refusals},
+		func(ctx context.Context, in *struct {
+			CampaignPath
+			Body CampaignChange
+		}) (*campaignOutput, error) {
+			if err := s.Store.SetWeight(ctx, in.ID, in.Body.Weight, in.Body.Reason); err != nil {
+				return nil, err
+			}
 			return s.answer(ctx, in.ID, http.StatusOK)
 		})
 }
@@ -159,7 +179,7 @@ func (s *server) answer(ctx context.Context, id uuid.UUID, status int) (*campaig
 
 func (s *server) campaign(p store.Progress) Campaign {
 	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
-		Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
+		Weight: p.Weight, Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
 		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
 	for i, w := range p.Waits {

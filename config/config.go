@@ -28,6 +28,7 @@ type Config struct {
 	Ops         Ops         `key:"ops"`
 	Mail        Mail        `key:"mail"`
 	Dispatch    Dispatch    `key:"dispatch"`
+	Worker      Worker      `key:"worker"`
 	Reconcile   Reconcile   `key:"reconcile"`
 	Log         Log         `key:"log"`
 	Sandbox     Sandbox     `key:"sandbox"`
@@ -95,6 +96,11 @@ type Dispatch struct {
 	BatchTargets int           `key:"batch_targets"` // targets of one DispatchBatch at most; default 2000
 	BatchTime    time.Duration `key:"batch_time"`    // time of one DispatchBatch at most; default 5m
 	AssumedRate  int           `key:"assumed_rate"`  // messages a second in forecasts, until it can be measured; default 80
+}
+
+// Worker is a worker's own.
+type Worker struct {
+	MetricsListen string `key:"metrics_listen"` // host:port where it serves /metrics, as the API does at its own; empty: nowhere
 }
 
 // Reconcile is how unknown outcomes are settled.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,7 @@ type Campaign struct {
 	ID             uuid.UUID         `gorm:"type:uuid;primaryKey"`
 	Name           string            // 1 to 200 characters
 	Channel        string            // policy.ChannelWhatsApp
+	Weight         int               // its part of the channel beside others', 1 to 100
 	TemplateID     uuid.UUID         `gorm:"type:uuid"`
 	Variables      map[string]string `gorm:"serializer:json;type:jsonb"` // values that hold for every target
 	Status         campaign.Status
@@ -43,6 +45,7 @@ type NewCampaign struct {
 	Name           string
 	TemplateID     uuid.UUID
 	Variables      map[string]string
+	Weight         int    // its part of the channel beside others', 1 to 100; 0: 1
 	IdempotencyKey string // of the request, "" for none
 	RequestHash    []byte // tells a repeated request from another one with the same key
 }
@@ -60,7 +63,10 @@ func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, er
 		}
 	}
 	c := Campaign{ID: uuid.Must(uuid.NewV7()), Name: n.Name, Channel: policy.ChannelWhatsApp, TemplateID: n.TemplateID,
-		Variables: n.Variables, Status: campaign.Draft, Gate: campaign.GateOpen}
+		Variables: n.Variables, Weight: cmp.Or(n.Weight, 1), Status: campaign.Draft, Gate: campaign.GateOpen}
+	if err := campaign.CheckWeight(c.Status, c.Weight); err != nil {
+		return c, err
+	}
 	if c.Variables == nil {
 		c.Variables = map[string]string{}
 	}

@@ -171,22 +171,25 @@ func (tx *Tx) enterBlock(id uuid.UUID, reason policy.Reason, targets []int64, re
 
 // idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.
 func (tx *Tx) idle(c *Claim, id uuid.UUID, w window, open []int16, blocked waits) error {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT coalesce(reason, '') = $4, min(not_before), count(*) FROM targets
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT CASE WHEN reason IN ($4, $6) THEN reason ELSE '' END, min(not_before), count(*) FROM targets
 		WHERE campaign_id = $1 AND again AND cohort = ANY ($2) AND not_before > $3
 		  AND (policy_revision IS NULL OR policy_revision >= $5) GROUP BY 1 ORDER BY 1`,
-		id, open, w.now, policy.FrequencyCapped, w.settings.Revisions["frequency_cap"])
+		id, open, w.now, policy.FrequencyCapped, w.settings.Revisions["frequency_cap"], policy.Throttled)
 	if err != nil {
 		return err
 	}
 	c.Busy = true
-	var capped bool
+	var why policy.Reason
 	var until time.Time
 	var waiting int64
-	_, err = pgx.ForEachRow(rows, []any{&capped, &until, &waiting}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&why, &until, &waiting}, func() error {
 		c.Busy = false
-		if capped {
+		switch why {
+		case policy.FrequencyCapped:
 			blocked.add(w.settings.Capped(until, w.now), waiting)
-		} else {
+		case policy.Throttled:
+			blocked.add(w.settings.Channel(w.channel, policy.Budget{Limit: policy.Pair, RetryAfter: until}), waiting)
+		default:
 			end := until
 			blocked = append(blocked, Wait{Reason: ProviderRetry, Targets: waiting, Until: &end, Why: "the provider asked to try again later"})
 		}

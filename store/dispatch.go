@@ -17,10 +17,6 @@ import (
 	"lastcall/domain/policy"
 )
 
-// StartWithin is how long a permit lets a send start, counted from its grant. The ledger's window counts
-// on it; a send that has not started by then goes back to the queue and its permit is lost.
-const StartWithin = 500 * time.Millisecond
-
 // ProviderRetry is why targets wait that the provider did not take for now. It is no policy.
 const ProviderRetry policy.Reason = "provider_retry"
 
@@ -129,7 +125,7 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = blocked
 			return nil
 		}
-		budget, err := tx.budget(w)
+		budget, full, err := tx.budget(l.Campaign, w)
 		if err != nil || budget.Available == 0 {
 			c.Waits = throttled(w, budget, cohorts)
 			return err
@@ -138,9 +134,17 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 		if err != nil {
 			return err
 		}
-		found, err := tx.candidates(l.Campaign, w, open, first, min(want, budget.Available))
+		var found []candidate
+		if full != nil {
+			found, err = tx.known(l.Campaign, w, open, min(want, budget.Available))
+		} else {
+			found, err = tx.candidates(l.Campaign, w, open, first, min(want, budget.Available))
+		}
 		if err != nil {
 			return err
+		}
+		if len(found) == 0 && full != nil {
+			return tx.idleTier(&c, l.Campaign, w, open, *full, cohorts)
 		}
 		if len(found) == 0 {
 			return tx.idle(&c, l.Campaign, w, open, blocked)
@@ -241,25 +245,6 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 	return open, blocked, told, nil
 }
 
-// budget is what the ledger could grant now. It does not lock, so it is only a hint.
-func (tx *Tx) budget(w window) (b policy.Budget, err error) {
-	var retry *time.Time
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT least(available, 1000000), retry_after FROM permit_budget($1, $2, clock_timestamp())`,
-		w.channel, w.settings.Throttle[w.channel].PerMinute).Scan(&b.Available, &retry)
-	if retry != nil {
-		b.RetryAfter = *retry
-	}
-	return b, wrap(err, "look at the ledger")
-}
-
-// throttled is what all queued targets wait for when there is no permit.
-func throttled(w window, b policy.Budget, cohorts []Cohort) (all waits) {
-	for _, k := range cohorts {
-		all.add(w.settings.Evaluate(k.subject(w.channel), b, w.now), k.Counts.Queued)
-	}
-	return all
-}
-
 // standing makes sure that the campaign's gate is open, and that nobody turns it until the transaction ends: an
 // order that is committed holds for every permit after it.
 func (tx *Tx) standing(id uuid.UUID, w window) error {
@@ -269,56 +254,6 @@ func (tx *Tx) standing(id uuid.UUID, w window) error {
 		return errOutdated
 	}
 	return err
-}
-
-// permit gets permits for the targets that are marked, and puts back those that get none; with none left, all
-// queued ones wait. The rules are looked at again under the ledger's lock, which may have taken a while to get:
-// a setting that is committed holds for every permit after it.
-func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
-	var revision int64
-	err := tx.lockChannel(w.channel)
-	if err == nil {
-		err = tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&revision)
-	}
-	if err == nil && revision != w.settings.Revision {
-		err = errOutdated
-	}
-	if err != nil {
-		return err
-	}
-	// The time to start begins before the grant, never later than it.
-	c.Deadline = time.Now().Add(StartWithin)
-	var granted int
-	var retry *time.Time
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT granted, retry_after FROM grant_permits($1, $2, $3, $4)`,
-		w.channel, w.settings.Throttle[w.channel].PerMinute, len(c.Targets), l.Campaign).Scan(&granted, &retry)
-	if err != nil {
-		return wrap(err, "grant permits")
-	}
-	if granted == 0 {
-		var b policy.Budget
-		if retry != nil {
-			b.RetryAfter = *retry
-		}
-		c.Waits = throttled(w, b, cohorts)
-	}
-	return tx.putBack(c, granted)
-}
-
-// putBack returns what was marked beyond the permits to the queue, as if it had not been tried.
-func (tx *Tx) putBack(c *Claim, granted int) error {
-	if granted == len(c.Targets) {
-		return nil
-	}
-	back := make([]int64, 0, len(c.Targets)-granted)
-	for _, t := range c.Targets[granted:] {
-		back = append(back, t.ID)
-	}
-	c.Targets = c.Targets[:granted]
-	// With a time, which has come: some had one, and stand behind the cohort's queue_from.
-	_, err := tx.pgx.Exec(tx.ctx, `UPDATE targets SET state = 'queued', owner = NULL, fence = NULL, attempt = attempt - 1,
-		sending_at = NULL, not_before = clock_timestamp() WHERE id = ANY ($1)`, back)
-	return wrap(err, "put targets back")
 }
 
 // mark marks targets as being sent. Somebody who opted out this very moment is found as well.

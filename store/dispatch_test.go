@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -311,7 +312,8 @@ func TestTargetsWithoutAPermitAreQueuedAgain(t *testing.T) {
 	id, lane := b.running(t, many(10, rw)...)
 	b.set(t, "throttle", `{"whatsapp":{"per_minute":6}}`)
 	hold := connect(t, b.url)
-	_, err := hold.Exec(t.Context(), `BEGIN; SELECT FROM grant_permits('whatsapp', 6, 4, NULL)`)
+	_, err := hold.Exec(t.Context(), fmt.Sprintf(`BEGIN; SELECT FROM grant_permits('whatsapp', 6, 0, 0, interval '0', interval '500 milliseconds', '%s',
+		(SELECT array_agg(id) FROM (SELECT id FROM targets LIMIT 4) x))`, id))
 	require.NoError(t, err)
 	claimed := make(chan store.Claim)
 	go func() {

@@ -37,9 +37,9 @@ func (s *Store) ForecastUnder(ctx context.Context, set policy.Settings, id uuid.
 	in := forecast.Input{Settings: set}
 	var gate campaign.Gate
 	var sendAt *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT c.status, c.gate, c.channel, c.send_at, t.category = 'marketing', clock_timestamp()
+	err := s.pool.QueryRow(ctx, `SELECT c.status, c.gate, c.channel, c.send_at, t.category = 'marketing', c.weight::float8, clock_timestamp()
 		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).
-		Scan(&f.Status, &gate, &in.Channel, &sendAt, &in.Own.Marketing, &in.Now)
+		Scan(&f.Status, &gate, &in.Channel, &sendAt, &in.Own.Marketing, &in.Own.Weight, &in.Now)
 	if err != nil {
 		return f, notFound(err, "campaign", id)
 	}
@@ -68,9 +68,7 @@ func (s *Store) ForecastUnder(ctx context.Context, set policy.Settings, id uuid.
 		return f, err
 	}
 	for _, l := range live {
-		if l.id == id {
-			in.Own.Weight = l.Weight
-		} else {
+		if l.id != id {
 			in.Others = append(in.Others, l.Load)
 		}
 	}
@@ -151,7 +149,7 @@ type load struct {
 // loads reads the campaigns at work on a channel, by their cohorts alone: who of them opted out or has had enough
 // is not looked for.
 func (s *Store) loads(ctx context.Context, channel string) ([]load, error) {
-	rows, err := s.pool.Query(ctx, `SELECT c.id, c.send_at, t.category = 'marketing', 1::float8, k.id, k.country, k.zone, k.locale, k.queued
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.send_at, t.category = 'marketing', c.weight::float8, k.id, k.country, k.zone, k.locale, k.queued
 		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0
 		WHERE c.status NOT IN ('draft', 'done', 'stopped', 'failed') AND c.status IN ('scheduled', 'preflight', 'running')
 			AND c.gate = 'open' AND c.channel = $1 ORDER BY c.id, k.id`, channel)
@@ -189,6 +187,16 @@ func (s *Store) channelNow(ctx context.Context, in *forecast.Input) error {
 	if in.Ledger, err = pgx.CollectRows(rows, pgx.RowToStructByPos[forecast.Use]); err != nil {
 		return unavailable(err)
 	}
+	if in.Limits.Tier > 0 {
+		rows, err := s.pool.Query(ctx, `SELECT max(granted_at), count(*) FROM recent_recipients WHERE channel = $1 AND granted_at > $2::timestamptz - interval '24 hours'
+			GROUP BY date_bin('1 minute', granted_at, '2000-01-01Z') ORDER BY 1`, in.Channel, in.Now)
+		if err != nil {
+			return unavailable(err)
+		}
+		if in.TierUse, err = pgx.CollectRows(rows, pgx.RowToStructByPos[forecast.Use]); err != nil {
+			return unavailable(err)
+		}
+	}
 	in.Rate, in.RateMeasured = forecast.Measure(in.Ledger, in.Limits, in.Now)
 	if !in.RateMeasured {
 		in.Rate = cmp.Or(s.assumedRate, forecast.AssumedRate)
@@ -203,7 +211,7 @@ func (s *Store) finishes(ctx context.Context, channel string, held map[uuid.UUID
 	if err != nil || len(live) == 0 {
 		return nil, err
 	}
-	if in.Settings, _, in.Now, err = s.rules(ctx, channel); err != nil {
+	if in.Settings, _, in.Now, err = s.rules(ctx, channel, ""); err != nil {
 		return nil, err
 	}
 	if err := s.channelNow(ctx, &in); err != nil {

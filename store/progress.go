@@ -21,6 +21,7 @@ type Progress struct {
 	Template   string // its name
 	Version    int    // of the template
 	Channel    string
+	Weight     int // its part of the channel beside others'
 	Status     campaign.Status
 	Gate       campaign.Gate
 	NeedsHuman string
@@ -72,7 +73,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 }
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
-	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.status, c.gate, c.needs_human,
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.weight, c.status, c.gate, c.needs_human,
 			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
@@ -92,7 +93,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	var cohorts [][]cohort
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
 		var ks []cohort
-		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Status, &p.Gate, &p.NeedsHuman,
+		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
 			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)
@@ -108,7 +109,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		if !all[i].Status.Active() || all[i].Counts.Queued == 0 {
 			continue
 		}
-		set, budget, now, err := s.rules(ctx, all[i].Channel)
+		set, budget, now, err := s.rules(ctx, all[i].Channel, "")
 		if err != nil {
 			return nil, err
 		}
@@ -145,27 +146,10 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	return all, nil
 }
 
-// rules reads what decides about a channel now: settings, what the ledger has left, and the database's time.
-func (s *Store) rules(ctx context.Context, channel string) (policy.Settings, policy.Budget, time.Time, error) {
-	var now time.Time
-	set, err := s.Settings(ctx)
-	if err != nil {
-		return set, policy.Budget{}, now, err
-	}
-	var b policy.Budget
-	var retry *time.Time
-	err = s.pool.QueryRow(ctx, `SELECT t.now, b.available, b.retry_after FROM (SELECT clock_timestamp() AS now) t,
-		LATERAL permit_budget($1, $2, t.now) b`, channel, set.Throttle[channel].PerMinute).Scan(&now, &b.Available, &retry)
-	if retry != nil {
-		b.RetryAfter = *retry
-	}
-	return set, b, now, unavailable(err)
-}
-
 // Explain decides about one number as the engine would now, or at another instant, for which only the
 // ledger's present state and what has been sent by now are known.
 func (s *Store) Explain(ctx context.Context, m contact.MSISDN, sub policy.Subject, at *time.Time) (policy.Decision, error) {
-	set, budget, now, err := s.rules(ctx, sub.Channel)
+	set, budget, now, err := s.rules(ctx, sub.Channel, m)
 	if err != nil {
 		return policy.Decision{}, err
 	}

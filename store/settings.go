@@ -134,6 +134,15 @@ func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessa
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
 		}
+		if key == "throttle" {
+			var set policy.Settings
+			if err := apply(&set, key, value); err != nil {
+				return audit.Entry{}, err
+			}
+			if err := tx.keepRecipients(set.Throttle); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		// Every campaign at work hears of it.
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns

@@ -65,7 +65,7 @@ func (s *Store) Timeline(ctx context.Context, id uuid.UUID, target int64) (Targe
 		return t, err
 	}
 	if t.Target.State == campaign.Queued {
-		set, budget, now, err := s.rules(ctx, c.Channel)
+		set, budget, now, err := s.rules(ctx, c.Channel, t.Target.MSISDN)
 		if err != nil {
 			return t, err
 		}

@@ -27,7 +27,7 @@ func campaignsCommand(sh *shell) *cobra.Command {
 		campaignsWatch(o), campaignsOrder(o, "pause", "Pause a campaign: nothing goes until it is resumed"),
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
 		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),
-		campaignsTarget(o), campaignsFailures(o), campaignsResend(o), campaignsRecover(o))
+		campaignsTarget(o), campaignsFailures(o), campaignsWeight(o), campaignsResend(o), campaignsRecover(o))
 }
 
 func campaignsCreate(o *output) *cobra.Command {
@@ -53,10 +53,12 @@ func campaignsCreate(o *output) *cobra.Command {
 	return cmd
 }
 
-// templateFlags are the flags that say what is sent.
+// templateFlags are the flags that say what is sent, and how it stands beside others.
 func templateFlags(cmd *cobra.Command, n *api.NewCampaign) {
 	cmd.Flags().StringVar(&n.Template, "template", "", "name of the message template, or the id of one version")
 	cmd.Flags().Var(pairs(n.Variables), "var", "a template variable that is the same for all, repeatable")
+	n.Weight = 1
+	cmd.Flags().Var((*weight)(&n.Weight), "weight", "its part of the channel where campaigns compete for it, 1 to 100")
 	_ = cmd.MarkFlagRequired("template") // it exists
 }
 
@@ -261,6 +263,9 @@ func (o *output) campaign(c api.Campaign) error {
 		t.row("name", c.Name)
 		t.row("template", fmt.Sprintf("%s, version %d", c.Template, c.TemplateVersion))
 		t.row("status", c.Status)
+		if c.Weight != 1 {
+			t.row("weight", c.Weight)
+		}
 		if c.NeedsHuman != "" {
 			t.row("needs a human", c.NeedsHuman)
 		}

@@ -73,6 +73,11 @@ func settingsSet(o *output) *cobra.Command {
   frequency_cap  {"marketing":{"per_day":1,"per_week":3}}     how much one recipient gets; 0 is no limit
   toggles        {"dispatch":true}                            whether anything goes out at all
 
+A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
+recipients in any 24 hours, and seconds between two messages to one recipient:
+
+  {"whatsapp":{"per_minute":6000,"per_second":80,"tier":2000,"pair_seconds":6}}
+
 A window of quiet hours may be for the weekdays on which it starts, there may be several, and a locale or a
 channel may have hours of its own in place of its country's; of those that fit, the longest locale wins, then
 the one that names the channel:

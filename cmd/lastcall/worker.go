@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"lastcall/activities"
+	"lastcall/api"
 	"lastcall/gateway/whatsapp"
 	"lastcall/worker"
 )
@@ -52,7 +57,27 @@ it finishes what it has begun, for at most 30 seconds.`,
 				Lanes: c.Dispatch.Lanes, Concurrency: c.Dispatch.Concurrency, BatchTargets: c.Dispatch.BatchTargets,
 				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After,
 			}}
-			return worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log).Run(ctx)
+			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
+			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, w.Run)
 		},
 	}
+}
+
+// withMetrics runs a worker and serves its metrics on address until it has drained; without an address it only runs
+// it. If it cannot serve them, nothing runs.
+func withMetrics(ctx context.Context, address string, metrics http.Handler, log *slog.Logger, run func(context.Context) error) error {
+	if address == "" {
+		return run(ctx)
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	serving, drained := context.WithCancel(context.WithoutCancel(ctx))
+	defer drained()
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	both.Go(func() error { return serve(serving, address, mux, nil, log) })
+	both.Go(func() error {
+		defer drained()
+		return run(ctx)
+	})
+	return both.Wait()
 }

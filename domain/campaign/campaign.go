@@ -87,6 +87,21 @@ func (g Gate) verb() string {
 	return map[Gate]string{GateOpen: "resume", GatePaused: "pause", GateStopped: "stop"}[g]
 }
 
+// MaxWeight is the largest weight; the least is 1.
+const MaxWeight = 100
+
+// CheckWeight tells whether a campaign in this status may have a weight: domain.Invalid of code bad_weight if none
+// may, domain.Conflict of code wrong_state once it has ended.
+func CheckWeight(s Status, weight int) error {
+	if weight < 1 || weight > MaxWeight {
+		return domain.E(domain.Invalid, "bad_weight", "use a whole number from 1 to %d", MaxWeight).About("weight")
+	}
+	if s.Ended() {
+		return domain.E(domain.Conflict, "wrong_state", "the campaign is %s", s)
+	}
+	return nil
+}
+
 // TargetState is where one recipient is. The states are exclusive, so their counts add up.
 type TargetState string
 

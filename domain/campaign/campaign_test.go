@@ -89,3 +89,16 @@ func TestCountsAddUp(t *testing.T) {
 	require.Equal(t, Counts{Targets: 90, Queued: 2, Sending: 4, Sent: 6, Delivered: 8, Read: 10, Failed: 12, OptedOut: 14, Unknown: 16, Cancelled: 18}, sum)
 	require.EqualValues(t, 12, one.Accepted())
 }
+
+func TestCheckWeight(t *testing.T) {
+	t.Parallel()
+	for weight, code := range map[int]string{-1: "bad_weight", 0: "bad_weight", 1: "", 100: "", 101: "bad_weight"} {
+		if err := CheckWeight(Running, weight); code == "" {
+			require.NoError(t, err)
+		} else {
+			require.Equal(t, code, domain.CodeOf(err))
+		}
+	}
+	require.NoError(t, CheckWeight(Draft, 2))
+	require.Equal(t, domain.Conflict, domain.KindOf(CheckWeight(Done, 2)))
+}

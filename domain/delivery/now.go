@@ -116,7 +116,7 @@ func (f Facts) waits(n *Now, told []Moment) {
 			n.Also = append(n.Also, string(also))
 		}
 	}
-	if f.NotBefore != nil && f.NotBefore.After(f.Live.At) {
+	if f.NotBefore != nil && f.NotBefore.After(f.Live.At) && f.Reason != string(policy.Throttled) { // which the decision tells
 		why := "it is tried again in a moment"
 		if f.Reason != "" {
 			why = Diagnose(f.Reason, f.ErrorCode).Meaning + coded(f.ErrorCode) + "; it is tried again"

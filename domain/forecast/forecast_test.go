@@ -227,7 +227,7 @@ func TestTierAndRateASecond(t *testing.T) {
 	in = input(settings(t, 600_000, ""), "2026-11-23T10:00:00Z", rwanda(agreed(2500)))
 	in.Rate, in.Limits.PerSecond = 1000, 50
 	f = Make(in)
-	require.WithinDuration(t, in.Now.Add(50*time.Second), *f.FinishesAt, time.Second)
+	require.WithinDuration(t, in.Now.Add(50*secondWindow), *f.FinishesAt, time.Second)
 }
 
 func sum(waves []Wave) (n int64) {

@@ -25,17 +25,22 @@ type Input struct {
 // Limits are how much the channel takes.
 type Limits struct {
 	PerMinute int // in any 61 seconds: the ledger's window; 0 stops the channel
-	PerSecond int // 0: no limit
+	PerSecond int // in any 1.75 seconds: the ledger's window; 0: no limit
 	Tier      int // recipients in any 24 hours; 0: no limit
 }
 
 // LimitsOf reads the limits of a channel from settings.
 func LimitsOf(set policy.Settings, channel string) Limits {
-	return Limits{PerMinute: set.Throttle[channel].PerMinute}
+	c := set.Throttle[channel]
+	return Limits{PerMinute: c.PerMinute, PerSecond: c.PerSecond, Tier: c.Tier}
 }
 
-// Window is the ledger's: a minute, and a second for what is on its way.
-const Window = 61 * time.Second
+// Window is the ledger's: a minute, and a second for what is on its way. secondWindow is its other one: a second,
+// and 750 ms.
+const (
+	Window       = 61 * time.Second
+	secondWindow = 1750 * time.Millisecond
+)
 
 // Use is what was used of a limit at an instant.
 type Use struct {

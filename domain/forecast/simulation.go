@@ -116,7 +116,7 @@ func newSimulation(in Input) *simulation {
 	in.Now, in.Start = in.Now.Truncate(time.Millisecond), in.Start.Truncate(time.Millisecond) // quiet hours begin and end on whole seconds
 	s := &simulation{in: in, start: in.start().Sub(in.Now).Seconds(), rate: in.Rate}
 	if in.Limits.PerSecond > 0 {
-		s.rate = min(s.rate, float64(in.Limits.PerSecond))
+		s.rate = min(s.rate, float64(in.Limits.PerSecond)/secondWindow.Seconds())
 	}
 	s.limits = append(s.limits, newLimit(Window, in.Limits.PerMinute, in.Ledger, in.Now))
 	if in.Limits.Tier > 0 {

@@ -10,11 +10,12 @@ import (
 	"lastcall/domain"
 )
 
-// ParseThrottle reads the JSON of Throttle, in which every channel must have its cap. Everything wrong with
-// it comes as domain.Invalid errors, joined, each naming its field ("whatsapp.per_minute"); their codes are
-// bad_json, duplicate_field, unknown_field, missing_field, unknown_channel and bad_cap.
+// ParseThrottle reads the JSON of Throttle, in which every channel must have its per_minute; another limit that
+// is absent is off. Everything wrong with it comes as domain.Invalid errors, joined, each naming its field
+// ("whatsapp.per_minute"); their codes are bad_json, duplicate_field, unknown_field, missing_field,
+// unknown_channel and bad_cap.
 func ParseThrottle(text []byte) (Throttle, error) {
-	const use = "use a whole number of messages, 0 to stop the channel"
+	const longest = 3600
 	var p problems
 	throttle := Throttle{}
 	channels, ok := p.object("", text)
@@ -24,8 +25,18 @@ func ParseThrottle(text []byte) (Throttle, error) {
 			continue
 		}
 		var limit Cap
-		if p.fields(channel, "bad_cap", use, target{name: "per_minute", into: &limit.PerMinute}) && limit.PerMinute < 0 {
-			p.add(channel.name+".per_minute", "bad_cap", use)
+		limits := []target{
+			{name: "per_minute", into: &limit.PerMinute, use: "use a whole number of messages, 0 to stop the channel"},
+			{name: "per_second", into: &limit.PerSecond, optional: true, use: "use a whole number of messages, 0 for no limit"},
+			{name: "tier", into: &limit.Tier, optional: true, use: "use a whole number of recipients, 0 for no limit"},
+			{name: "pair_seconds", into: &limit.PairSeconds, optional: true, use: "use a whole number of seconds up to 3600, 0 for no limit"},
+		}
+		if p.fields(channel, "bad_cap", "", limits...) {
+			for _, l := range limits {
+				if n := *l.into.(*int); n < 0 || l.name == "pair_seconds" && n > longest {
+					p.add(path(channel.name, l.name), "bad_cap", "%s", l.use)
+				}
+			}
 		}
 		throttle[channel.name] = limit
 	}

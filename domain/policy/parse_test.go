@@ -2,8 +2,10 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -28,10 +30,15 @@ func TestParseThrottle(t *testing.T) {
 		want := Throttle{ChannelWhatsApp: {PerMinute: perMinute}}
 		text, err := json.Marshal(want)
 		require.NoError(t, err)
+		require.JSONEq(t, fmt.Sprintf(`{"whatsapp":{"per_minute":%d}}`, perMinute), string(text), "what is off is not said")
 		got, err := ParseThrottle(text)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
+	got, err := ParseThrottle([]byte(`{"whatsapp":{"per_minute":6000,"per_second":80,"tier":2000,"pair_seconds":6}}`))
+	require.NoError(t, err)
+	require.Equal(t, Throttle{ChannelWhatsApp: {PerMinute: 6000, PerSecond: 80, Tier: 2000, PairSeconds: 6}}, got)
+	require.Equal(t, 6*time.Second, got[ChannelWhatsApp].Pair())
 }
 
 func TestParseToggles(t *testing.T) {
@@ -139,6 +146,12 @@ func TestParseErrors(t *testing.T) {
 		{throttle, `{"whatsapp":{"per_minute":1e30}}`, []string{"whatsapp.per_minute bad_cap"}},
 		{throttle, `{"whatsapp":{"per_minute":60,"per_hour":1}}`, []string{"whatsapp.per_hour unknown_field"}},
 		{throttle, `{"whatsapp":{"per_minute":60},"sms":{"per_minute":60}}`, []string{"sms unknown_channel"}},
+
+		{throttle, `{"whatsapp":{"per_minute":1,"per_second":-1,"tier":-1,"pair_seconds":3601}}`,
+			[]string{"whatsapp.per_second bad_cap", "whatsapp.tier bad_cap", "whatsapp.pair_seconds bad_cap"}},
+		{throttle, `{"whatsapp":{"per_minute":1,"per_second":1.5,"tier":null,"pairs":6}}`,
+			[]string{"whatsapp.per_second bad_cap", "whatsapp.tier bad_cap", "whatsapp.pairs unknown_field"}},
+		{throttle, `{"whatsapp":{"per_second":80}}`, []string{"whatsapp.per_minute missing_field"}},
 
 		{toggles, `true`, []string{" bad_json"}},
 		{toggles, `{}`, []string{"dispatch missing_field"}},

@@ -21,6 +21,11 @@ func (s Settings) Clock(sub Subject, now time.Time) Decision {
 	return s.decide(s.dispatch(), s.quietHours(sub, now))
 }
 
+// Channel decides by the dispatch toggle and what the permit ledger says about a channel alone.
+func (s Settings) Channel(channel string, b Budget) Decision {
+	return s.decide(s.dispatch(), s.throttle(Subject{Channel: channel}, b))
+}
+
 // Capped decides by the frequency cap alone: what recipients share who have had enough until then.
 func (s Settings) Capped(until, now time.Time) Decision {
 	return s.decide(s.frequency(Subject{Marketing: true, CappedUntil: until}, now))
@@ -42,7 +47,21 @@ type Subject struct {
 type Budget struct {
 	Available  int       // permits that could be granted
 	RetryAfter time.Time // when there will be one again; zero if there is one, or nobody knows
+	Limit      Limit     // which keeps it from granting more; of no meaning if some are Available
 }
+
+// Limit is a limit of a channel, or who goes before.
+type Limit string
+
+// The limits.
+const (
+	PerMinute  Limit = "per_minute"
+	PerSecond  Limit = "per_second"
+	Tier       Limit = "tier"
+	Pair       Limit = "pair"
+	Share      Limit = "share"        // the channel's other campaigns had less for their weight
+	SingleSend Limit = "single_sends" // they go first
+)
 
 // Reason says why a message may not go out.
 type Reason string
@@ -53,7 +72,7 @@ const (
 	OptOut           Reason = "opt_out"           // the recipient asked for it; final
 	NoConsent        Reason = "no_consent"        // marketing, and the recipient has never agreed to any
 	InQuietHours     Reason = "quiet_hours"       // it is night where the recipient is, or nobody knows whether it is
-	Throttled        Reason = "throttled"         // the channel sent its share of this minute
+	Throttled        Reason = "throttled"         // the channel, or to this recipient, sent as much as it may for now
 	FrequencyCapped  Reason = "frequency_cap"     // marketing, and the recipient had enough of it lately
 )
 
@@ -127,18 +146,41 @@ func (s Settings) consent(sub Subject) *block {
 }
 
 func (s Settings) throttle(sub Subject, b Budget) *block {
-	limit := s.Throttle[sub.Channel].PerMinute
-	if limit <= 0 {
+	limit := s.Throttle[sub.Channel]
+	if limit.PerMinute <= 0 {
 		return &block{reason: Throttled, why: sub.Channel + " is stopped: its throttle is 0 a minute"}
 	}
 	if b.Available > 0 {
 		return nil
 	}
-	blocked := &block{reason: Throttled, why: fmt.Sprintf("%s is throttled to %d a minute", sub.Channel, limit)}
+	blocked := &block{reason: Throttled, why: limit.why(sub.Channel, b.Limit)}
 	if !b.RetryAfter.IsZero() {
 		blocked.retryAfter = &b.RetryAfter
 	}
 	return blocked
+}
+
+func (c Cap) why(channel string, l Limit) string {
+	switch l {
+	case PerSecond:
+		return fmt.Sprintf("%s is throttled to %d a second", channel, c.PerSecond)
+	case Tier:
+		return fmt.Sprintf("%s may write to %d recipients in 24 hours", channel, c.Tier)
+	case Pair:
+		return fmt.Sprintf("%s may write to one recipient every %d seconds", channel, c.PairSeconds)
+	case Share:
+		return fmt.Sprintf("%s is throttled to %s, shared with other campaigns", channel, c.rates())
+	case SingleSend:
+		return fmt.Sprintf("%s is throttled to %s, and single sends go first", channel, c.rates())
+	}
+	return fmt.Sprintf("%s is throttled to %d a minute", channel, c.PerMinute)
+}
+
+func (c Cap) rates() string {
+	if c.PerSecond <= 0 {
+		return fmt.Sprintf("%d a minute", c.PerMinute)
+	}
+	return fmt.Sprintf("%d a minute and %d a second", c.PerMinute, c.PerSecond)
 }
 
 func (s Settings) frequency(sub Subject, now time.Time) *block {

@@ -35,6 +35,9 @@ func TestEvaluate(t *testing.T) {
 	retry := at(t, "2026-11-23T22:00:30Z")
 	none := Budget{RetryAfter: retry}
 	off := func(s *Settings) { s.Toggles.Dispatch = false }
+	provider := func(s *Settings) {
+		s.Throttle[ChannelWhatsApp] = Cap{PerMinute: 60, PerSecond: 80, Tier: 2000, PairSeconds: 6}
+	}
 	capped := func(s *Settings) { s.FrequencyCap.Marketing.PerDay = 1 }
 
 	for _, c := range []struct {
@@ -68,6 +71,16 @@ func TestEvaluate(t *testing.T) {
 			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp is throttled to 60 a minute"}},
 		{name: "throttled, nobody knows how long", sub: rw, now: day,
 			want: Decision{Reason: Throttled, Why: "whatsapp is throttled to 60 a minute"}},
+		{name: "throttled by the second", change: provider, sub: rw, budget: Budget{RetryAfter: retry, Limit: PerSecond}, now: day,
+			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp is throttled to 80 a second"}},
+		{name: "throttled by the tier", change: provider, sub: rw, budget: Budget{RetryAfter: retry, Limit: Tier}, now: day,
+			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp may write to 2000 recipients in 24 hours"}},
+		{name: "throttled by the pair", change: provider, sub: rw, budget: Budget{RetryAfter: retry, Limit: Pair}, now: day,
+			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp may write to one recipient every 6 seconds"}},
+		{name: "throttled by others", change: provider, sub: rw, budget: Budget{RetryAfter: retry, Limit: Share}, now: day,
+			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp is throttled to 60 a minute and 80 a second, shared with other campaigns"}},
+		{name: "throttled by single sends", sub: rw, budget: Budget{RetryAfter: retry, Limit: SingleSend}, now: day,
+			want: Decision{Reason: Throttled, RetryAfter: &retry, Why: "whatsapp is throttled to 60 a minute, and single sends go first"}},
 		{name: "stopped", change: func(s *Settings) { s.Throttle[ChannelWhatsApp] = Cap{} }, sub: rw, budget: Budget{Available: 5, RetryAfter: retry}, now: day,
 			want: Decision{Reason: Throttled, Why: "whatsapp is stopped: its throttle is 0 a minute"}},
 		{name: "a channel without a cap", sub: with(func(s *Subject) { s.Channel = "sms" }), budget: some, now: day,

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // ChannelWhatsApp is the WhatsApp Cloud API, so far the only channel.
 const ChannelWhatsApp = "whatsapp"
 
@@ -35,13 +37,20 @@ type Consent struct {
 }
 
 // Throttle is how much a channel may send. A channel that is absent may send nothing.
-// JSON: {"whatsapp":{"per_minute":60}}.
+// JSON: {"whatsapp":{"per_minute":6000,"per_second":80,"tier":2000,"pair_seconds":6}}.
 type Throttle map[string]Cap
 
-// Cap is one channel's limit.
+// Cap is one channel's limits, as the provider receives the messages. All but the first are the provider's own,
+// and off at 0.
 type Cap struct {
-	PerMinute int `json:"per_minute"` // messages in any 60 seconds; 0 stops the channel
+	PerMinute   int `json:"per_minute"`             // messages in any 60 seconds; 0 stops the channel
+	PerSecond   int `json:"per_second,omitempty"`   // messages in any second
+	Tier        int `json:"tier,omitempty"`         // different recipients in any 24 hours
+	PairSeconds int `json:"pair_seconds,omitempty"` // seconds from one message to a recipient to the next
 }
+
+// Pair is how long a recipient is left alone after a message; 0: not at all.
+func (c Cap) Pair() time.Duration { return time.Duration(c.PairSeconds) * time.Second }
 
 // FrequencyCap is how much one recipient gets, over all campaigns. JSON: {"marketing":{"per_day":1,"per_week":3}}.
 type FrequencyCap struct {
@@ -63,7 +72,7 @@ type Toggles struct {
 }
 
 // Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
-// some, marketing needs consent, 6,000,000 messages a minute, no frequency cap, dispatch on. On the sandbox,
+// some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on. On the sandbox,
 // where nobody is written to, the store begins without the need of consent.
 func Defaults() Settings {
 	return Settings{
