@@ -67,6 +67,8 @@ func New(d Deps) http.Handler {
 	s.resends()
 	s.forecasts()
 	s.imports()
+	s.uploads()
+	s.audiences()
 	s.targets()
 	s.timelines()
 	s.failures()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -31,3 +32,6 @@ func ModelColumns(t *testing.T) map[string]map[string]bool {
 	}
 	return tables
 }
+
+// Prune is what the relay does every hour.
+func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }

@@ -84,9 +84,17 @@ func (s *Store) stageChunk(ctx context.Context, id uuid.UUID, file *upload, at *
 		if chunk.lines > 0 {
 			return errReadTwice
 		}
-		imp, err := tx.lockImport(id)
+		imp, err := tx.lockImport(id) // and so nobody else stages
 		if phase = imp.Phase; err != nil || phase.Ended() {
 			return err
+		}
+		var ours bool
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM import_checkpoints WHERE import_id = $1 AND line = $2 AND NOT finished)`,
+			id, at.Line).Scan(&ours); err != nil {
+			return err
+		}
+		if !ours {
+			return ErrFenced
 		}
 		if err := tx.copyIncoming("import_rows", chunk); err != nil {
 			return err
@@ -95,11 +103,8 @@ func (s *Store) stageChunk(ctx context.Context, id uuid.UUID, file *upload, at *
 			return err
 		}
 		next = checkpoint{int64(file.Line()), at.Lines + chunk.lines, at.Invalid + chunk.invalid, chunk.ended}
-		moved, err := tx.pgx.Exec(tx.ctx, `UPDATE import_checkpoints SET line = $3, lines = $4, invalid = $5, finished = $6
-			WHERE import_id = $1 AND line = $2 AND NOT finished`, id, at.Line, next.Line, next.Lines, next.Invalid, next.Finished)
-		if err == nil && moved.RowsAffected() == 0 {
-			return ErrFenced
-		}
+		_, err = tx.pgx.Exec(tx.ctx, `UPDATE import_checkpoints SET line = $2, lines = $3, invalid = $4, finished = $5 WHERE import_id = $1`,
+			id, next.Line, next.Lines, next.Invalid, next.Finished)
 		if err == nil {
 			_, err = tx.pgx.Exec(tx.ctx, `UPDATE imports SET phase = 'staging', lines = $2, invalid = $3, staged_bytes = $4, ignored_columns = $5,
 				updated_at = clock_timestamp() WHERE id = $1`, id, next.Lines, next.Invalid, file.parts.read, append([]string{}, file.Ignored()...))
@@ -146,10 +151,11 @@ func (s *Store) MergeImport(ctx context.Context, id uuid.UUID) (phase audience.P
 		if imp.Targets, err = tx.mergeRows(imp.CampaignID, `(SELECT * FROM import_rows WHERE import_id = $1)`, id); err != nil {
 			return audit.Entry{}, err
 		}
+		imp.Duplicates = imp.Lines - imp.Invalid - imp.Targets
 		// Whoever cancelled it meanwhile has changed the row, and gets what he wanted.
-		err = tx.pgx.QueryRow(tx.ctx, `UPDATE imports SET phase = 'done', lines = $2, invalid = $3, duplicates = $2 - $3 - $4, targets = $4,
-			finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = $1 AND phase = 'merging' RETURNING source, duplicates`,
-			id, imp.Lines, imp.Invalid, imp.Targets).Scan(&imp.Source, &imp.Duplicates)
+		err = tx.pgx.QueryRow(tx.ctx, `UPDATE imports SET phase = 'done', lines = $2, invalid = $3, duplicates = $4, targets = $5,
+			finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = $1 AND phase = 'merging' RETURNING source`,
+			id, imp.Lines, imp.Invalid, imp.Duplicates, imp.Targets).Scan(&imp.Source)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return audit.Entry{}, domain.E(domain.Conflict, "import_cancelled", "the import was cancelled")
 		}

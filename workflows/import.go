@@ -18,7 +18,7 @@ func Import(ctx workflow.Context, in ImportInput) error {
 	i := &importRun{ImportInput: in}
 	err := i.run(ctx)
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err != nil && !temporal.IsCanceledError(err) {
+	if err != nil {
 		err = errors.Join(err, i.fail(ctx, err))
 	}
 	_, left := run(ctx, batch("removes the file", time.Hour), imports.CleanImport, in.ImportID)
@@ -59,11 +59,13 @@ func (i *importRun) stage(ctx workflow.Context) (audience.Phase, error) {
 	return step.Phase, err
 }
 
-// fail ends an import that cannot go on.
+// fail ends an import that cannot go on. One that was cancelled in Postgres has ended there already, and stays as it is.
 func (i *importRun) fail(ctx workflow.Context, why error) error {
 	in := activities.FailImportInput{ImportID: i.ImportID, Code: "internal", Problem: "the workflow failed"}
 	if app := (*temporal.ApplicationError)(nil); errors.As(why, &app) {
 		in.Code, in.Problem = app.Type(), app.Message()
+	} else if temporal.IsCanceledError(why) {
+		in.Code, in.Problem = "cancelled", "the workflow was cancelled from outside"
 	}
 	_, err := run(ctx, control("fails", time.Minute), imports.FailImport, in)
 	return errors.Join(err, i.show(ctx, audience.Failed))
