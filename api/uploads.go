@@ -68,7 +68,7 @@ func (s *server) uploads() {
 	register(s, huma.Operation{OperationID: "put-upload-part", Method: http.MethodPut, Path: "/uploads/{id}/parts/{n}", Tags: tags,
 		Summary: "Send a part of a file", Description: "The same part again changes nothing; another one of the same number is refused.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: binary}}},
-		// One byte more tells a part that is too large from one that is just not.
+		// What has this many bytes is refused: one more than the largest part.
 		MaxBodyBytes: audience.MaxPart + 1},
 		func(ctx context.Context, in *struct {
 			UploadPath
