@@ -46,7 +46,9 @@ func (b *bundle) upload(c api.Campaign) (up api.Upload) {
 	return up
 }
 
-func uploads(up api.Upload, rest string) string { return "/api/v1/uploads/" + up.ImportID.String() + rest }
+func uploads(up api.Upload, rest string) string {
+	return "/api/v1/uploads/" + up.ImportID.String() + rest
+}
 
 // plays imports as their workflow does.
 func (b *bundle) plays() {
@@ -141,7 +143,7 @@ func TestPartsThatAreRefused(t *testing.T) {
 		"another digest":       {1, "msisdn\n", "md5=:AAAA:", 422, "bad_digest"},
 		"no such number":       {0, "msisdn\n", "", 422, "invalid"},
 		"too high a number":    {10_001, "msisdn\n", "", 422, "invalid"},
-		"too large":       {1, strings.Repeat("x", audience.MaxPart+1), "", 413, "too_large"},
+		"too large":            {1, strings.Repeat("x", audience.MaxPart+1), "", 413, "too_large"},
 		"of nothing":           {1, "", "", 400, "invalid"},
 		"digest after another": {2, "msisdn\n", "md5=:AAAA:, sha-256=:x:", 422, "bad_digest"},
 	} {

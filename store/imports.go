@@ -96,7 +96,8 @@ func (s *Store) Import(ctx context.Context, id uuid.UUID, from *audience.Reader)
 }
 
 func newImport(campaign uuid.UUID, source string) Import {
-	return Import{ID: uuid.Must(uuid.NewV7()), CampaignID: campaign, Source: source, Phase: audience.Uploading, IgnoredColumns: pq.StringArray{}}
+	return Import{ID: uuid.Must(uuid.NewV7()), CampaignID: campaign, Source: source, Phase: audience.Uploading,
+		IgnoredColumns: pq.StringArray{}, CreatedAt: time.Now()}
 }
 
 // entry is what the audit log tells of an import that is done.
@@ -114,7 +115,7 @@ func (tx *Tx) finishImport(i *Import) error {
 	now := time.Now()
 	i.Phase, i.FinishedAt = audience.Done, &now
 	i.Duplicates = i.Lines - i.Invalid - i.Targets
-	return tx.orm.Clauses(clause.Returning{}).Omit("CreatedAt", "UpdatedAt").Create(i).Error
+	return tx.orm.Clauses(clause.Returning{}).Create(i).Error
 }
 
 // openForImport makes sure that the campaign is a draft into which no other import runs, and keeps it so until the
