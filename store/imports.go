@@ -278,7 +278,7 @@ func (in *incoming) Values() ([]any, error) {
 	}
 	values := make([]any, 0, 1+len(rowColumns))
 	if in.id != uuid.Nil {
-		values = append(values, in.id)
+		values = append(values, [16]byte(in.id)) // which COPY encodes as it is; a uuid.UUID it would first ask for a text
 	}
 	return append(values, int64(r.Line), string(r.Number.MSISDN), in.hash(r.Number.MSISDN), r.Number.Country, r.Zone, r.Number.Zone, r.Locale, variables), nil
 }
