@@ -191,8 +191,9 @@ func (s *Store) barIDs(ctx context.Context, codes []string) ([]uuid.UUID, error)
 // are some only once, after others have filled the table.
 func (s *Store) hashContacts(ctx context.Context) error {
 	const atOnce = 10_000
+	var last uuid.UUID
 	for {
-		rows, err := s.pool.Query(ctx, `SELECT id, msisdn FROM contacts WHERE msisdn_hash IS NULL ORDER BY id LIMIT $1`, atOnce)
+		rows, err := s.pool.Query(ctx, `SELECT id, msisdn FROM contacts WHERE msisdn_hash IS NULL AND id > $2 ORDER BY id LIMIT $1`, atOnce, last)
 		if err != nil {
 			return unavailable(err)
 		}
@@ -206,6 +207,7 @@ func (s *Store) hashContacts(ctx context.Context) error {
 		}); err != nil || len(ids) == 0 {
 			return unavailable(err)
 		}
+		last = id
 		if _, err := s.pool.Exec(ctx, `UPDATE contacts c SET msisdn_hash = h.hash FROM unnest($1::uuid[], $2::text[], $3::bytea[]) h(id, msisdn, hash)
 			WHERE c.id = h.id AND c.msisdn = h.msisdn`, ids, numbers, s.hashes(numbers)); err != nil {
 			return unavailable(err)
@@ -244,7 +246,8 @@ func (s *Store) Facets(ctx context.Context) (f Facets, err error) {
 		into *[]Facet
 		sql  string
 	}{
-		{&f.Tags, `SELECT tag, '', count(*) FROM contacts, unnest(tags) tag GROUP BY tag` + most},
+		// Many contacts share few combinations of tags.
+		{&f.Tags, `SELECT tag, '', sum(n)::bigint FROM (SELECT tags, count(*) AS n FROM contacts GROUP BY tags) c, unnest(tags) tag GROUP BY tag` + most},
 		{&f.Bars, `SELECT b.code, b.name, n.contacts FROM (SELECT bar_id, count(*) AS contacts FROM contacts WHERE bar_id IS NOT NULL GROUP BY bar_id) n
 			JOIN bars b ON b.id = n.bar_id` + most},
 		{&f.Countries, `SELECT country, '', count(*) FROM contacts GROUP BY country` + most},
