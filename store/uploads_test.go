@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -261,14 +260,6 @@ func TestCancelledWhileMerging(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "import_cancelled", domain.CodeOf(<-merged))
 	require.EqualValues(t, 1, b.counts(t, id).Targets)
-}
-
-// waiting returns when so many of the store's connections wait for a lock.
-func (b bundle) waiting(t *testing.T, n int64) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		return query[int64](t, b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == n
-	}, 10*time.Second, 5*time.Millisecond)
 }
 
 // manyLines is a file of so many numbers, every seventh line of which is nonsense.
