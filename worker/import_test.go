@@ -99,12 +99,22 @@ func (b *bundle) holdMerge(t *testing.T, campaign uuid.UUID) (hold *pgx.Conn, re
 	}
 }
 
+// waits returns when the merge waits to go on.
+func waits(t *testing.T, hold *pgx.Conn) {
+	t.Helper()
+	waiting(t, hold, `pid`)
+}
+
 // cut ends the connection that waits for the merge to go on, as the end of a worker does.
 func cut(t *testing.T, hold *pgx.Conn) {
 	t.Helper()
+	waiting(t, hold, `pg_terminate_backend(pid)`)
+}
+
+func waiting(t *testing.T, hold *pgx.Conn, what string) {
+	t.Helper()
 	require.Eventually(t, func() bool {
-		done, err := hold.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		done, err := hold.Exec(t.Context(), `SELECT `+what+` FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
 		require.NoError(t, err)
 		return done.RowsAffected() > 0
 	}, 20*time.Second, 10*time.Millisecond)
@@ -115,9 +125,10 @@ func TestImportCancelledWhileMerging(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	campaign := b.draft(t, rw(99))
-	_, release := b.holdMerge(t, campaign)
+	hold, release := b.holdMerge(t, campaign)
 	id := b.upload(t, campaign, "msisdn\n"+rw(1)+"\n"+rw(2))
-	b.imported(t, id, func(i store.Import) bool { return i.Phase == audience.Merging })
+	waits(t, hold)
+	require.Equal(t, audience.Merging, b.imported(t, id, func(store.Import) bool { return true }).Phase)
 	got, err := b.CancelImport(t.Context(), id, "wrong file")
 	require.NoError(t, err)
 	require.Equal(t, audience.Cancelled, got.Phase)
@@ -171,9 +182,9 @@ func TestImportCancelledFromOutside(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	campaign := b.draft(t, rw(99))
-	_, release := b.holdMerge(t, campaign)
+	hold, release := b.holdMerge(t, campaign)
 	id := b.upload(t, campaign, "msisdn\n"+rw(1))
-	b.imported(t, id, func(i store.Import) bool { return i.Phase == audience.Merging })
+	waits(t, hold)
 	require.NoError(t, b.temporal.CancelWorkflow(t.Context(), workflows.ImportID(id), ""))
 	b.closed(t, id)
 	release()
