@@ -18,8 +18,8 @@ import (
 // Upload is a file on its way in: an import whose phase is uploading.
 type Upload struct {
 	Import
-	PartSize int          `json:"part_size" doc:"A good size of a part, in bytes"`
-	Received []store.Part `json:"received" doc:"The parts that have arrived"`
+	PartSize int                `json:"part_size" doc:"A good size of a part, in bytes"`
+	Received []store.UploadPart `json:"received" doc:"The parts that have arrived"`
 }
 
 // CompleteUpload says that all parts have been sent, and how the file is to be read.
@@ -50,7 +50,7 @@ func (s *server) uploads() {
 			if err != nil {
 				return nil, err
 			}
-			return &uploadOutput{uploadOf(imp, []store.Part{})}, nil
+			return &uploadOutput{uploadOf(imp, []store.UploadPart{})}, nil
 		})
 
 	register(s, huma.Operation{OperationID: "get-upload", Method: http.MethodGet, Path: "/uploads/{id}", Tags: tags,
@@ -75,12 +75,12 @@ func (s *server) uploads() {
 			N       int    `path:"n" minimum:"1" maximum:"10000" doc:"The first is 1"`
 			Digest  string `header:"Content-Digest" required:"true" doc:"sha-256=:BASE64:, of these bytes (RFC 9530)"`
 			RawBody []byte
-		}) (*struct{ Body store.Part }, error) {
+		}) (*struct{ Body store.UploadPart }, error) {
 			if err := checkDigest(in.Digest, in.RawBody); err != nil {
 				return nil, err
 			}
 			part, err := s.Store.AddPart(ctx, in.ID, in.N, in.RawBody)
-			return &struct{ Body store.Part }{part}, err
+			return &struct{ Body store.UploadPart }{part}, err
 		})
 
 	register(s, huma.Operation{OperationID: "complete-upload", Method: http.MethodPost, Path: "/uploads/{id}/complete", Tags: tags,
@@ -99,7 +99,7 @@ func (s *server) uploads() {
 		})
 }
 
-func uploadOf(i store.Import, received []store.Part) Upload {
+func uploadOf(i store.Import, received []store.UploadPart) Upload {
 	return Upload{Import: importOf(i), PartSize: audience.PartSize, Received: received}
 }
 

@@ -20,8 +20,8 @@ import (
 	"lastcall/domain/audit"
 )
 
-// Part is a part of an uploaded file that has arrived.
-type Part struct {
+// UploadPart is a part of an uploaded file that has arrived.
+type UploadPart struct {
 	N      int    `json:"n"`
 	Size   int    `json:"size"`
 	Digest []byte `json:"sha256" doc:"SHA-256 of its bytes, base64"`
@@ -53,9 +53,9 @@ func (s *Store) StartUpload(ctx context.Context, id uuid.UUID) (Import, error) {
 
 // AddPart keeps part n of an upload, 1 being the first. Parts may come in any order, and again; another one of the same
 // number is a domain.Conflict of code part_differs.
-func (s *Store) AddPart(ctx context.Context, id uuid.UUID, n int, body []byte) (part Part, err error) {
+func (s *Store) AddPart(ctx context.Context, id uuid.UUID, n int, body []byte) (part UploadPart, err error) {
 	digest := sha256.Sum256(body)
-	part = Part{N: n, Size: len(body), Digest: digest[:]}
+	part = UploadPart{N: n, Size: len(body), Digest: digest[:]}
 	switch {
 	case n < 1 || n > audience.MaxParts:
 		return part, domain.E(domain.Invalid, "bad_part_number", "parts are numbered from 1 to %d", audience.MaxParts).About("n")
@@ -99,14 +99,14 @@ func (s *Store) AddPart(ctx context.Context, id uuid.UUID, n int, body []byte) (
 }
 
 // Parts lists the parts of an upload that have arrived, in order.
-func (s *Store) Parts(ctx context.Context, id uuid.UUID) ([]Part, error) {
+func (s *Store) Parts(ctx context.Context, id uuid.UUID) ([]UploadPart, error) {
 	rows, err := s.pool.Query(ctx, `SELECT n, size, digest FROM import_parts WHERE import_id = $1 ORDER BY n`, id)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Part])
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[UploadPart])
 	if all == nil {
-		all = []Part{}
+		all = []UploadPart{}
 	}
 	return all, unavailable(err)
 }
