@@ -80,6 +80,8 @@ func newServer(d Deps) *server {
 	s.resends()
 	s.forecasts()
 	s.imports()
+	s.uploads()
+	s.audiences()
 	s.targets()
 	s.timelines()
 	s.failures()

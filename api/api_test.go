@@ -59,7 +59,15 @@ func (l *logBuffer) String() string {
 func setup(t *testing.T, change ...func(*api.Deps)) *bundle {
 	t.Helper()
 	dsn := storetest.URL(t)
-	b := &bundle{t: t, store: storetest.Open(t, dsn), dsn: dsn, log: &logBuffer{}}
+	b := setupOn(t, storetest.Open(t, dsn), change...)
+	b.dsn = dsn
+	return b
+}
+
+// setupOn is another API on the same database.
+func setupOn(t *testing.T, st *store.Store, change ...func(*api.Deps)) *bundle {
+	t.Helper()
+	b := &bundle{t: t, store: st, log: &logBuffer{}}
 	require.NoError(t, b.store.EnsureToken(t.Context(), "tests", token))
 	_, err := b.store.EnsureTemplate(t.Context(), template.Template{Name: "promo", Version: 1, Category: template.Marketing,
 		Status: template.Approved, Texts: map[string]string{"en": "Hello {{name}}"},
@@ -86,10 +94,15 @@ func setup(t *testing.T, change ...func(*api.Deps)) *bundle {
 
 // relay delivers orders by doing deliver, until the test ends.
 func (b *bundle) relay(deliver store.Handler) {
+	b.relayOf(map[string]store.Handler{
+		store.KindStartCampaign: deliver, store.KindOrderCampaign: deliver, store.KindSettingsChanged: deliver, store.KindRecoverCampaign: deliver})
+}
+
+// relayOf delivers what follows commits, until the test ends.
+func (b *bundle) relayOf(handlers map[string]store.Handler) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	r := store.Relay{Store: b.store, Log: discard(), Handlers: map[string]store.Handler{
-		store.KindStartCampaign: deliver, store.KindOrderCampaign: deliver, store.KindSettingsChanged: deliver, store.KindRecoverCampaign: deliver}}
+	r := store.Relay{Store: b.store, Log: discard(), Handlers: handlers}
 	go func() {
 		defer close(done)
 		r.Run(ctx)

@@ -90,6 +90,13 @@ func (s *server) contacts() {
 			return &struct{ Body Contact }{contactOf(c)}, err
 		})
 
+	register(s, huma.Operation{OperationID: "contact-facets", Method: http.MethodGet, Path: "/contacts/facets", Tags: tags,
+		Summary: "Count contacts by tag, bar, country and locale", Description: "What an audience can be chosen by: of each kind the 500 most frequent values."},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body store.Facets }, error) {
+			facets, err := s.Store.Facets(ctx)
+			return &struct{ Body store.Facets }{facets}, err
+		})
+
 	register(s, huma.Operation{OperationID: "opt-in-contact", Method: http.MethodPut, Path: "/contacts/{id}/opt-in", Tags: tags,
 		Summary: "Record that a contact agreed to marketing, just now", Description: "Takes nobody off the list of those who opted out."},
 		func(ctx context.Context, in *struct {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+
+	"lastcall/store"
 )
 
 const (
@@ -23,14 +25,14 @@ func (s *server) events() {
 	register(s, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
-			"then whenever one changes. A comment every 15 s shows that the line is alive. After a break, connect again. " +
-			"The stream ends with its session.",
+			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +
+			"the line is alive. After a break, connect again. The stream ends with its session.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
-			l := &listener{only: in.Campaign, pending: map[uuid.UUID][]byte{}, wake: make(chan struct{}, 1),
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
 				session: visitFrom(ctx).session.ID, over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
@@ -41,7 +43,7 @@ func (s *server) events() {
 				if err != nil {
 					return nil, err
 				}
-				l.tell(in.Campaign, body)
+				l.tell(in.Campaign, event{"campaign", in.Campaign, body})
 			}
 			return &huma.StreamResponse{Body: func(hc huma.Context) {
 				hc.SetHeader("Content-Type", "text/event-stream")
@@ -53,11 +55,18 @@ func (s *server) events() {
 		})
 }
 
+// event is something that is told.
+type event struct {
+	kind     string // campaign or import
+	campaign uuid.UUID
+	body     []byte
+}
+
 // listener is one open stream. Of a campaign that changes faster than it reads it gets the newest state.
 type listener struct {
 	only    uuid.UUID // uuid.Nil: all campaigns
 	mu      sync.Mutex
-	pending map[uuid.UUID][]byte
+	pending map[uuid.UUID]event
 	wake    chan struct{}
 	session uuid.UUID     // uuid.Nil: a token's
 	over    chan struct{} // closed when the session has ended
@@ -90,13 +99,14 @@ func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.R
 	}
 }
 
-func (l *listener) tell(id uuid.UUID, body []byte) {
-	if l.only != uuid.Nil && l.only != id {
+// tell tells of something of a campaign, or of the campaign itself: whatever has this id.
+func (l *listener) tell(id uuid.UUID, e event) {
+	if l.only != uuid.Nil && l.only != e.campaign {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pending[id] = body
+	l.pending[id] = e
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -107,9 +117,9 @@ func (l *listener) take() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var events bytes.Buffer
-	for _, body := range l.pending {
-		events.WriteString("event: campaign\ndata: ")
-		events.Write(body)
+	for _, e := range l.pending {
+		events.WriteString("event: " + e.kind + "\ndata: ")
+		events.Write(e.body)
 		events.WriteString("\n\n")
 	}
 	clear(l.pending)
@@ -121,8 +131,8 @@ type feed struct {
 	server    *server
 	mu        sync.Mutex
 	listeners map[*listener]bool
-	stop      context.CancelFunc   // of the polling; nil while nobody listens
-	last      map[uuid.UUID][]byte // what was told last
+	stop      context.CancelFunc  // of the polling; nil while nobody listens
+	last      map[uuid.UUID]event // what was told last
 }
 
 func newFeed(s *server) *feed {
@@ -133,8 +143,8 @@ func (f *feed) add(l *listener) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.listeners[l] = true
-	for id, body := range f.last {
-		l.tell(id, body)
+	for id, e := range f.last {
+		l.tell(id, e)
 	}
 	if f.stop == nil {
 		var ctx context.Context
@@ -200,17 +210,27 @@ func (f *feed) check(ctx context.Context) {
 // poll tells the listeners which campaigns changed since the last time.
 func (f *feed) poll(ctx context.Context) {
 	const overlap = time.Minute // between our clock and the database's; what did not change is told once all the same
-	all, err := f.server.Store.ActiveProgress(ctx, time.Now().Add(-overlap))
+	since := time.Now().Add(-overlap)
+	all, err := f.server.Store.ActiveProgress(ctx, since)
+	var imports []store.Import
+	if err == nil {
+		imports, err = f.server.Store.ActiveImports(ctx, since)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			f.server.Log.Warn("campaigns cannot be watched now", "error", err)
 		}
 		return
 	}
-	now := make(map[uuid.UUID][]byte, len(all))
+	now := make(map[uuid.UUID]event, len(all)+len(imports))
 	for _, p := range all {
 		if body, err := json.Marshal(f.server.campaign(p)); err == nil {
-			now[p.ID] = body
+			now[p.ID] = event{"campaign", p.ID, body}
+		}
+	}
+	for _, i := range imports {
+		if body, err := json.Marshal(importOf(i)); err == nil {
+			now[i.ID] = event{"import", i.CampaignID, body}
 		}
 	}
 	f.mu.Lock()
@@ -218,10 +238,10 @@ func (f *feed) poll(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // nobody listens any more, or others do
 	}
-	for id, body := range now {
-		if !bytes.Equal(f.last[id], body) {
+	for id, e := range now {
+		if !bytes.Equal(f.last[id].body, e.body) {
 			for l := range f.listeners {
-				l.tell(id, body)
+				l.tell(id, e)
 			}
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Store) Campaign(ctx context.Context, id uuid.UUID) (Campaign, error) {
 // imported into, with domain.Invalid when the preflight finds something.
 func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Time) (message int64, err error) {
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		if err := tx.onlyOne("import/" + id.String()); err != nil {
+		if err := tx.noImport(id); err != nil {
 			return audit.Entry{}, err
 		}
 		c, err := tx.lockCampaign(id)

@@ -28,6 +28,7 @@ type Contact struct {
 	OptInSource string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	MSISDNHash  []byte `gorm:"column:msisdn_hash"` // as the opt-out registry has it; nil: not computed yet
 }
 
 // Contacts lists contacts by number, those after the number `after` first; at most limit (1 to 1,000).
@@ -46,7 +47,7 @@ func (s *Store) Contact(ctx context.Context, id uuid.UUID) (Contact, error) {
 
 // AddContact adds a contact; domain.Conflict when the number is there already.
 func (s *Store) AddContact(ctx context.Context, c Contact) (Contact, error) {
-	c.ID = uuid.Must(uuid.NewV7())
+	c.ID, c.MSISDNHash = uuid.Must(uuid.NewV7()), s.pepper.Hash(c.MSISDN)
 	if c.Tags == nil {
 		c.Tags = pq.StringArray{}
 	}

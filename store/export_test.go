@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -34,3 +35,6 @@ func ModelColumns(t *testing.T) map[string]map[string]bool {
 
 // NobodysHash is what is compared where there is no account.
 var NobodysHash = nobodysHash
+
+// Prune is what the relay does every hour.
+func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }

@@ -24,6 +24,8 @@ const (
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindStartImport     = "import.start"     // StartImport
+	KindCancelImport    = "import.cancel"    // CancelImport
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -72,6 +74,18 @@ type SettingsChanged struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Revision   int64     `json:"revision"`
 	Resend     int       `json:"resend,omitempty"`
+}
+
+// StartImport starts the workflow of an uploaded file.
+type StartImport struct {
+	ImportID   uuid.UUID `json:"import_id"`
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Bytes      int64     `json:"bytes"`
+}
+
+// CancelImport ends that workflow.
+type CancelImport struct {
+	ImportID uuid.UUID `json:"import_id"`
 }
 
 // OpsNotice is a notice to the Ops channel.
@@ -191,11 +205,14 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
-// no window reaches further back.
+// no window reaches further back, and uploads that nobody goes on with.
 func (s *Store) prune(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
+	}
+	if err == nil {
+		err = s.pruneImports(ctx)
 	}
 	return unavailable(err)
 }

@@ -77,7 +77,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
-			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id) i ON true
+			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id AND phase = 'done') i ON true
 		LEFT JOIN LATERAL (SELECT coalesce(jsonb_agg(to_jsonb(k)), '[]') AS cohorts FROM cohorts k WHERE campaign_id = c.id) k ON true
 		`+where, args...)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -29,7 +30,11 @@ var record = flag.Bool("record", false, "write histories to ../workflows/testdat
 
 func (b *bundle) keep(t *testing.T, name string, id uuid.UUID) {
 	t.Helper()
-	history := b.history(t, id)
+	keepHistory(t, name, b.history(t, id), id)
+}
+
+func keepHistory(t *testing.T, name string, history *historypb.History, id uuid.UUID) {
+	t.Helper()
 	raw, err := proto.Marshal(history) // payloads as they are; JSON would hide them in base 64
 	require.NoError(t, err)
 	require.Contains(t, string(raw), id.String())

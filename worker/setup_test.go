@@ -47,6 +47,7 @@ var devTemporal = sync.OnceValues(func() (*devstack.TemporalServer, error) {
 // and the sandbox.
 type bundle struct {
 	*store.Store
+	url      string // the database's, its owner's
 	temporal client.Client
 	provider *httptest.Server
 	sweeper  *store.Sweeper
@@ -61,7 +62,8 @@ func setup(t *testing.T) *bundle {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	require.Eventually(t, func() bool { return worker.RegisterSearchAttributes(t.Context(), c, space) == nil }, 30*time.Second, 200*time.Millisecond)
-	b := &bundle{Store: storetest.New(t), temporal: c}
+	url := storetest.URL(t)
+	b := &bundle{Store: storetest.Open(t, url), url: url, temporal: c}
 	_, err = fixtures.Starter(t.Context(), b.Store)
 	require.NoError(t, err)
 
@@ -216,8 +218,13 @@ func (b *bundle) workflow(t *testing.T, id uuid.UUID) string {
 // history is the whole history of the workflow that looks after a campaign now.
 func (b *bundle) history(t *testing.T, id uuid.UUID) *historypb.History {
 	t.Helper()
+	return b.historyOf(t, b.workflow(t, id))
+}
+
+func (b *bundle) historyOf(t *testing.T, workflow string) *historypb.History {
+	t.Helper()
 	all := &historypb.History{}
-	events := b.temporal.GetWorkflowHistory(t.Context(), b.workflow(t, id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := b.temporal.GetWorkflowHistory(t.Context(), workflow, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(t, err)

@@ -62,6 +62,8 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	}
 	r.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
 	r.RegisterActivity(acts)
+	r.RegisterWorkflowWithOptions(workflows.Import, workflow.RegisterOptions{Name: "Import"})
+	r.RegisterActivity(&activities.Imports{Store: acts.Store, Log: acts.Log})
 }
 
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes

@@ -31,6 +31,8 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"campaign.order":   m.order,
 		"campaign.recover": m.recover,
 		"settings.changed": m.settingsChanged,
+		"import.start":     m.startImport,
+		"import.cancel":    m.cancelImport,
 	}
 }
 
@@ -100,6 +102,44 @@ func (m Messenger) settingsChanged(ctx context.Context, _ int64, payload json.Ra
 		return err
 	}
 	return gone(m.client.SignalWorkflow(ctx, ResendID(p.CampaignID, p.Resend), "", SettingsChanged, p.Revision))
+}
+
+func (m Messenger) startImport(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		ImportID   uuid.UUID `json:"import_id"`
+		CampaignID uuid.UUID `json:"campaign_id"`
+		Bytes      int64     `json:"bytes"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: ImportID(p.ImportID), TaskQueue: ControlQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            fmt.Sprintf("import of %.1f MiB", float64(p.Bytes)/(1<<20)),
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttrCampaignID.ValueSet(p.CampaignID.String()),
+			AttrState.ValueSet("staging"), AttrNeedsHuman.ValueSet(false)),
+	}, Import, ImportInput{ImportID: p.ImportID})
+	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
+		return nil // by this very message, before a crash
+	}
+	return err
+}
+
+func (m Messenger) cancelImport(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		ImportID uuid.UUID `json:"import_id"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	err := m.client.CancelWorkflow(ctx, ImportID(p.ImportID), "")
+	if _, ended := errors.AsType[*serviceerror.NotFound](err); ended {
+		return nil // it found out by itself
+	}
+	return err
 }
 
 // gone turns the errors that no repetition mends into one of ours: the workflow has ended, or refuses.

@@ -28,6 +28,14 @@ func ResendID(id uuid.UUID, n int) string {
 	return fmt.Sprintf("%s/resend/%d", CampaignID(id), n)
 }
 
+// ImportID is the id of an import's workflow.
+func ImportID(id uuid.UUID) string { return "import/" + id.String() }
+
+// ImportInput starts an import of a file that was uploaded.
+type ImportInput struct {
+	ImportID uuid.UUID `json:"import_id"`
+}
+
 // The messages a campaign understands. Orders are Updates: they answer when they have taken effect.
 const (
 	OrderPause      = "pause"

@@ -27,7 +27,8 @@ func campaignsCommand(sh *shell) *cobra.Command {
 		campaignsWatch(o), campaignsOrder(o, "pause", "Pause a campaign: nothing goes until it is resumed"),
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
 		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),
-		campaignsTarget(o), campaignsFailures(o), campaignsWeight(o), campaignsResend(o), campaignsRecover(o))
+		campaignsTarget(o), campaignsFailures(o), campaignsWeight(o), campaignsResend(o), campaignsRecover(o),
+		campaignsImports(o), campaignsImportCancel(o), campaignsAudience(o))
 }
 
 func campaignsCreate(o *output) *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lastcall/api"
+	"lastcall/domain"
 	"lastcall/domain/campaign"
 	"lastcall/domain/template"
 	"lastcall/store"
@@ -105,6 +107,7 @@ func startAPI(t *testing.T) (base, token string) {
 // play does what workflows would do: campaigns that start now are done at once, unless they need a human.
 func play(st *store.Store) map[string]store.Handler {
 	return map[string]store.Handler{
+		store.KindStartImport: importing(st),
 		store.KindStartCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
 			var p store.StartCampaign
 			if err := json.Unmarshal(payload, &p); err != nil || p.SendAt != nil {
@@ -151,6 +154,23 @@ func play(st *store.Store) map[string]store.Handler {
 			}
 			return st.Finish(ctx, p.CampaignID, campaign.Stopped, "")
 		},
+	}
+}
+
+// importing does what an import's workflow does.
+func importing(st *store.Store) store.Handler {
+	return func(ctx context.Context, _ int64, payload json.RawMessage) error {
+		var p store.StartImport
+		if err := json.Unmarshal(payload, &p); err != nil {
+			return err
+		}
+		if _, err := st.StageImport(ctx, p.ImportID, func() bool { return true }); err != nil {
+			return errors.Join(st.FailImport(ctx, p.ImportID, domain.CodeOf(err), err.Error()), st.CleanImport(ctx, p.ImportID))
+		}
+		if _, err := st.MergeImport(ctx, p.ImportID); err != nil {
+			return err
+		}
+		return st.CleanImport(ctx, p.ImportID)
 	}
 }
 

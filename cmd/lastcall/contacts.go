@@ -11,7 +11,7 @@ import (
 
 func contactsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o), contactsOptIn(o))
+	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o), contactsOptIn(o), contactsFacets(o))
 }
 
 func contactsList(o *output) *cobra.Command {

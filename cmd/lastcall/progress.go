@@ -12,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"lastcall/api"
+	"lastcall/domain/audience"
 	"lastcall/domain/campaign"
 )
 
@@ -183,6 +184,52 @@ func (u *upload) reader(from io.Reader) io.Reader {
 		return from
 	}
 	return u.bar.ProxyReader(from)
+}
+
+// importView shows an import while the workflow is at it.
+type importView struct {
+	*output
+	progress *mpb.Progress // nil: no terminal
+	bar      *mpb.Bar
+	text     atomic.Pointer[string] // what stands beside the bar
+	phase    audience.Phase
+}
+
+// importProgress is a bar by bytes on a terminal, a line a phase elsewhere.
+func (o *output) importProgress() *importView {
+	v := &importView{output: o}
+	if o.live() {
+		v.progress = mpb.New(mpb.WithOutput(o.sh.stderr), mpb.WithWidth(40))
+	}
+	return v
+}
+
+func (v *importView) show(i api.Import) {
+	changed := i.Phase != v.phase
+	v.phase = i.Phase
+	if v.progress == nil {
+		if changed {
+			v.say("import: %s", i.Phase)
+		}
+		return
+	}
+	text := fmt.Sprintf(" %s · %s lines", i.Phase, thousands(i.Lines))
+	v.text.Store(&text)
+	if v.bar == nil {
+		v.bar = v.progress.New(max(i.Bytes, 1), barStyle(), mpb.PrependDecorators(decor.Name("import ")),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return *v.text.Load() })))
+	}
+	v.bar.SetCurrent(min(i.StagedBytes, i.Bytes-1)) // a bar that is full would end before the merge does
+}
+
+func (v *importView) end() {
+	if v.bar != nil {
+		v.bar.Abort(true)
+		v.bar.Wait()
+	}
+	if v.progress != nil {
+		v.progress.Shutdown()
+	}
 }
 
 func (u *upload) end() {

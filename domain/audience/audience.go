@@ -19,6 +19,7 @@ type Options struct {
 	Country   string              // where numbers without "+" are dialled, ISO 3166-1 alpha-2; "" for none
 	Variables []template.Variable // of the template to be sent
 	Fixed     map[string]string   // variable → its value in every row, whatever the file says
+	MaxLines  int                 // more is an error; 0: MaxLines
 }
 
 // Row is one recipient.
@@ -55,6 +56,8 @@ type Reader struct {
 	fixed     map[string]string // variables that have one value for all
 	fields    [][]byte          // of the current line, into the line's own bytes
 	locales   map[string]string // as written → canonical
+	left      int               // how many lines there may still be
+	most      int               // how many there might have been
 }
 
 // Fields a file may have, beside the template's variables.
@@ -77,16 +80,43 @@ const (
 //   - wrong_columns: more or fewer fields than the header has
 //   - missing_value: no number, or no value for a variable without default
 //   - unknown_country, bad_locale, unknown_zone
+//
+// A file of too many lines is domain.Invalid of code too_many_lines.
 func (r *Reader) Next() (Row, error) {
 	for {
 		line, err := r.lines.next()
-		if err != nil {
+		_, bad := err.(*BadLine)
+		switch {
+		case err != nil && !bad:
+			return Row{}, err
+		case !bad && r.blank(line):
+			continue
+		case r.left == 0:
+			return Row{}, domain.E(domain.Invalid, "too_many_lines", "the file has more than %d lines", r.most)
+		}
+		r.left--
+		if bad {
 			return Row{}, err
 		}
-		if !r.blank(line) {
-			return r.row(line)
+		return r.row(line)
+	}
+}
+
+// Line is the number of the line that was read last; the first of the file is 1.
+func (r *Reader) Line() int { return r.lines.number }
+
+// Skip passes over all lines up to this one, which were read before: so many of them, without blank ones. What was
+// said of them once is not said again.
+func (r *Reader) Skip(line, lines int) error {
+	r.left = max(0, r.left-lines)
+	for r.lines.number < line {
+		if _, err := r.lines.next(); err != nil {
+			if _, bad := err.(*BadLine); !bad {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // Ignored returns the names of the columns that nothing uses, in the file's order.
@@ -198,7 +228,11 @@ func (r *Reader) canonical(raw string) string {
 // missing_column, unknown_column, unknown_field, unknown_variable, duplicate_column, ambiguous_column,
 // unknown_country, or a code of Next for a header line that cannot be read. Errors of r are returned wrapped.
 func NewReader(r io.Reader, o Options) (*Reader, error) {
-	reader := &Reader{country: o.Country, locales: map[string]string{}}
+	reader := &Reader{country: o.Country, locales: map[string]string{}, most: o.MaxLines}
+	if reader.most == 0 {
+		reader.most = MaxLines
+	}
+	reader.left = reader.most
 	var err error
 	if reader.lines, err = newLines(r); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package contact
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +58,9 @@ func ValidLocale(s string) bool {
 	canonical, ok := ParseLocale(s)
 	return ok && canonical == s
 }
+
+// CountryZones are the countries that have one clock, each with its zone.
+func CountryZones() map[string]string { return maps.Clone(countryZones) }
 
 //go:embed zones.txt
 var zonesFile string
