@@ -82,6 +82,8 @@ func New(d Deps) http.Handler {
 	s.timelines()
 	s.failures()
 	s.templates()
+	s.templateSuspensions()
+	s.channels()
 	s.contacts()
 	s.optOuts()
 	s.settings()
