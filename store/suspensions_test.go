@@ -109,6 +109,7 @@ func TestBreaker(t *testing.T) {
 	c := b.claim(t, lane, 5)
 	require.NotNil(t, c.Probe)
 	require.Empty(t, c.Targets, "first a sign of life")
+	require.Empty(t, c.Waits, "exactly one part of a claim says something")
 	require.Len(t, b.claim(t, other, 5).Waits, 1, "one lane tries, the others wait for it")
 	c = b.claim(t, lane, 5)
 	require.Len(t, c.Targets, 1, "one target")
@@ -320,7 +321,7 @@ func TestPreferences(t *testing.T) {
 	_, err := b.AddOptOuts(t.Context(), []contact.MSISDN{other}, store.OptOutRegistry, "asked at the bar")
 	require.NoError(t, err)
 	say(other, true, 1)
-	say(other, false, 30)
+	say(other, false, 62)
 	is(other, true) // what a person told us stands
 
 	third := contact.MSISDN(rw(3))
