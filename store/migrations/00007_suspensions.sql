@@ -59,16 +59,21 @@ CREATE TABLE preferences (
 
 -- What of a channel and a template holds messages back, as JSON; null when nothing does.
 -- +goose StatementBegin
-CREATE FUNCTION standing(of_channel text, of_template uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT jsonb_build_object('channel', c.held, 'template', t.held)
+CREATE FUNCTION standing(of_channel text, of_template uuid) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM channel_states s WHERE s.channel = of_channel AND (s.state <> 'closed' OR s.slowed_until > clock_timestamp()))
+        AND NOT EXISTS (SELECT FROM templates x JOIN template_states s ON s.name = x.name AND s.state <> 'active' WHERE x.id = of_template) THEN
+        RETURN NULL; -- with nearly every claim
+    END IF;
+    RETURN (SELECT jsonb_build_object('channel', c.held, 'template', t.held)
     FROM (SELECT (SELECT to_jsonb(s) FROM channel_states s WHERE s.channel = of_channel
             AND (s.state <> 'closed' OR s.slowed_until > clock_timestamp())) AS held) c,
         (SELECT (SELECT jsonb_build_object('name', x.name, 'locales', (SELECT jsonb_object_agg(k, '') FROM jsonb_object_keys(x.texts) k),
                 'states', (SELECT jsonb_agg(to_jsonb(s)) FROM template_states s WHERE s.name = x.name))
             FROM templates x WHERE x.id = of_template
               AND EXISTS (SELECT FROM template_states s WHERE s.name = x.name AND s.state <> 'active')) AS held) t
-    WHERE c.held IS NOT NULL OR t.held IS NOT NULL
-$$;
+    WHERE c.held IS NOT NULL OR t.held IS NOT NULL);
+END $$;
 -- +goose StatementEnd
 
 GRANT SELECT, INSERT, UPDATE ON channel_states, template_states, preferences TO lastcall_app;
