@@ -6,6 +6,7 @@ package activities
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,8 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/campaign"
+	"lastcall/domain/delivery"
+	"lastcall/domain/policy"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -23,15 +26,19 @@ type Campaigns struct {
 	WhatsApp *whatsapp.Client
 	Log      *slog.Logger
 	Options  Options
+
+	line line
 }
 
 // Options tune the dispatch.
 type Options struct {
-	Lanes          int           // batches of one campaign at once
-	Concurrency    int           // sends at once in a lane
-	BatchTargets   int           // a batch ends after so many targets
-	BatchTime      time.Duration // or after so long
-	ReconcileAfter time.Duration // how long receipts are waited for
+	Lanes          int              // batches of one campaign at once
+	Concurrency    int              // sends at once in a lane
+	BatchTargets   int              // a batch ends after so many targets
+	BatchTime      time.Duration    // or after so long
+	ReconcileAfter time.Duration    // how long receipts are waited for
+	Retries        int              // tries of one target that the provider certainly did not take for its own trouble; default 8
+	Ladders        delivery.Ladders // when suspended channels are tried again; default delivery.DefaultLadders
 }
 
 // PreflightResult says whether a campaign may go.
@@ -41,7 +48,7 @@ type PreflightResult struct {
 }
 
 // Preflight checks that there is somebody to send to, that the template may be sent, and that the
-// provider answers.
+// provider answers. What the provider has suspended is no problem here: the lanes wait until it goes on.
 func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResult, error) {
 	result := PreflightResult{Lanes: a.Options.Lanes}
 	check, err := a.Store.Preflight(ctx, id)
@@ -50,16 +57,26 @@ func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResul
 	}
 	for _, p := range check.Problems {
 		// A resumed campaign may have nothing queued any more; then it just settles.
-		if p.Code != "no_targets" {
+		if p.Code != "no_targets" && p.Code != string(policy.TemplateSuspended) {
 			result.Problem = p.Message
 			return result, nil
 		}
 	}
+	suspended := func(f store.Finding) bool { return f.Code == string(policy.ChannelSuspended) }
+	if slices.ContainsFunc(check.Warnings, suspended) {
+		return result, nil // the lanes ask the provider when the time has come
+	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	if err := a.WhatsApp.Ping(ctx); err != nil {
+	err = a.WhatsApp.Ping(ctx)
+	if refused := endOf(err, false); refused.spread == ofChannel {
+		cause, _ := delivery.SuspendsChannel(refused.ErrorCode)
+		_, err := a.Store.SuspendChannel(ctx, store.Lane{}, policy.ChannelWhatsApp, store.Trip{Cause: cause, Code: refused.ErrorCode}, a.Options.ladders())
+		return result, err // the lanes wait
+	}
+	if err != nil {
 		a.Log.Warn("provider not reachable at preflight", "campaign", id, "error", err)
-		result.Problem = "WhatsApp is not reachable or refuses our token"
+		result.Problem = "WhatsApp is not reachable"
 	}
 	return result, nil
 }

@@ -3,10 +3,9 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +15,6 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
-	"lastcall/domain/delivery"
 	"lastcall/domain/template"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -42,9 +40,10 @@ type DispatchResult struct {
 
 // Wait is why nothing may go now and for how long.
 type Wait struct {
-	Reason string        `json:"reason"`
-	For    time.Duration `json:"for,omitempty"` // from now on, by the database's clock; 0: until somebody changes something
-	Why    string        `json:"why"`
+	Reason     string        `json:"reason"`
+	For        time.Duration `json:"for,omitempty"` // from now on, by the database's clock; 0: until somebody changes something
+	Why        string        `json:"why"`
+	NeedsHuman bool          `json:"needs_human,omitempty"` // somebody has to mend something, be it not what it waits for first
 }
 
 // sleptInside is the longest wait a batch sits out itself; a longer one becomes a durable timer.
@@ -87,9 +86,9 @@ type dispatchBatch struct {
 	template  template.Template
 	variables map[string]string // for every target
 	result    DispatchResult
-	problem   atomic.Pointer[string] // found by a send
-	sends     chan func()            // to the goroutines that send; a fresh one for every message would cost more than the message
-	recording chan error             // of the chunk before, while it is under way; nil: nothing is
+	channel   string
+	sends     chan func() // to the goroutines that send; a fresh one for every message would cost more than the message
+	recording chan error  // of the chunk before, while it is under way; nil: nothing is
 }
 
 func (b *dispatchBatch) load(ctx context.Context, resend int) error {
@@ -101,7 +100,7 @@ func (b *dispatchBatch) load(ctx context.Context, resend int) error {
 		return domain.E(domain.Conflict, "wrong_state", "the campaign is %s", c.Status)
 	}
 	t, err := b.Store.Template(ctx, c.TemplateID)
-	b.template, b.variables = t.Domain(), c.Variables
+	b.template, b.variables, b.channel = t.Domain(), c.Variables, c.Channel
 	return err
 }
 
@@ -138,15 +137,27 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			return nil
 		default:
 		}
-		claim, err := b.Store.Claim(ctx, b.lane, min(size, b.Options.BatchTargets-b.result.Handled))
+		may := b.line.may(min(size, b.Options.BatchTargets-b.result.Handled))
+		if may.wait > 0 {
+			b.nap(ctx, min(may.wait, time.Second))
+			continue
+		}
+		claim, err := b.Store.Claim(ctx, b.lane, may.n)
 		if err != nil {
 			return err
+		}
+		if len(claim.Targets) > 0 || claim.Probe != nil {
+			b.line.clear(may.halt) // the breaker lets it through
 		}
 		b.result.Handled += claim.OptedOut + claim.Refused
 		switch {
 		case claim.Gate != "":
 			b.result.Gate = claim.Gate
 			return nil
+		case claim.Probe != nil:
+			if err := b.probe(ctx, claim); err != nil {
+				return err
+			}
 		case b.recording != nil && len(claim.Targets) == 0:
 			// What is being recorded may be queued again.
 			if err := b.recorded(); err != nil {
@@ -157,10 +168,11 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			return nil
 		case len(claim.Waits) > 0:
 			w := waitFor(store.Earliest(claim.Waits), claim.Now)
+			w.NeedsHuman = slices.ContainsFunc(claim.Waits, func(w store.Wait) bool { return w.NeedsHuman })
 			if w.For > sleptInside {
 				w.For -= early
 			}
-			if w.For == 0 || w.For > sleptInside {
+			if w.For == 0 || w.For > sleptInside || w.NeedsHuman { // which Ops must see
 				b.result.Wait = w
 				return nil
 			}
@@ -173,7 +185,7 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			results, refused := b.send(ctx, claim)
 			err := b.recorded()
 			b.record(ctx, claim, results)
-			if err != nil || b.result.Problem != "" {
+			if err != nil {
 				return err
 			}
 			// A chunk should take a good part of the time its permits leave, and no more.
@@ -202,27 +214,28 @@ func waitFor(w *store.Wait, now time.Time) Wait {
 // finished even if ctx is over: half a send helps nobody.
 func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (results []store.Result, refused int) {
 	ctx = context.WithoutCancel(ctx)
-	results = make([]store.Result, len(claim.Targets))
+	ends := make([]ending, len(claim.Targets))
+	c := &chunk{claim: claim}
 	var sends sync.WaitGroup
 	sends.Add(len(claim.Targets))
 	for i, t := range claim.Targets {
 		b.sends <- func() {
 			defer sends.Done()
-			results[i] = b.sendOne(ctx, t, claim.Deadline)
+			ends[i] = b.sendOne(ctx, c, t)
 		}
 	}
 	sends.Wait()
-	if p := b.problem.Load(); p != nil {
-		b.result.Problem = *p
-	}
+	b.settle(ctx, c, ends)
+	results = make([]store.Result, len(ends))
 	void := 0
-	for _, r := range results {
+	for i, e := range ends {
+		results[i] = e.Result
 		switch {
-		case r.State != campaign.Queued:
+		case e.State != campaign.Queued:
 			b.result.Handled++
-		case r.After > 0:
+		case e.spread == trouble:
 			refused++
-		case r.Reason == permitVoid:
+		case e.Reason == permitVoid:
 			void++
 		}
 	}
@@ -232,10 +245,12 @@ func (b *dispatchBatch) send(ctx context.Context, claim store.Claim) (results []
 	return results, refused
 }
 
-func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, startBy time.Time) store.Result {
-	void := store.Result{Target: t.ID, State: campaign.Queued, Reason: permitVoid}
-	if time.Now().After(startBy) {
-		return void
+func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTarget) ending {
+	if time.Now().After(c.claim.Deadline) {
+		return unsent(t.ID, permitVoid)
+	}
+	if reason := c.stopped(b.line.refuses()); reason != "" {
+		return unsent(t.ID, reason)
 	}
 	given := maps.Clone(b.variables)
 	if given == nil {
@@ -245,53 +260,23 @@ func (b *dispatchBatch) sendOne(ctx context.Context, t store.ClaimedTarget, star
 	locale := b.template.Locale(t.Locale)
 	values, err := b.template.Values(locale, given)
 	if err != nil {
-		return store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}
+		return ending{Result: store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}, spread: nothing}
 	}
 	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
-		HeaderMedia: b.template.HeaderMedia, StartBy: startBy,
+		HeaderMedia: b.template.HeaderMedia, StartBy: c.claim.Deadline,
 		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
 	}
+	began := time.Now()
 	accepted, err := b.WhatsApp.Send(ctx, m)
-	r := store.Result{Target: t.ID}
-	if api, ok := errors.AsType[*whatsapp.APIError](err); ok {
-		r.ErrorCode = api.Code
+	e := endOf(err, time.Now().After(c.claim.Deadline))
+	e.Target, e.language = t.ID, locale
+	if e.State == campaign.Sent {
+		e.ProviderID = accepted.MessageID
 	}
-	switch whatsapp.Classify(err) {
-	case whatsapp.Sent:
-		r.State, r.ProviderID = campaign.Sent, accepted.MessageID
-	case whatsapp.Retry:
-		r.State, r.Reason, r.After = campaign.Queued, "provider_busy", 2*time.Second
-	case whatsapp.NotSent:
-		if time.Now().After(startBy) {
-			return void // it waited for a connection, not for the provider
-		}
-		r.State, r.Reason, r.After = campaign.Queued, "provider_unreachable", 2*time.Second
-	case whatsapp.Unknown:
-		r.State, r.Reason = campaign.Unknown, "no_answer"
-	default:
-		b.refuse(&r)
-	}
-	return r
-}
-
-// permitVoid is why a target goes back that had a permit and could not start in time.
-const permitVoid = "permit_void"
-
-// refuse decides about a target that the provider refused for good. If the fault is not the target's, it
-// goes back to the queue, and nothing more is sent until somebody has mended it.
-func (b *dispatchBatch) refuse(r *store.Result) {
-	r.State, r.Reason = campaign.FailedT, "provider_refused"
-	switch e := delivery.Lookup(r.ErrorCode); {
-	case r.ErrorCode == 131050:
-		r.State, r.Reason = campaign.OptedOut, "provider_opt_out"
-	case r.ErrorCode == 131049:
-		r.State, r.Reason, r.After = campaign.Queued, "provider_user_limit", 24*time.Hour
-	case e.Scope == delivery.Template || e.Scope == delivery.Number || e.Scope == delivery.Account:
-		r.State, r.Reason = campaign.Queued, "provider_"+string(e.Scope)
-		b.problem.Store(new(fmt.Sprintf("WhatsApp %d: %s. %s", r.ErrorCode, e.Meaning, e.Advice)))
-	}
+	c.saw(e, b.line.saw(e, began))
+	return e
 }
 
 // record begins to write how a chunk went; recorded waits for it. The database may be away for a moment while

@@ -86,6 +86,8 @@ func newServer(d Deps) *server {
 	s.timelines()
 	s.failures()
 	s.templates()
+	s.templateSuspensions()
+	s.channels()
 	s.contacts()
 	s.optOuts()
 	s.settings()

@@ -54,6 +54,8 @@ type Waiting struct {
 	Targets int64         `json:"targets"`
 	Until   *time.Time    `json:"until,omitempty" doc:"Absent: until somebody changes something"`
 	Why     string        `json:"why"`
+
+	NeedsHuman bool `json:"needs_human,omitempty" doc:"Somebody has to mend something before it passes"`
 }
 
 // Boundary is where an order cut a campaign.

@@ -156,9 +156,9 @@ func TestWebhooks(t *testing.T) {
 	kept := make(chan []byte, 10)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	applier := store.Applier{Store: b.store, Log: discard(), Parse: func(body []byte) ([]store.Receipt, error) {
+	applier := store.Applier{Store: b.store, Log: discard(), Parse: func(body []byte) (store.Inbound, error) {
 		kept <- body
-		return nil, nil
+		return store.Inbound{}, nil
 	}}
 	go func() { defer close(done); applier.Run(ctx) }()
 	require.Equal(t, good, <-kept)
@@ -175,15 +175,16 @@ func TestReceipts(t *testing.T) {
 		return []byte(`{"entry":[{"changes":[{"field":"messages","value":{"statuses":[` + strings.Join(statuses, ",") + `]}}]}]}`)
 	}
 	ours := `{"id":"wamid.1","status":"failed","timestamp":"1790000000","errors":[{"code":131026}],"biz_opaque_callback_data":"` + key.Key() + `"}`
-	got, err := api.Receipts(body(`{"id":"wamid.0","status":"sent","timestamp":"1790000000"}`, ours,
+	told, err := api.Inbound(body(`{"id":"wamid.0","status":"sent","timestamp":"1790000000"}`, ours,
 		`{"id":"wamid.2","status":"read","timestamp":"9000000000000000000","biz_opaque_callback_data":"`+key.Key()+`"}`))
 	require.NoError(t, err)
+	got := told.Receipts
 	require.Len(t, got, 2, "statuses without a key of ours are passed over")
 	require.Equal(t, store.Receipt{Attempt: key, State: campaign.FailedT, At: time.Unix(1790000000, 0).UTC(), ProviderID: "wamid.1", ErrorCode: 131026}, got[0])
 	require.WithinDuration(t, time.Now(), got[1].At, time.Minute, "a time that cannot be counts as now")
 
-	_, err = api.Receipts([]byte("no JSON"))
+	_, err = api.Inbound([]byte("no JSON"))
 	require.Error(t, err)
-	_, err = api.Receipts(body(`{"id":"wamid\u0000","status":"sent"}`))
+	_, err = api.Inbound(body(`{"id":"wamid\u0000","status":"sent"}`))
 	require.Error(t, err)
 }

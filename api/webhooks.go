@@ -9,9 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"lastcall/domain/audit"
-	"lastcall/domain/campaign"
 	"lastcall/gateway/whatsapp"
-	"lastcall/store"
 )
 
 // maxWebhook is the largest webhook WhatsApp sends, in bytes.
@@ -64,32 +62,4 @@ func readBody(c *gin.Context, most int64, tooLarge string) ([]byte, bool) {
 		return nil, false
 	}
 	return body, true
-}
-
-// Receipts reads the receipts for our own attempts from a webhook, for store.Applier. Statuses of
-// messages that others sent through the same number are passed over.
-func Receipts(body []byte) ([]store.Receipt, error) {
-	if hasNUL(body) {
-		return nil, errNUL
-	}
-	statuses, err := whatsapp.ParseWebhook(body)
-	if err != nil {
-		return nil, err
-	}
-	states := map[string]campaign.TargetState{whatsapp.StateSent: campaign.Sent, whatsapp.StateDelivered: campaign.Delivered,
-		whatsapp.StateRead: campaign.Read, whatsapp.StateFailed: campaign.FailedT}
-	var receipts []store.Receipt
-	for _, st := range statuses {
-		attempt, err := campaign.ParseAttempt(st.CallbackData)
-		state, known := states[st.State]
-		if err != nil || !known {
-			continue
-		}
-		at, now := st.At, time.Now()
-		if at.Year() < 2000 || at.After(now.Add(24*time.Hour)) {
-			at = now
-		}
-		receipts = append(receipts, store.Receipt{Attempt: attempt, State: state, At: at, ProviderID: st.MessageID, ErrorCode: st.ErrorCode})
-	}
-	return receipts, nil
 }

@@ -57,6 +57,7 @@ func (c *Config) check() (problems []error) {
 	must(c.Dispatch.BatchTargets > 0, "dispatch.batch_targets", "must be at least 1")
 	must(c.Dispatch.BatchTime > 0, "dispatch.batch_time", "must be longer than 0")
 	optional(isHostPort, c.Worker.MetricsListen, "worker.metrics_listen", hostPort)
+	must(c.Dispatch.Retries > 0, "dispatch.retries", "must be at least 1")
 	must(c.Reconcile.After > 0, "reconcile.after", "must be longer than 0")
 	oneOf(c.Log.Level, "log.level", "debug", "info", "warn", "error")
 	oneOf(c.Log.Format, "log.format", "text", "json")

@@ -177,11 +177,11 @@ func TestReceiptsAdvanceByRankInAnyOrder(t *testing.T) {
 		"e": {{Attempt: key(5, 2), State: campaign.Read, At: now}, // an attempt that was never made
 			{Attempt: campaign.Attempt{Campaign: uuid.New(), Target: c.Targets[5].ID, N: 1}, State: campaign.Read, At: now}},
 	}
-	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: func(body []byte) ([]store.Receipt, error) {
+	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: func(body []byte) (store.Inbound, error) {
 		if r, ok := receipts[string(body)]; ok {
-			return r, nil
+			return store.Inbound{Receipts: r}, nil
 		}
-		return nil, errors.New("rubbish")
+		return store.Inbound{}, errors.New("rubbish")
 	}}
 	ctx, stop := within(t, 20*time.Second), make(chan struct{})
 	go func() { applier.Run(ctx); close(stop) }()
@@ -359,13 +359,13 @@ func TestReceiptsAndResultsMeet(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		return warned.Write(p)
-	}), nil)), Parse: func(body []byte) (all []store.Receipt, err error) {
+	}), nil)), Parse: func(body []byte) (all store.Inbound, err error) {
 		var ids []int64
 		if err := json.Unmarshal(body, &ids); err != nil {
-			return nil, err
+			return all, err
 		}
 		for _, target := range ids {
-			all = append(all, store.Receipt{Attempt: campaign.Attempt{Campaign: id, Target: target, N: 1}, State: campaign.Sent, At: time.Now()})
+			all.Receipts = append(all.Receipts, store.Receipt{Attempt: campaign.Attempt{Campaign: id, Target: target, N: 1}, State: campaign.Sent, At: time.Now()})
 		}
 		return all, nil
 	}}

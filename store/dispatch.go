@@ -46,6 +46,8 @@ type Claim struct {
 	Busy    bool          // what is ready is in other lanes' hands: ask again in a moment
 	Again   bool          // what was looked at may not go, there may be more: ask again at once
 	Waits   []Wait        // nothing may go now
+	Probe   *ChannelState // suspended, and the lane has the trial: look for a sign of life, then claim again
+	Trial   Trial         // what the one target in Targets is to prove
 	Now     time.Time     // the database's clock, by which the waits are told; others may be off
 }
 
@@ -116,6 +118,12 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Drained = true
 			return err
 		}
+		if said, err := tx.heldBack(&c, l, &w, cohorts); err != nil || said {
+			return err
+		}
+		if c.Trial.On() {
+			want = 1
+		}
 		open, blocked, told, err := tx.evaluate(l.Campaign, w, cohorts)
 		if err != nil || told {
 			c.Busy = true // what was told has locked cohorts: permits are for the next claim
@@ -130,6 +138,7 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 			c.Waits = throttled(w, budget, cohorts)
 			return err
 		}
+		open = w.standing.tried(c.Trial, cohorts, open)
 		first, err := tx.fresh(l.Campaign, open)
 		if err != nil {
 			return err
@@ -182,22 +191,27 @@ type window struct {
 	marketing bool
 	now       time.Time // of the database
 	settings  policy.Settings
+	standing  standing // what the provider holds back
 }
 
 // openLane reads what decides, and keeps the lane's row so that no other attempt takes it meanwhile.
 func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	holder := Lane{Campaign: l.Campaign, N: l.N}
 	var revision int64
+	var held []byte
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id)
 		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id
 		WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision)
+		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held)
 	if err != nil {
 		return w, err
 	}
 	if holder != l {
 		return w, ErrFenced
+	}
+	if w.standing, err = parseStanding(held); err != nil {
+		return w, err
 	}
 	w.settings, err = s.settingsAt(tx.ctx, tx.pgx, revision)
 	return w, err
@@ -219,13 +233,15 @@ func (tx *Tx) queuedCohorts(id uuid.UUID) ([]Cohort, error) {
 // for. A block that is news is entered in the audit log, once; told says that there was such.
 func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, blocked waits, told bool, err error) {
 	for _, k := range cohorts {
-		d := w.settings.Clock(k.subject(w.channel), w.now)
+		sub := k.subject(w.channel)
+		sub.Suspensions = w.standing.suspensions(k.Locale, w.now)
+		d := w.settings.Clock(sub, w.now)
 		if d.Permitted {
 			open = append(open, k.ID)
 		}
 		blocked.add(d, k.Counts.Queued)
-		if d.Reason == k.BlockedReason && sameTime(d.RetryAfter, k.BlockedUntil) {
-			continue
+		if d.Reason == k.BlockedReason && (sameTime(d.RetryAfter, k.BlockedUntil) || len(sub.Suspensions) > 0) {
+			continue // a suspension is told once, however often it is tried
 		}
 		done, err := tx.pgx.Exec(tx.ctx, `UPDATE cohorts SET blocked_reason = $3, blocked_until = $4
 			WHERE campaign_id = $1 AND id = $2 AND (blocked_reason, blocked_until) IS DISTINCT FROM ($3, $4::timestamptz)`,

@@ -11,8 +11,8 @@ import (
 )
 
 // models are all GORM models; TestModelsMatchSchema holds each against the migrated tables.
-var models = []any{&Account{}, &APIToken{}, &AuditEntry{}, &Bar{}, &Campaign{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &OptOut{},
-	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &Webhook{}, &Worker{}}
+var models = []any{&Account{}, &APIToken{}, &AuditEntry{}, &Bar{}, &Campaign{}, &ChannelState{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &OptOut{},
+	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateState{}, &Webhook{}, &Worker{}}
 
 // ModelColumns returns, for the external test, each model's table and columns: name → may be null.
 func ModelColumns(t *testing.T) map[string]map[string]bool {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -36,13 +37,17 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (Check,
 	var name string
 	var status template.Status
 	var revision int64
+	var held []byte
+	var locales []string
+	var now time.Time
 	err := db.QueryRow(ctx, `SELECT t.name, t.status, (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
 			(SELECT count(*) FROM queued_targets x JOIN opt_outs USING (msisdn_hash) WHERE x.campaign_id = c.id),
 			CASE WHEN t.category = 'marketing' THEN (SELECT count(*) FROM queued_targets x WHERE x.campaign_id = c.id
 				AND NOT EXISTS (SELECT FROM contacts p WHERE p.msisdn = x.msisdn AND p.opted_in_at IS NOT NULL)) ELSE 0 END,
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id),
+			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp()
 		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).
-		Scan(&name, &status, &c.Targets, &c.OptedOut, &c.NoConsent, &revision)
+		Scan(&name, &status, &c.Targets, &c.OptedOut, &c.NoConsent, &revision, &held, &locales, &now)
 	if err != nil {
 		return c, notFound(err, "campaign", id)
 	}
@@ -53,6 +58,11 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (Check,
 	if !status.Sendable() {
 		c.Problems = append(c.Problems, Finding{"template_not_approved", fmt.Sprintf("template %s is %s; it must be approved before it is sent", name, status)})
 	}
+	st, err := parseStanding(held)
+	if err != nil {
+		return c, err
+	}
+	st.check(&c, locales, now)
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})
 	}

@@ -45,6 +45,8 @@ type Wait struct {
 	Targets int64         `json:"targets"`
 	Until   *time.Time    `json:"until,omitempty"` // nil: until somebody changes something
 	Why     string        `json:"why"`
+
+	NeedsHuman bool `json:"needs_human,omitempty"` // somebody has to mend something
 }
 
 // Campaigns lists the campaigns in one of the statuses (none: in any), newest first, those older than the
@@ -74,7 +76,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
 	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.weight, c.status, c.gate, c.needs_human,
-			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts
+			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts, standing(c.channel, t.id)
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
 			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id AND phase = 'done') i ON true
@@ -91,14 +93,21 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		campaign.Counts
 	}
 	var cohorts [][]cohort
+	var standings []standing
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
 		var ks []cohort
+		var held []byte
 		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
-			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks)
+			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks, &held)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)
 		}
 		cohorts = append(cohorts, ks)
+		if err != nil {
+			return p, err
+		}
+		st, err := parseStanding(held)
+		standings = append(standings, st)
 		return p, err
 	})
 	if err != nil {
@@ -123,7 +132,8 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 			if k.Queued == 0 {
 				continue
 			}
-			sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale}
+			sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale,
+				Suspensions: standings[i].suspensions(k.Locale, now)}
 			d := set.Evaluate(sub, budget, now)
 			w.add(d, k.Queued)
 			if h := held[k.ID]; d.Permitted && h.targets > 0 {
@@ -131,6 +141,11 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 			}
 		}
 		all[i].Waits = w
+		for _, wait := range w {
+			if wait.NeedsHuman && all[i].NeedsHuman == "" {
+				all[i].NeedsHuman = wait.Why // for as long as it waits: no row says so
+			}
+		}
 	}
 	for channel := range live {
 		ends, err := s.finishes(ctx, channel, capped)
@@ -159,6 +174,11 @@ func (s *Store) Explain(ctx context.Context, m contact.MSISDN, sub policy.Subjec
 	if sub.OptedOut, err = s.OptedOut(ctx, m); err != nil {
 		return policy.Decision{}, err
 	}
+	held, err := s.standingOf(ctx, sub.Channel, nil)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	sub.Suspensions = held.suspensions(sub.Locale, now)
 	if sub.CappedUntil, err = s.cappedUntil(ctx, set, m, now); err != nil {
 		return policy.Decision{}, err
 	}
@@ -181,7 +201,7 @@ func (w *waits) add(d policy.Decision, targets int64) {
 			return
 		}
 	}
-	*w = append(*w, Wait{Reason: d.Reason, Targets: targets, Until: d.RetryAfter, Why: d.Why})
+	*w = append(*w, Wait{Reason: d.Reason, Targets: targets, Until: d.RetryAfter, Why: d.Why, NeedsHuman: d.NeedsHuman})
 }
 
 // Earliest returns the wait that ends first; one that no time ends only if there is no other.

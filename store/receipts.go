@@ -32,6 +32,13 @@ type Receipt struct {
 	ErrorCode  int // FailedT: the provider's
 }
 
+// Inbound is what one webhook tells us.
+type Inbound struct {
+	Receipts    []Receipt
+	Templates   []TemplateChange
+	Preferences []Preference
+}
+
 // KeepWebhook stores a webhook whose signature was good. It is safe from here on.
 func (s *Store) KeepWebhook(ctx context.Context, body []byte) error {
 	_, err := s.pool.Exec(ctx, `INSERT INTO webhook_inbox (body) VALUES ($1)`, body)
@@ -41,7 +48,7 @@ func (s *Store) KeepWebhook(ctx context.Context, body []byte) error {
 // Applier applies kept webhooks, oldest first, and removes them. Any number may run; one works at a time.
 type Applier struct {
 	Store *Store
-	Parse func(body []byte) ([]Receipt, error) // an error sets the webhook aside with it
+	Parse func(body []byte) (Inbound, error) // an error sets the webhook aside with it
 	Log   *slog.Logger
 }
 
@@ -86,12 +93,15 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		more = len(hooks) == handful
-		var all []Receipt
+		var all Inbound
 		var done []int64
 		for _, w := range hooks {
-			receipts, err := a.Parse(w.Body)
+			told, err := a.Parse(w.Body)
 			if err == nil {
-				all, done = append(all, receipts...), append(done, w.ID)
+				all.Receipts = append(all.Receipts, told.Receipts...)
+				all.Templates = append(all.Templates, told.Templates...)
+				all.Preferences = append(all.Preferences, told.Preferences...)
+				done = append(done, w.ID)
 				continue
 			}
 			a.Log.Warn("webhook set aside", "id", w.ID, "error", err)
@@ -99,7 +109,16 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 				return err
 			}
 		}
-		if err := tx.applyReceipts(all); err != nil {
+		if err := tx.applyTemplates(all.Templates); err != nil {
+			return err
+		}
+		if err := tx.applyPreferences(a.Store, all.Preferences); err != nil {
+			return err
+		}
+		if err := tx.spread(all.Receipts); err != nil {
+			return err
+		}
+		if err := tx.applyReceipts(all.Receipts); err != nil {
 			return err
 		}
 		_, err = tx.pgx.Exec(ctx, `DELETE FROM webhook_inbox WHERE id = ANY ($1)`, done)
@@ -115,6 +134,9 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 // began with: that the attempt failed, or how it went before it did.
 func (tx *Tx) applyReceipts(all []Receipt) error {
 	n := len(all)
+	if n == 0 {
+		return nil
+	}
 	campaigns, ids, attempts, states := make([]uuid.UUID, n), make([]int64, n), make([]int32, n), make([]string, n)
 	at, provider, codes := make([]time.Time, n), make([]string, n), make([]int32, n)
 	for i, r := range all {

@@ -322,9 +322,9 @@ func TestResendAndReceiptsAtOnce(t *testing.T) {
 	for n := len(r.targets) - 1; n >= 0; n -= 2 {
 		require.NoError(t, b.KeepWebhook(t.Context(), []byte(strconv.Itoa(n))))
 	}
-	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: func(body []byte) ([]store.Receipt, error) {
+	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: func(body []byte) (store.Inbound, error) {
 		n, err := strconv.Atoi(string(body))
-		return []store.Receipt{r.told(n, 1, campaign.Delivered)}, err
+		return store.Inbound{Receipts: []store.Receipt{r.told(n, 1, campaign.Delivered)}}, err
 	}}
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup

@@ -71,6 +71,11 @@ func (s *Store) Timeline(ctx context.Context, id uuid.UUID, target int64) (Targe
 		}
 		sub := t.Cohort.subject(c.Channel)
 		sub.OptedOut = f.OptOut != nil
+		held, err := s.standingOf(ctx, c.Channel, &c.TemplateID)
+		if err != nil {
+			return t, err
+		}
+		sub.Suspensions = held.suspensions(t.Cohort.Locale, now)
 		f.Live = delivery.Live{At: now, Decision: set.Evaluate(sub, budget, now)}
 	}
 	t.Timeline = delivery.Tell(f)

@@ -45,7 +45,7 @@ func (b bundle) record(t *testing.T, l store.Lane, r store.Result) {
 // receive applies one receipt by way of the inbox.
 func (b bundle) receive(t *testing.T, r store.Receipt) {
 	t.Helper()
-	a := &store.Applier{Store: b.Store, Log: quiet, Parse: func([]byte) ([]store.Receipt, error) { return []store.Receipt{r}, nil }}
+	a := &store.Applier{Store: b.Store, Log: quiet, Parse: func([]byte) (store.Inbound, error) { return store.Inbound{Receipts: []store.Receipt{r}}, nil }}
 	require.NoError(t, b.KeepWebhook(t.Context(), []byte("x")))
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -183,29 +183,6 @@ func TestFindableInTemporalWeb(t *testing.T) {
 	b.until(t, id, 30*time.Second, ended)
 }
 
-// TestARefusalOfAllLosesNobody: an expired token is nobody's fault in the audience.
-func TestARefusalOfAllLosesNobody(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.fault(t, http.MethodPut, `{"kind":"error","code":190,"share":1,"for":"10m"}`)
-	id := b.draft(t, many(300, rw)...)
-	b.start(t, id)
-	// Ping is not refused by the fault, so the campaign gets as far as its first chunk.
-	p := b.until(t, id, 30*time.Second, func(p store.Progress) bool { return p.Status == campaign.Paused })
-	require.Contains(t, p.NeedsHuman, "access token has expired")
-	require.EqualValues(t, 300, p.Counts.Queued)
-	query := fmt.Sprintf(`CampaignId = '%s' AND NeedsHuman = true`, id)
-	require.Eventually(t, func() bool { return b.found(t, query) == 1 }, 15*time.Second, 100*time.Millisecond, "lists lag behind")
-
-	b.fault(t, http.MethodDelete, ``)
-	b.order(t, id, campaign.GateOpen)
-	p = b.until(t, id, time.Minute, ended)
-	require.Equal(t, campaign.Done, p.Status)
-	require.EqualValues(t, 300, p.Counts.Accepted())
-	require.Len(t, b.inbox(t), 300)
-	b.keep(t, "refused", id)
-}
-
 // TestLostAnswersAreUnknownUntilReceiptsTell: the provider takes a message and its answer never comes.
 func TestLostAnswersAreUnknownUntilReceiptsTell(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,10 +24,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"lastcall/activities"
+	"lastcall/api"
 	"lastcall/devstack"
 	"lastcall/domain/audience"
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
+	"lastcall/domain/delivery"
 	"lastcall/fixtures"
 	"lastcall/gateway/sandbox"
 	"lastcall/gateway/whatsapp"
@@ -51,6 +54,35 @@ type bundle struct {
 	temporal client.Client
 	provider *httptest.Server
 	sweeper  *store.Sweeper
+	refuse   atomic.Bool // the provider does not know our token
+	hooks    string      // where webhooks go
+	notices  noticeBoard
+}
+
+// noticeBoard is what Ops were told.
+type noticeBoard struct {
+	mu  sync.Mutex
+	all []store.OpsNotice
+}
+
+func (n *noticeBoard) post(_ context.Context, _ int64, payload json.RawMessage) error {
+	var notice store.OpsNotice
+	if err := json.Unmarshal(payload, &notice); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, notice)
+	return nil
+}
+
+func (n *noticeBoard) titles() (all []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, notice := range n.all {
+		all = append(all, notice.Title)
+	}
+	return all
 }
 
 func setup(t *testing.T) *bundle {
@@ -77,14 +109,25 @@ func setup(t *testing.T) *bundle {
 	t.Cleanup(hooks.Close)
 	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Log: quiet, WhatsApp: whatsApp, WebhookURL: hooks.URL})
 	require.NoError(t, err)
-	b.provider = httptest.NewServer(box.Handler())
+	b.hooks = hooks.URL
+	handler := box.Handler()
+	b.provider = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.refuse.Load() && r.Header.Get("Authorization") != "" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":{"message":"Invalid OAuth access token","type":"OAuthException","code":190}}`)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	whatsApp.BaseURL = b.provider.URL
 
 	work := worker.New(c, t.Name(), &activities.Campaigns{Store: b.Store, WhatsApp: whatsapp.New(whatsApp), Log: quiet, Options: activities.Options{
-		Lanes: 3, Concurrency: 16, BatchTargets: 200, BatchTime: time.Minute, ReconcileAfter: 10 * time.Second,
+		Lanes: 3, Concurrency: 16, BatchTargets: 200, BatchTime: time.Minute, ReconcileAfter: 10 * time.Second, Retries: 3,
+		Ladders: delivery.Ladders{Trouble: delivery.Ladder{First: 500 * time.Millisecond, Most: 2 * time.Second},
+			Others: delivery.Ladder{First: time.Second, Most: 4 * time.Second}},
 	}}, quiet)
 	relay := &store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{
-		store.KindOpsNotice: func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindOpsNotice: b.notices.post,
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },
 	}}
 	messenger := workflows.NewMessenger(c)
@@ -92,7 +135,7 @@ func setup(t *testing.T) *bundle {
 	for kind, handle := range messenger.Handlers() {
 		relay.Handlers[kind] = handle
 	}
-	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: parse}
+	applier := &store.Applier{Store: b.Store, Log: quiet, Parse: api.Inbound}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = box.Run(ctx) })
@@ -106,17 +149,6 @@ func setup(t *testing.T) *bundle {
 		box.Close()
 	})
 	return b
-}
-
-func parse(body []byte) ([]store.Receipt, error) {
-	statuses, err := whatsapp.ParseWebhook(body)
-	var all []store.Receipt
-	for _, s := range statuses {
-		if a, err := campaign.ParseAttempt(s.CallbackData); err == nil {
-			all = append(all, store.Receipt{Attempt: a, State: campaign.TargetState(s.State), At: s.At, ProviderID: s.MessageID, ErrorCode: s.ErrorCode})
-		}
-	}
-	return all, err
 }
 
 // draft makes a campaign to these numbers.

@@ -41,6 +41,7 @@ type campaignRun struct {
 	CampaignInput
 	changes int    // bumped by every message; whoever waits compares
 	blocker string // the search attribute as it stands
+	stuck   bool   // what it waits for needs a human; the search attribute as it stands
 }
 
 // setup registers the handlers before anything else, so that no message finds nobody.
@@ -82,7 +83,7 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 		}
 	}
 	settings := workflow.GetSignalChannelWithOptions(ctx, SettingsChanged,
-		workflow.SignalChannelOptions{Description: "Settings were saved: what it waits for may have passed."})
+		workflow.SignalChannelOptions{Description: "Settings were saved, or something was suspended or goes on: what it waits for may have passed."})
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for settings.Receive(ctx, nil) {
 			c.changes++
@@ -192,7 +193,7 @@ func (c *campaignRun) dispatch(ctx workflow.Context) error {
 		return err
 	}
 	c.State.Wide = false
-	c.explain(ctx, out.Wait.Reason, out.Wait.Why)
+	c.explainStuck(ctx, out.Wait.Reason, out.Wait.Why, out.Wait.NeedsHuman)
 	return c.waitFor(ctx, seen, out.Wait.For, out.Wait.Why)
 }
 
@@ -315,23 +316,38 @@ func (c *campaignRun) show(ctx workflow.Context, status campaign.Status, needsHu
 
 // explain tells Ops in Temporal Web what the campaign waits for.
 func (c *campaignRun) explain(ctx workflow.Context, blocker, why string) {
+	c.explainStuck(ctx, blocker, why, false)
+}
+
+// explainStuck is explain, and whether somebody has to mend something before it goes on by itself.
+func (c *campaignRun) explainStuck(ctx workflow.Context, blocker, why string, stuck bool) {
 	details := fmt.Sprintf("**%s**", c.State.Status)
 	if why != "" {
 		details += " · " + why
 	}
-	if c.State.Problem != "" {
+	switch {
+	case c.State.Problem != "":
 		details += "\n\nSomebody must mend this, then resume or stop the campaign."
+	case stuck:
+		details += "\n\nSomebody must mend this; then the campaign goes on by itself."
 	}
 	workflow.SetCurrentDetails(ctx, details)
-	if blocker == c.blocker {
+	var changed []temporal.SearchAttributeUpdate
+	if blocker != c.blocker {
+		attr := AttrBlocker.ValueUnset()
+		if blocker != "" {
+			attr = AttrBlocker.ValueSet(blocker)
+		}
+		changed = append(changed, attr)
+	}
+	if stuck != c.stuck {
+		changed = append(changed, AttrNeedsHuman.ValueSet(stuck || c.State.Problem != ""))
+	}
+	c.blocker, c.stuck = blocker, stuck
+	if len(changed) == 0 {
 		return
 	}
-	c.blocker = blocker
-	attr := AttrBlocker.ValueUnset()
-	if blocker != "" {
-		attr = AttrBlocker.ValueSet(blocker)
-	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attr); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, changed...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attribute not set", "error", err)
 	}
 }

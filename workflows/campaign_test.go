@@ -362,3 +362,28 @@ func TestProvidersRefusalOfAllPausesForAHuman(t *testing.T) {
 	require.Contains(t, b.problems, "WhatsApp 190: our access token has expired")
 	require.Equal(t, []campaign.Status{campaign.Preflight, campaign.Running, campaign.Paused, campaign.Preflight, campaign.Running, campaign.Settling}, b.statuses)
 }
+
+// A wait that needs a human goes on by itself once it is mended: the campaign is not paused for it.
+func TestWaitThatNeedsAHumanIsNoPause(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var human []bool
+	b.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
+		if needs, ok := args.Get(0).(temporal.SearchAttributes).GetBool(workflows.AttrNeedsHuman); ok {
+			human = append(human, needs)
+		}
+	})
+	b.answers = func(n int) (activities.DispatchResult, error) {
+		if n < 2 {
+			return activities.DispatchResult{Gate: campaign.GateOpen, Wait: activities.Wait{Reason: "template_suspended", Why: "template promo is paused", NeedsHuman: true}}, nil
+		}
+		return drained, nil
+	}
+	b.RegisterDelayedCallback(func() { b.SignalWorkflow(workflows.SettingsChanged, int64(0)) }, time.Hour)
+	b.RegisterDelayedCallback(func() { b.SignalWorkflow(workflows.SettingsChanged, int64(0)) }, 2*time.Hour)
+	b.run(t, workflows.CampaignInput{})
+	require.NoError(t, b.GetWorkflowError())
+	require.Equal(t, start.Add(2*time.Hour), b.now())
+	require.Equal(t, []campaign.Status{campaign.Preflight, campaign.Running, campaign.Settling}, b.statuses)
+	require.Equal(t, []bool{false, false, true, false, false, false}, human, "preflight, running, stuck, going on, settling, done")
+}

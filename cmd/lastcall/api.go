@@ -66,7 +66,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
-	applier := store.Applier{Store: st, Parse: api.Receipts, Log: log}
+	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
 	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
 	var working sync.WaitGroup

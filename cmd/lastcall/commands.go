@@ -11,7 +11,7 @@ import (
 
 // clientCommands are the commands that people use; they speak to the API.
 func clientCommands(sh *shell) []*cobra.Command {
-	return []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), contactsCommand(sh), optOutsCommand(sh),
+	return []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), optOutsCommand(sh),
 		settingsCommand(sh), policyCommand(sh), accountsCommand(sh)}
 }
 

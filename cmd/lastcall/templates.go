@@ -60,7 +60,7 @@ func templatesCommand(sh *shell) *cobra.Command {
 			})
 		},
 	}
-	return group(o, "templates", "Message templates", list, get)
+	return group(o, "templates", "Message templates", list, get, templatesSuspended(o), templatesResume(o))
 }
 
 func variables(m store.Template) []string {

@@ -55,7 +55,7 @@ it finishes what it has begun, for at most 30 seconds.`,
 			}
 			acts := &activities.Campaigns{Store: db, WhatsApp: whatsapp.New(provider), Log: log, Options: activities.Options{
 				Lanes: c.Dispatch.Lanes, Concurrency: c.Dispatch.Concurrency, BatchTargets: c.Dispatch.BatchTargets,
-				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After,
+				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After, Retries: c.Dispatch.Retries,
 			}}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, w.Run)

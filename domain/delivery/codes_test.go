@@ -70,6 +70,10 @@ func TestDiagnose(t *testing.T) {
 		{"provider_failed", 0, "could not deliver it", delivery.Provider},
 		{"worker_lost", 0, "worker was lost", delivery.Provider},
 		{"missing_variable", 0, "value that the template needs", delivery.Parameters},
+		{"retries_exhausted", 131016, "never took it, for the last time because WhatsApp is overloaded", delivery.Provider},
+		{"retries_exhausted", 0, "never took it", delivery.Provider},
+		{"channel_suspended", 0, "channel was suspended", delivery.Number},
+		{"template_suspended", 132015, "paused", delivery.Template},
 		{"some_new_reason", 0, "some new reason", ""},
 	} {
 		d := delivery.Diagnose(tt.reason, tt.code)

@@ -5,6 +5,12 @@ import "strings"
 // Diagnose explains why a target failed, went back to the queue or became unknown: by the provider's code, else
 // by our own reason. A provider's refusal without a code is its code 0, which is not stored as one.
 func Diagnose(reason string, code int) Diagnosis {
+	if d, ok := reasons[reason]; ok && reason == "retries_exhausted" { // the last code says what was wrong, not that it is over
+		if code != 0 {
+			d.Meaning += ", for the last time because " + Lookup(code).Meaning
+		}
+		return d
+	}
 	if code != 0 || reason == "provider_refused" {
 		return Lookup(code).Diagnosis
 	}
@@ -20,6 +26,16 @@ var reasons = map[string]Diagnosis{
 		"Nothing to do: it is tried again with a new permit."},
 	"provider_busy": {Rate, "WhatsApp took nothing for the moment",
 		"Nothing to do: it is tried again."},
+	"rate_limited": {Rate, "WhatsApp asked for a slower pace, and nothing was sent",
+		"Nothing to do: it is tried again. If it lasts, lower the channel's throttle."},
+	"number_maintenance": {Number, "our number is in maintenance, and nothing was sent",
+		"Nothing to do: it is tried again in about a minute."},
+	"channel_suspended": {Number, "the channel was suspended, and nothing was sent",
+		"See why with the channels; the target goes on with them."},
+	"template_suspended": {Template, "WhatsApp does not take the template, and nothing was sent",
+		"It goes on when WhatsApp takes the template again, or when somebody resumes it by hand."},
+	"retries_exhausted": {Provider, "it was tried as often as the settings allow, and WhatsApp never took it",
+		"Once WhatsApp works again, send what failed again: none of these tries sent anything."},
 	"provider_unreachable": {Provider, "WhatsApp could not be reached, and nothing was sent",
 		"It is tried again. If it lasts, check the network and WhatsApp's status page."},
 	"provider_failed": {Provider, "WhatsApp took the message and could not deliver it, without saying why",

@@ -12,13 +12,13 @@ import (
 // channel. Of the rules that block, the first in the order of Precedence is the reason; the others stand
 // beside it.
 func (s Settings) Evaluate(sub Subject, b Budget, now time.Time) Decision {
-	return s.decide(s.dispatch(), optOut(sub), s.consent(sub), s.quietHours(sub, now), s.throttle(sub, b), s.frequency(sub, now))
+	return s.decide(append(suspended(sub), s.dispatch(), optOut(sub), s.consent(sub), s.quietHours(sub, now), s.throttle(sub, b), s.frequency(sub, now))...)
 }
 
-// Clock decides by the dispatch toggle and quiet hours alone: what all recipients of one country, zone and
-// locale share, whatever the channel's budget.
+// Clock decides by the dispatch toggle, suspensions and quiet hours alone: what all recipients of one country,
+// zone and locale share, whatever the channel's budget.
 func (s Settings) Clock(sub Subject, now time.Time) Decision {
-	return s.decide(s.dispatch(), s.quietHours(sub, now))
+	return s.decide(append(suspended(sub), s.dispatch(), s.quietHours(sub, now))...)
 }
 
 // Channel decides by the dispatch toggle and what the permit ledger says about a channel alone.
@@ -39,8 +39,17 @@ type Subject struct {
 	Locale      string // BCP 47
 	Marketing   bool   // what the message is; anything else needs no consent and has no frequency cap
 	OptedOut    bool
-	OptedIn     bool      // an opt-in is recorded
-	CappedUntil time.Time // when the frequency cap leaves room for one more message to the recipient; zero: it does
+	OptedIn     bool         // an opt-in is recorded
+	CappedUntil time.Time    // when the frequency cap leaves room for one more message to the recipient; zero: it does
+	Suspensions []Suspension // of the channel and of the template in the recipient's language
+}
+
+// Suspension is that the provider takes nothing from a channel, or nothing with a template.
+type Suspension struct {
+	Reason     Reason    // ChannelSuspended, TemplateSuspended or ChannelSlowed
+	Why        string    // for people
+	Until      time.Time // when it is tried again; zero: when somebody, or the provider, lifts it
+	NeedsHuman bool      // somebody has to mend something
 }
 
 // Budget is what the permit ledger says about a channel now.
@@ -68,17 +77,21 @@ type Reason string
 
 // The reasons.
 const (
-	DispatchDisabled Reason = "dispatch_disabled" // nothing goes out at all
-	OptOut           Reason = "opt_out"           // the recipient asked for it; final
-	NoConsent        Reason = "no_consent"        // marketing, and the recipient has never agreed to any
-	InQuietHours     Reason = "quiet_hours"       // it is night where the recipient is, or nobody knows whether it is
-	Throttled        Reason = "throttled"         // the channel, or to this recipient, sent as much as it may for now
-	FrequencyCapped  Reason = "frequency_cap"     // marketing, and the recipient had enough of it lately
+	DispatchDisabled  Reason = "dispatch_disabled"  // nothing goes out at all
+	ChannelSuspended  Reason = "channel_suspended"  // the provider takes nothing from our number or account, or is down
+	TemplateSuspended Reason = "template_suspended" // the provider takes nothing with this template
+	OptOut            Reason = "opt_out"            // the recipient asked for it; final
+	NoConsent         Reason = "no_consent"         // marketing, and the recipient has never agreed to any
+	InQuietHours      Reason = "quiet_hours"        // it is night where the recipient is, or nobody knows whether it is
+	ChannelSlowed     Reason = "channel_slowed"     // the provider asked for a pause
+	Throttled         Reason = "throttled"          // the channel, or to this recipient, sent as much as it may for now
+	FrequencyCapped   Reason = "frequency_cap"      // marketing, and the recipient had enough of it lately
 )
 
 // Precedence is the order in which a rule that blocks is the reason. What concerns everybody goes before what
 // concerns one, what is final before what passes.
-var Precedence = []Reason{DispatchDisabled, OptOut, NoConsent, InQuietHours, Throttled, FrequencyCapped}
+var Precedence = []Reason{DispatchDisabled, ChannelSuspended, TemplateSuspended, OptOut, NoConsent, InQuietHours,
+	ChannelSlowed, Throttled, FrequencyCapped}
 
 // Decision is the answer. Its JSON is what the API, the CLI and the panel show.
 type Decision struct {
@@ -89,6 +102,7 @@ type Decision struct {
 	NextWindow *Opening   `json:"next_window,omitempty"` // with InQuietHours: when messages may go out next
 	Revision   int64      `json:"policy_revision"`       // of the settings that decided
 	Why        string     `json:"why,omitempty"`         // Reason for people, without personal data
+	NeedsHuman bool       `json:"needs_human,omitempty"` // Reason passes only when somebody mends something
 }
 
 // Opening is the time between two quiet hours.
@@ -104,6 +118,7 @@ type block struct {
 	retryAfter *time.Time
 	nextWindow *Opening
 	why        string
+	needsHuman bool
 }
 
 // decide makes the objection that precedes the others the reason.
@@ -116,7 +131,7 @@ func (s Settings) decide(blocks ...*block) Decision {
 		case d.Permitted:
 			b := blocks[i]
 			d.Permitted = false
-			d.Reason, d.RetryAfter, d.NextWindow, d.Why = b.reason, b.retryAfter, b.nextWindow, b.why
+			d.Reason, d.RetryAfter, d.NextWindow, d.Why, d.NeedsHuman = b.reason, b.retryAfter, b.nextWindow, b.why, b.needsHuman
 		default:
 			d.Also = append(d.Also, reason)
 		}
@@ -129,6 +144,18 @@ func (s Settings) dispatch() *block {
 		return nil
 	}
 	return &block{reason: DispatchDisabled, why: "dispatch is switched off"}
+}
+
+func suspended(sub Subject) []*block {
+	blocks := make([]*block, 0, len(sub.Suspensions)+6)
+	for _, u := range sub.Suspensions {
+		b := &block{reason: u.Reason, why: u.Why, needsHuman: u.NeedsHuman}
+		if !u.Until.IsZero() {
+			b.retryAfter = &u.Until
+		}
+		blocks = append(blocks, b)
+	}
+	return blocks
 }
 
 func optOut(sub Subject) *block {

@@ -85,6 +85,17 @@ func TestEvaluate(t *testing.T) {
 			want: Decision{Reason: Throttled, Why: "whatsapp is stopped: its throttle is 0 a minute"}},
 		{name: "a channel without a cap", sub: with(func(s *Subject) { s.Channel = "sms" }), budget: some, now: day,
 			want: Decision{Reason: Throttled, Why: "sms is stopped: its throttle is 0 a minute"}},
+		{name: "template suspended", sub: with(func(s *Subject) {
+			s.Suspensions = []Suspension{{Reason: TemplateSuspended, Why: "template promo is paused", NeedsHuman: true}}
+		}), budget: some, now: day, want: Decision{Reason: TemplateSuspended, Why: "template promo is paused", NeedsHuman: true}},
+		{name: "the channel before the template, both before the rest", sub: with(func(s *Subject) {
+			s.OptedOut = true
+			s.Suspensions = []Suspension{{Reason: TemplateSuspended, NeedsHuman: true}, {Reason: ChannelSuspended, Why: "down", Until: retry}}
+		}), budget: none, now: midnight, want: Decision{Reason: ChannelSuspended, Why: "down", RetryAfter: &retry,
+			Also: []Reason{TemplateSuspended, OptOut, InQuietHours, Throttled}}},
+		{name: "slowed", sub: with(func(s *Subject) {
+			s.Suspensions = []Suspension{{Reason: ChannelSlowed, Why: "too fast", Until: retry}}
+		}), budget: none, now: day, want: Decision{Reason: ChannelSlowed, Why: "too fast", RetryAfter: &retry, Also: []Reason{Throttled}}},
 		{name: "dispatch off", change: off, sub: rw, budget: some, now: day,
 			want: Decision{Reason: DispatchDisabled, Why: "dispatch is switched off"}},
 
