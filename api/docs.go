@@ -3,6 +3,7 @@ package api
 import (
 	"embed"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -35,7 +36,7 @@ func (s *server) docs() {
 }
 
 // Document is the OpenAPI document that the API serves. It needs none of what the API stands on.
-func Document() []byte { return newServer(Deps{}).document() }
+func Document() []byte { return newServer(Deps{Log: slog.New(slog.DiscardHandler)}).document() }
 
 func (s *server) document() []byte {
 	document, err := json.MarshalIndent(s.huma.OpenAPI(), "", "  ")

@@ -123,6 +123,50 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Change a campaign
+         * @description The weight holds from the next permit on, for a campaign that is running too.
+         */
+        patch: operations["change-campaign"];
+        trace?: never;
+    };
+    "/campaigns/{id}/audience": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add contacts to a campaign's audience
+         * @description Contacts are chosen by tags, bars, countries and locales; an empty filter chooses nobody. They become targets as those of a file do, all or none: numbers that the campaign has are duplicates, and who has opted out is left out when the turn comes. The template's variable `name` is the contact's name.
+         */
+        post: operations["add-audience"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/audience/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count the contacts that a filter would add
+         * @description Contacts are chosen by tags, bars, countries and locales; an empty filter chooses nobody. Changes nothing.
+         */
+        post: operations["count-audience"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -193,13 +237,57 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List a campaign's imports, newest first
+         * @description One that has not ended is always the first.
+         */
+        get: operations["list-imports"];
         put?: never;
         /**
          * Import recipients from CSV
-         * @description The body is the file, of any size: a header, then a line a recipient, in UTF-8 or UTF-16. It is taken as it streams in, as a whole or not at all: a lost connection leaves nothing. Lines that cannot be used are reported and the rest goes in.
+         * @description The body is the file: a header, then a line a recipient, in UTF-8 or UTF-16. It is taken as it streams in, as a whole or not at all: a lost connection leaves nothing; upload large files in parts instead. Lines that cannot be used are reported and the rest goes in. The limits are 10,000,000 lines and 2 GiB a file.
          */
         post: operations["import-audience"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an import
+         * @description Events tell of it too, as `import`, while it moves.
+         */
+        get: operations["get-import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/imports/{import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an import that has not ended
+         * @description Nothing of it gets into the campaign, and its file is removed.
+         */
+        post: operations["cancel-import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -427,6 +515,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{id}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a file of recipients in parts
+         * @description For large files: a lost part is sent again, not the file. Cut the file's bytes into parts of at most 8 MiB (10,000 at most), put each, in any order, and complete the upload; a workflow then imports it as a whole, while `get-import` and the events tell how far it is. Until it has ended or is cancelled, nothing else is imported into the campaign, and it cannot start. The limits are 10,000,000 lines and 2 GiB a file; an upload for which no part comes for a day is given up.
+         */
+        post: operations["start-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List channels and how they stand
+         * @description A channel is suspended when the provider refuses our number, account or token, or is in trouble. Its campaigns wait, reason `channel_suspended`, and go on by themselves once a try gets through.
+         */
+        get: operations["list-channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels/{name}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a suspended channel go on
+         * @description Once what had suspended it is mended. Every waiting campaign goes on within a second. A channel that was reported as spam goes on in no other way.
+         */
+        post: operations["close-channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels/{name}/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Suspend a channel
+         * @description Nothing more is sent on it until somebody closes it again. What is on its way goes on.
+         */
+        post: operations["open-channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts": {
         parameters: {
             query?: never;
@@ -439,6 +607,26 @@ export interface paths {
         put?: never;
         /** Add a contact */
         post: operations["add-contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count contacts by tag, bar, country and locale
+         * @description What an audience can be chosen by: of each kind the 500 most frequent values.
+         */
+        get: operations["contact-facets"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -491,7 +679,7 @@ export interface paths {
         };
         /**
          * Watch campaigns
-         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session.
+         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session.
          */
         get: operations["stream-events"];
         put?: never;
@@ -670,6 +858,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/template-suspensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the templates that WhatsApp does not take
+         * @description Every campaign with such a template waits, reason `template_suspended`, as far as its recipients get it in that language. It goes on by itself when WhatsApp takes the template again.
+         */
+        get: operations["list-template-suspensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/templates": {
         parameters: {
             query?: never;
@@ -700,6 +908,86 @@ export interface paths {
         /** Get a template */
         get: operations["get-template"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a suspended template be sent again
+         * @description In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates.
+         */
+        post: operations["resume-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an upload
+         * @description Whoever goes on with it sees which parts are there. They are gone when its import has ended.
+         */
+        get: operations["get-upload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads/{id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import an uploaded file
+         * @description What is wrong with the header comes at once, and the upload stays; the rest is the import's. Again, it changes nothing.
+         */
+        post: operations["complete-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads/{id}/parts/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Send a part of a file
+         * @description The same part again changes nothing; another one of the same number is refused.
+         */
+        put: operations["put-upload-part"];
         post?: never;
         delete?: never;
         options?: never;
@@ -738,6 +1026,38 @@ export interface components {
             accounts: components["schemas"]["AccountEntry"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        AudienceCount: {
+            /**
+             * Format: int64
+             * @description That match
+             */
+            contacts: number;
+            /**
+             * Format: int64
+             * @description Of them, in the campaign already
+             */
+            duplicates: number;
+            /**
+             * Format: int64
+             * @description Of them, without a name, which the template needs
+             */
+            invalid: number;
+            /**
+             * Format: int64
+             * @description Of these, without a recorded opt-in, which marketing needs
+             */
+            no_consent: number;
+            /**
+             * Format: int64
+             * @description Of these, in the registry now: they will not be written to
+             */
+            opted_out: number;
+            /**
+             * Format: int64
+             * @description That it would get
+             */
+            targets: number;
         };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
@@ -847,11 +1167,67 @@ export interface components {
             waits: {
                 [key: string]: number;
             };
+            /**
+             * Format: int64
+             * @description Its part of the channel where campaigns compete for it: twice the weight, twice the messages
+             */
+            weight: number;
+        };
+        CampaignChange: {
+            /** @description Why, for the audit log */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Its part of the channel where campaigns compete for it
+             */
+            weight: number;
         };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        Channel: {
+            /** @enum {string} */
+            cause?: "trouble" | "access" | "account" | "spam" | "registration" | "operator";
+            /**
+             * Format: int64
+             * @description The provider's
+             */
+            code?: number;
+            /**
+             * Format: int64
+             * @description How often it was suspended in a row
+             */
+            failures?: number;
+            name: string;
+            /** @description Somebody has to mend something */
+            needs_human?: boolean;
+            /**
+             * Format: date-time
+             * @description Absent: it is not suspended
+             */
+            opened_at?: string;
+            /**
+             * Format: date-time
+             * @description When it is tried by itself; absent: only by hand
+             */
+            retry_at?: string;
+            /**
+             * Format: date-time
+             * @description The provider asked for a pause
+             */
+            slowed_until?: string;
+            /**
+             * @description closed: messages go; open: it is suspended; half_open: suspended, and being tried
+             * @enum {string}
+             */
+            state: "closed" | "open" | "half_open";
+            /** @description The same for people, with what to do about it */
+            why?: string;
+        };
+        Channels: {
+            channels: components["schemas"]["Channel"][];
         };
         Check: {
             /**
@@ -874,6 +1250,19 @@ export interface components {
             /** @description What does not, but somebody should know */
             warnings?: components["schemas"]["Finding"][];
         };
+        CompleteUpload: {
+            /** @description Which column holds a field (msisdn, name, country, locale, zone) or a template variable */
+            columns?: {
+                [key: string]: string;
+            };
+            /** @description Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW */
+            country?: string;
+            /**
+             * Format: int64
+             * @description How many parts the file has
+             */
+            parts: number;
+        };
         Contact: {
             country: string;
             /** Format: date-time */
@@ -891,6 +1280,20 @@ export interface components {
             updated_at: string;
             /** @description IANA; absent: the country's only one */
             zone?: string;
+        };
+        ContactFilter: {
+            /** @description Codes */
+            bars?: string[];
+            /** @description ISO 3166-1 alpha-2, like RW */
+            countries?: string[];
+            /** @description BCP 47, like rw-RW */
+            locales?: string[];
+            tags?: string[];
+            /**
+             * @description Whether a contact needs one of the tags (any, the default) or all
+             * @enum {string}
+             */
+            tags_match?: "any" | "all";
         };
         ContactPage: {
             contacts: components["schemas"]["Contact"][];
@@ -925,6 +1328,7 @@ export interface components {
         };
         Decision: {
             also?: string[];
+            needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
             permitted: boolean;
             /** Format: int64 */
@@ -952,6 +1356,7 @@ export interface components {
             /** @enum {string} */
             kind: "marketing" | "utility";
             locale?: string;
+            needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
             /**
              * Format: date-time
@@ -967,6 +1372,25 @@ export interface components {
             why?: string;
             /** @description Absent: unknown */
             zone?: string;
+        };
+        Facet: {
+            /** Format: int64 */
+            contacts: number;
+            /** @description Of bars */
+            name?: string;
+            /** @description As a filter takes it; of bars, the code */
+            value: string;
+        };
+        Facets: {
+            bars: components["schemas"]["Facet"][];
+            /**
+             * Format: int64
+             * @description All of them
+             */
+            contacts: number;
+            countries: components["schemas"]["Facet"][];
+            locales: components["schemas"]["Facet"][];
+            tags: components["schemas"]["Facet"][];
         };
         FailureReport: {
             /** Format: uuid */
@@ -996,6 +1420,13 @@ export interface components {
             code: string;
             detail: string;
             field?: string;
+        };
+        Filter: {
+            bars?: string[];
+            countries?: string[];
+            locales?: string[];
+            tags?: string[];
+            tags_match?: string;
         };
         Finding: {
             code: string;
@@ -1059,8 +1490,13 @@ export interface components {
             waves: components["schemas"]["Wave"][];
         };
         Import: {
-            /** @description The first 100 invalid lines */
+            /** @description The first 100 invalid lines; none in lists and events */
             bad_lines: components["schemas"]["ImportLine"][];
+            /**
+             * Format: int64
+             * @description Of an upload, received
+             */
+            bytes?: number;
             /** Format: uuid */
             campaign_id: string;
             /** Format: date-time */
@@ -1070,6 +1506,10 @@ export interface components {
              * @description Numbers that the file repeats or the campaign has already
              */
             duplicates: number;
+            /** @description Which contacts */
+            filter?: components["schemas"]["Filter"];
+            /** Format: date-time */
+            finished_at?: string;
             /** @description Columns that nothing uses */
             ignored_columns: string[];
             /** Format: uuid */
@@ -1078,9 +1518,22 @@ export interface components {
             invalid: number;
             /**
              * Format: int64
-             * @description Lines below the header, without blank ones
+             * @description Lines below the header, without blank ones, that have been read; or contacts
              */
             lines: number;
+            /** @enum {string} */
+            phase: "uploading" | "staging" | "merging" | "done" | "failed" | "cancelled";
+            /** @description The same for people */
+            problem?: string;
+            /** @description Why it failed or was cancelled */
+            problem_code?: string;
+            /** @enum {string} */
+            source: "csv" | "contacts";
+            /**
+             * Format: int64
+             * @description Of these, read
+             */
+            staged_bytes?: number;
             /** Format: int64 */
             targets: number;
         };
@@ -1090,6 +1543,11 @@ export interface components {
             /** Format: int64 */
             line: number;
             reason: string;
+        };
+        ImportPage: {
+            imports: components["schemas"]["Import"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
         };
         Moment: {
             /** Format: date-time */
@@ -1150,6 +1608,11 @@ export interface components {
             variables?: {
                 [key: string]: string;
             };
+            /**
+             * Format: int64
+             * @description Its part of the channel where campaigns compete for it; absent: 1
+             */
+            weight?: number;
         };
         NewContact: {
             /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
@@ -1523,8 +1986,100 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        TemplateSuspension: {
+            advice: string;
+            /**
+             * Format: int64
+             * @description The provider's, if a send found out
+             */
+            code?: number;
+            /** @description BCP 47; absent: all */
+            language?: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description When one message tries; absent: only the provider, or somebody by hand, lifts it
+             */
+            retry_at?: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * @description Whether the provider told it, or a send found out
+             * @enum {string}
+             */
+            source: "webhook" | "send";
+            /** @enum {string} */
+            state: "paused" | "disabled" | "rejected" | "deleted";
+            why: string;
+        };
+        TemplateSuspensions: {
+            suspensions: components["schemas"]["TemplateSuspension"][];
+        };
         Templates: {
             templates: components["schemas"]["Template"][];
+        };
+        Upload: {
+            /** @description The first 100 invalid lines; none in lists and events */
+            bad_lines: components["schemas"]["ImportLine"][];
+            /**
+             * Format: int64
+             * @description Of an upload, received
+             */
+            bytes?: number;
+            /** Format: uuid */
+            campaign_id: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Numbers that the file repeats or the campaign has already
+             */
+            duplicates: number;
+            /** @description Which contacts */
+            filter?: components["schemas"]["Filter"];
+            /** Format: date-time */
+            finished_at?: string;
+            /** @description Columns that nothing uses */
+            ignored_columns: string[];
+            /** Format: uuid */
+            import_id: string;
+            /** Format: int64 */
+            invalid: number;
+            /**
+             * Format: int64
+             * @description Lines below the header, without blank ones, that have been read; or contacts
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description A good size of a part, in bytes
+             */
+            part_size: number;
+            /** @enum {string} */
+            phase: "uploading" | "staging" | "merging" | "done" | "failed" | "cancelled";
+            /** @description The same for people */
+            problem?: string;
+            /** @description Why it failed or was cancelled */
+            problem_code?: string;
+            /** @description The parts that have arrived */
+            received: components["schemas"]["UploadPart"][];
+            /** @enum {string} */
+            source: "csv" | "contacts";
+            /**
+             * Format: int64
+             * @description Of these, read
+             */
+            staged_bytes?: number;
+            /** Format: int64 */
+            targets: number;
+        };
+        UploadPart: {
+            /** Format: int64 */
+            n: number;
+            /** @description SHA-256 of its bytes, base64 */
+            sha256: string;
+            /** Format: int64 */
+            size: number;
         };
         Variable: {
             default?: string;
@@ -1532,6 +2087,8 @@ export interface components {
             name: string;
         };
         Waiting: {
+            /** @description Somebody has to mend something before it passes */
+            needs_human?: boolean;
             reason: string;
             /** Format: int64 */
             targets: number;
@@ -1557,6 +2114,10 @@ export interface components {
             to: string;
             /** @description Why they did not go earlier; absent for the first */
             waited?: string;
+        };
+        Word: {
+            /** @description For the audit log, and for who wonders */
+            reason: string;
         };
     };
     responses: never;
@@ -1834,6 +2395,156 @@ export interface operations {
             };
         };
     };
+    "change-campaign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CampaignChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-audience": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactFilter"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "count-audience": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactFilter"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceCount"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "count-failures": {
         parameters: {
             query?: never;
@@ -1930,6 +2641,42 @@ export interface operations {
             };
         };
     };
+    "list-imports": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "import-audience": {
         parameters: {
             query?: {
@@ -1955,6 +2702,74 @@ export interface operations {
         responses: {
             /** @description Created */
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Order"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2719,6 +3534,136 @@ export interface operations {
             };
         };
     };
+    "start-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channels"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "close-channel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "open-channel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-contacts": {
         parameters: {
             query?: {
@@ -2773,6 +3718,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "contact-facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Facets"];
                 };
             };
             /** @description Error */
@@ -3269,6 +4243,35 @@ export interface operations {
             };
         };
     };
+    "list-template-suspensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateSuspensions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-templates": {
         parameters: {
             query?: never;
@@ -3317,6 +4320,151 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resume-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateSuspensions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "complete-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompleteUpload"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-upload-part": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description sha-256=:BASE64:, of these bytes (RFC 9530) */
+                "Content-Digest": string;
+            };
+            path: {
+                /** @description The import's id */
+                id: string;
+                /** @description The first is 1 */
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPart"];
                 };
             };
             /** @description Error */
