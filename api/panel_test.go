@@ -115,7 +115,7 @@ func TestPanelHasNoOtherFiles(t *testing.T) {
 	b := panel(t)
 	for _, address := range []string{"/assets/index-old.js", "/assets/", "/assets/x", "/favicon.ico", "/.gitkeep", "/.env", "/a/../.gitkeep",
 		"/../go.mod", "/%2e%2e/go.mod", "/assets/..%2f..%2fgo.mod", "/..%5cgo.mod", "/x%00", "/api", "/api/v1/nothing", "/api/v2/campaigns",
-		"/webhooks/other", "/metrics", "/healthz/x"} {
+		"/webhooks/other", "/healthz/x"} {
 		res, body := b.get(address)
 		require.Equal(t, http.StatusNotFound, res.StatusCode, address)
 		require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"), address)
