@@ -37,6 +37,8 @@ type TemporalOptions struct {
 	Port int
 	// WebPort is Temporal Web's; default: no Web.
 	WebPort int
+	// DynamicConfig is the server's own, each "key=value"; default: none.
+	DynamicConfig []string
 	// Log is the file the server logs to; default: a temporary one that Stop removes.
 	Log string
 	// Run starts the process; default: one that dies with this process.
@@ -100,6 +102,9 @@ func startTemporal(ctx context.Context, o TemporalOptions) (*TemporalServer, err
 	args := []string{"server", "start-dev", "--ip", "127.0.0.1", "--port", strconv.Itoa(o.Port), "--log-level", "warn"}
 	for _, attribute := range searchAttributes {
 		args = append(args, "--search-attribute", attribute)
+	}
+	for _, value := range o.DynamicConfig {
+		args = append(args, "--dynamic-config-value", value)
 	}
 	if o.Namespace != "" {
 		args = append(args, "--namespace", o.Namespace)

@@ -75,6 +75,30 @@ func TestEachPermittedNumberOnceAndNoOther(t *testing.T) {
 	b.keep(t, "done", id)
 }
 
+// A history does not grow for ever: the next run goes on where the last one was, in the middle of the dispatch.
+func TestALongHistoryBeginsAnew(t *testing.T) {
+	t.Parallel()
+	const targets = 20_000
+	b := setup(t)
+	id := b.draft(t, many(targets, rw)...)
+	b.start(t, id)
+	p := b.until(t, id, 2*time.Minute, ended)
+	require.EqualValues(t, targets, p.Counts.Accepted())
+	inbox := map[contact.MSISDN]int{}
+	for _, m := range b.inbox(t) {
+		inbox[m.To]++
+	}
+	require.Len(t, inbox, targets)
+
+	last := b.history(t, id)
+	before := last.Events[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+	require.NotEmpty(t, before, "it was done in one run of %d events", len(last.Events))
+	first := b.historyOf(t, b.workflow(t, id), before)
+	require.Equal(t, enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, first.Events[len(first.Events)-1].EventType)
+	keepHistory(t, "continued-as-new", first, id)
+	keepHistory(t, "carried-on", last, id)
+}
+
 func TestSixtyAMinute(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

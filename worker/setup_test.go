@@ -43,7 +43,8 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // devTemporal is started by the first test that needs it and ends with the process.
 var devTemporal = sync.OnceValues(func() (*devstack.TemporalServer, error) {
-	return devstack.Temporal(context.Background(), devstack.TemporalOptions{})
+	// The server suggests to begin a new history ten times as early as it usually does.
+	return devstack.Temporal(context.Background(), devstack.TemporalOptions{DynamicConfig: []string{"limit.historyCount.suggestContinueAsNew=400"}})
 })
 
 // bundle is everything that a campaign needs, for real: Postgres, Temporal, a worker, the outbox's relay
@@ -253,10 +254,11 @@ func (b *bundle) history(t *testing.T, id uuid.UUID) *historypb.History {
 	return b.historyOf(t, b.workflow(t, id))
 }
 
-func (b *bundle) historyOf(t *testing.T, workflow string) *historypb.History {
+// historyOf is the history of a workflow's newest run, or of the one named.
+func (b *bundle) historyOf(t *testing.T, workflow string, run ...string) *historypb.History {
 	t.Helper()
 	all := &historypb.History{}
-	events := b.temporal.GetWorkflowHistory(t.Context(), workflow, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := b.temporal.GetWorkflowHistory(t.Context(), workflow, strings.Join(run, ""), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(t, err)

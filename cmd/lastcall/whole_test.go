@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,7 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"lastcall/workflows"
 )
 
 // whole is a Lastcall of real processes, used as a person uses it: by the command line.
@@ -90,6 +98,29 @@ func (w *whole) stats(t *testing.T) (s struct {
 	return s
 }
 
+// record makes TestKilledInMidCampaign leave its history for the replay test; see worker's tests.
+var record = flag.Bool("record", false, "write a history to ../../workflows/testdata")
+
+// keepHistory keeps the history of a campaign's workflow, if asked to.
+func (w *whole) keepHistory(t *testing.T, name string, id uuid.UUID) {
+	t.Helper()
+	if !*record {
+		return
+	}
+	c, err := client.DialContext(t.Context(), client.Options{HostPort: w.TemporalAddress})
+	require.NoError(t, err)
+	defer c.Close()
+	var history historypb.History
+	for events := c.GetWorkflowHistory(t.Context(), workflows.CampaignID(id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		e, err := events.Next()
+		require.NoError(t, err)
+		history.Events = append(history.Events, e)
+	}
+	text, err := protojson.MarshalOptions{Multiline: true}.Marshal(&history)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join("..", "..", "workflows", "testdata", name+".json"), text, 0o644))
+}
+
 // TestKilledInMidCampaign kills the worker and then everything, as hard as can be, while a campaign runs:
 // it goes on, nobody is written to twice, and what nobody can know is said to be unknown.
 func TestKilledInMidCampaign(t *testing.T) {
@@ -135,4 +166,5 @@ func TestKilledInMidCampaign(t *testing.T) {
 	require.Equal(t, got.Received, accepted, "each that reached the provider is known to have")
 	require.Less(t, int(figures["unknown"]), targets/10)
 	t.Logf("%d received, %v unknown", got.Received, figures["unknown"])
+	w.keepHistory(t, "killed", uuid.MustParse(fmt.Sprint(id)))
 }
