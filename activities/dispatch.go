@@ -119,6 +119,9 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 	if failure := b.recorded(); err == nil {
 		err = failure
 	}
+	if err == nil {
+		err = b.Store.LeaveLane(context.WithoutCancel(ctx), b.lane)
+	}
 	return err
 }
 

@@ -89,6 +89,14 @@ func (s *Store) TakeLane(ctx context.Context, l Lane) (unknown int64, err error)
 	return unknown, err
 }
 
+// LeaveLane says that its owner has nothing in the middle of sending any more, so that the next one need not look
+// for it. Who does not own the lane changes nothing.
+func (s *Store) LeaveLane(ctx context.Context, l Lane) error {
+	_, err := s.pool.Exec(ctx, `UPDATE lanes SET first_id = NULL, last_id = NULL
+		WHERE campaign_id = $1 AND lane = $2 AND run = $3 AND batch = $4 AND fence = $5`, l.Campaign, l.N, l.Run, l.Batch, l.Fence)
+	return unavailable(err)
+}
+
 // leftBehind marks a campaign's targets that somebody left in the middle of sending as unknown.
 func (tx *Tx) leftBehind(id uuid.UUID, whose string, args ...any) (int64, error) {
 	done, err := tx.pgx.Exec(tx.ctx, `WITH left_behind AS (

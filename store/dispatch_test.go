@@ -331,3 +331,21 @@ func TestTargetsWithoutAPermitAreQueuedAgain(t *testing.T) {
 	require.EqualValues(t, 2, counts.Sending)
 	require.EqualValues(t, 2, query[int64](t, b, `SELECT sum(attempt) FROM targets`), "those put back were not tried")
 }
+
+// Only a lane's owner can say that nothing is in the middle of being sent.
+func TestOnlyItsOwnerLeavesALane(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, lane := b.running(t, many(10, rw)...)
+	require.Len(t, b.claim(t, lane, 4).Targets, 4)
+	next := lane
+	next.Batch++
+	require.NoError(t, b.LeaveLane(t.Context(), next))
+	unknown, err := b.TakeLane(t.Context(), next)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, unknown, "nobody had said that they were recorded")
+
+	require.Len(t, b.claim(t, next, 4).Targets, 4)
+	require.NoError(t, b.LeaveLane(t.Context(), next))
+	require.True(t, query[bool](t, b, `SELECT first_id IS NULL FROM lanes WHERE campaign_id = $1`, id), "the next owner does not look")
+}
