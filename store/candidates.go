@@ -79,6 +79,9 @@ func (tx *Tx) candidates(id uuid.UUID, w window, open []int16, first map[int16]i
 // are gone. A cohort that another lane writes just now is left out. It is safe although other claims may yet be
 // undone: what they have taken was still fresh for the statement that looked.
 func (tx *Tx) moveUp(id uuid.UUID, first map[int16]int64) error {
+	if len(first) == 0 {
+		return nil
+	}
 	cohorts, ids := make([]int16, 0, len(first)), make([]int64, 0, len(first))
 	for cohort, target := range first {
 		cohorts, ids = append(cohorts, cohort), append(ids, target)
@@ -87,6 +90,17 @@ func (tx *Tx) moveUp(id uuid.UUID, first map[int16]int64) error {
 		WHERE k.campaign_id = $1 AND k.id = f.id AND k.queue_from < f.first
 		  AND k.id IN (SELECT x.id FROM cohorts x WHERE x.campaign_id = $1 ORDER BY x.id FOR NO KEY UPDATE SKIP LOCKED)`, id, cohorts, ids)
 	return wrap(err, "move the queue up")
+}
+
+// farBehind leaves of the cohorts' first fresh targets those for which it pays to move up.
+func farBehind(cohorts []Cohort, first map[int16]int64) map[int16]int64 {
+	const pays = 1000
+	for _, k := range cohorts {
+		if target, ok := first[k.ID]; ok && target-k.QueueFrom < pays {
+			delete(first, k.ID)
+		}
+	}
+	return first
 }
 
 // sift takes out of what was found who has opted out, has not consented, or has had enough, and returns who is
@@ -127,8 +141,10 @@ func (tx *Tx) sift(c *Claim, id uuid.UUID, w window, found []candidate) (ready [
 	return ready, tx.hold(id, w.settings, held)
 }
 
+const lockChannel = `SELECT FROM channels WHERE name = $1 FOR UPDATE`
+
 func (tx *Tx) lockChannel(name string) error {
-	_, err := tx.pgx.Exec(tx.ctx, `SELECT FROM channels WHERE name = $1 FOR UPDATE`, name)
+	_, err := tx.pgx.Exec(tx.ctx, lockChannel, name)
 	return err
 }
 

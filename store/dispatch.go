@@ -178,7 +178,7 @@ func (s *Store) Claim(ctx context.Context, l Lane, want int) (c Claim, err error
 				return err
 			}
 		}
-		if err := tx.moveUp(l.Campaign, first); err != nil || c.Again {
+		if err := tx.moveUp(l.Campaign, farBehind(cohorts, first)); err != nil || c.Again {
 			return err
 		}
 		return tx.permit(&c, l, w, cohorts)
@@ -226,13 +226,13 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 }
 
 func (tx *Tx) queuedCohorts(id uuid.UUID) ([]Cohort, error) {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT id, country, zone, locale, queued, blocked_reason, blocked_until
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT id, country, zone, locale, queued, blocked_reason, blocked_until, queue_from
 		FROM cohorts WHERE campaign_id = $1 AND queued > 0 ORDER BY id`, id)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Cohort, err error) {
-		err = row.Scan(&k.ID, &k.Country, &k.Zone, &k.Locale, &k.Counts.Queued, &k.BlockedReason, &k.BlockedUntil)
+		err = row.Scan(&k.ID, &k.Country, &k.Zone, &k.Locale, &k.Counts.Queued, &k.BlockedReason, &k.BlockedUntil, &k.QueueFrom)
 		return k, err
 	})
 }
@@ -286,6 +286,10 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Coho
 	for i, r := range ready {
 		ids[i], hashes[i] = r.id, r.hash
 	}
+	if _, err := tx.pgx.Exec(tx.ctx, `UPDATE lanes SET first_id = least(first_id, $3), last_id = greatest(last_id, $4)
+		WHERE campaign_id = $1 AND lane = $2`, l.Campaign, l.N, slices.Min(ids), slices.Max(ids)); err != nil {
+		return err
+	}
 	rows, err := tx.pgx.Query(tx.ctx, `UPDATE targets t SET not_before = NULL, reason = NULL, policy_revision = NULL,
 			state = CASE WHEN o.out THEN 'opted_out' ELSE 'sending' END, ended_at = CASE WHEN o.out THEN clock_timestamp() END,
 			owner = CASE WHEN NOT o.out THEN $2 END, fence = CASE WHEN NOT o.out THEN $3::integer END,
@@ -320,10 +324,6 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Coho
 		c.Targets = append(c.Targets, t)
 		return nil
 	})
-	if err == nil {
-		_, err = tx.pgx.Exec(tx.ctx, `UPDATE lanes SET first_id = least(first_id, $3), last_id = greatest(last_id, $4)
-			WHERE campaign_id = $1 AND lane = $2`, l.Campaign, l.N, slices.Min(ids), slices.Max(ids))
-	}
 	c.OptedOut += len(gone)
 	c.Again = len(c.Targets) == 0
 	if err != nil || len(gone) == 0 {
@@ -355,22 +355,24 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 		codes[i], reasons[i], after[i] = int32(r.ErrorCode), r.Reason, r.After.Seconds()
 		eventful = eventful || r.State != campaign.Sent
 	}
-	err = s.inTx(ctx, func(tx *Tx) error {
-		const update = `UPDATE targets t SET state = r.state, owner = NULL, fence = NULL,
-				provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id), error_code = nullif(r.code, 0), reason = nullif(r.reason, ''),
-				not_before = CASE WHEN r.after > 0 THEN clock_timestamp() + make_interval(secs => r.after) END,
-				sent_at = CASE WHEN r.state = 'sent' THEN clock_timestamp() END,
-				ended_at = CASE WHEN r.state IN ('failed', 'opted_out', 'unknown') THEN clock_timestamp() END
-			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::float8[])
-				AS r (id, state, provider_id, code, reason, after)
-			WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $7 AND t.fence = $8`
-		args := []any{ids, states, provider, codes, reasons, after, l.owner(), l.Fence}
+	const update = `UPDATE targets t SET state = r.state, owner = NULL, fence = NULL,
+			provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id), error_code = nullif(r.code, 0), reason = nullif(r.reason, ''),
+			not_before = CASE WHEN r.after > 0 THEN clock_timestamp() + make_interval(secs => r.after) END,
+			sent_at = CASE WHEN r.state = 'sent' THEN clock_timestamp() END,
+			ended_at = CASE WHEN r.state IN ('failed', 'opted_out', 'unknown') THEN clock_timestamp() END
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::float8[])
+			AS r (id, state, provider_id, code, reason, after)
+		WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $7 AND t.fence = $8`
+	args := []any{ids, states, provider, codes, reasons, after, l.owner(), l.Fence}
+	// One statement is its own transaction: the counts, which all lanes write, are locked no longer than it takes
+	// to commit.
+	err = again(ctx, func() error {
 		if !eventful {
-			done, err := tx.pgx.Exec(ctx, update, args...)
+			done, err := s.pool.Exec(ctx, update, args...)
 			changed = done.RowsAffected()
 			return err
 		}
-		return tx.pgx.QueryRow(ctx, `WITH done AS (`+update+` RETURNING t.id, t.state, t.attempt, t.reason, t.error_code),
+		return s.pool.QueryRow(ctx, `WITH done AS (`+update+` RETURNING t.id, t.state, t.attempt, t.reason, t.error_code),
 			events AS (INSERT INTO target_events (target_id, kind, attempt, reason, error_code)
 				SELECT id, CASE state WHEN 'queued' THEN 'requeued' ELSE state END, attempt, coalesce(reason, ''), error_code
 				FROM done WHERE state <> 'sent')

@@ -69,17 +69,6 @@ func throttled(w window, b policy.Budget, cohorts []Cohort) (all waits) {
 // queued ones wait. The rules are looked at again under the ledger's lock, which may have taken a while to get:
 // a setting that is committed holds for every permit after it.
 func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
-	var revision int64
-	err := tx.lockChannel(w.channel)
-	if err == nil {
-		err = tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&revision)
-	}
-	if err == nil && revision != w.settings.Revision {
-		err = errOutdated
-	}
-	if err != nil {
-		return err
-	}
 	limits := w.settings.Throttle[w.channel]
 	may := startWithin(limits)
 	wanted := make([]int64, len(c.Targets))
@@ -88,13 +77,22 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
 	}
 	// The time to start begins before the grant, never later than it.
 	c.Deadline = time.Now().Add(may)
+	var revision int64
 	var b policy.Budget
 	var retry *time.Time
 	var granted, paired []int64
 	var until []time.Time
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT granted, coalesce(bound_by, ''), retry_after, paired, paired_until
-		FROM grant_permits($1, $2, $3, $4, $5, $6, $7, $8)`, w.channel, limits.PerMinute, limits.PerSecond, limits.Tier,
-		limits.Pair(), may, l.Campaign, wanted).Scan(&granted, &b.Limit, &retry, &paired, &until)
+	// In one go: the channel and the cohorts' counts, which are locked by now, are what all lanes wait for.
+	var all pgx.Batch
+	all.Queue(lockChannel, w.channel)
+	all.Queue(`SELECT coalesce(max(revision), 0) FROM settings_revisions`).QueryRow(func(row pgx.Row) error { return row.Scan(&revision) })
+	all.Queue(`SELECT granted, coalesce(bound_by, ''), retry_after, paired, paired_until FROM grant_permits($1, $2, $3, $4, $5, $6, $7, $8)`,
+		w.channel, limits.PerMinute, limits.PerSecond, limits.Tier, limits.Pair(), may, l.Campaign, wanted).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&granted, &b.Limit, &retry, &paired, &until) })
+	err := tx.pgx.SendBatch(tx.ctx, &all).Close()
+	if err == nil && revision != w.settings.Revision {
+		return errOutdated
+	}
 	switch {
 	case err != nil:
 		return wrap(err, "grant permits")

@@ -144,9 +144,14 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) (audit.Entry, error))
 
 // inTx is Write without an entry, for the engine's own steps, which leave their trace in the rows.
 func (s *Store) inTx(ctx context.Context, fn func(tx *Tx) error) error {
+	return again(ctx, func() error { return s.once(ctx, fn) })
+}
+
+// again runs fn, and once more as long as that ends in a deadlock or serialisation failure.
+func again(ctx context.Context, fn func() error) error {
 	const tries = 6
 	for try := 1; ; try++ {
-		err := s.once(ctx, fn)
+		err := fn()
 		pg, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || try == tries || (pg.Code != "40001" && pg.Code != "40P01") {
 			return unavailable(err)

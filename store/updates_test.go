@@ -44,11 +44,11 @@ func TestDispatchUpdatesTouchNoIndex(t *testing.T) {
 func TestNothingIsLeftBehindTheQueuesStart(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	id, lane := b.running(t, many(40, rw)...)
-	b.set(t, "throttle", `{"whatsapp":{"per_minute":1000}}`)
+	id, lane := b.running(t, many(2400, rw)...)
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":100000}}`)
 	done := map[int64]bool{}
 	for n := 0; ; n++ {
-		c := b.claim(t, lane, 4)
+		c := b.claim(t, lane, 100)
 		if c.Drained {
 			break
 		}
@@ -66,7 +66,7 @@ func TestNothingIsLeftBehindTheQueuesStart(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, n, 100)
 	}
-	require.Len(t, done, 40)
-	require.EqualValues(t, 40, b.counts(t, id).Sent)
+	require.Len(t, done, 2400)
+	require.EqualValues(t, 2400, b.counts(t, id).Sent)
 	require.Positive(t, query[int64](t, b, `SELECT queue_from FROM cohorts WHERE campaign_id = $1`, id))
 }
