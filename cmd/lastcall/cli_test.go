@@ -186,6 +186,9 @@ func dispatch(ctx context.Context, st *store.Store, id uuid.UUID, ends store.Res
 		return err
 	}
 	claim, err := st.Claim(ctx, lane, 100)
+	for err == nil && claim.Busy { // a script changed settings meanwhile
+		claim, err = st.Claim(ctx, lane, 100)
+	}
 	if err != nil {
 		return err
 	}
