@@ -27,10 +27,10 @@ import (
 )
 
 // TestScripts runs the scripts in testdata against an API whose campaigns have a workflow played by play. Those
-// in alone and ahead mind what the settings are, which the others change, and have an API of their own.
+// in a directory below share an API of their own: rules changes settings, and the others mind what they are.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"testdata", "testdata/alone", "testdata/ahead"} {
+	for _, dir := range []string{"testdata", "testdata/alone", "testdata/ahead", "testdata/rules"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			scripts(t, dir)
