@@ -38,8 +38,8 @@ var (
 	chaosSeed  = flag.Uint64("seed", 1, "the first of them")
 )
 
-// TestChaos kills and halts processes of a whole Lastcall in the middle of a campaign and looks, when all is
-// over, whether what is promised held: nobody twice, nobody who opted out, nothing left behind, no cap
+// TestChaos kills and halts processes of a whole Lastcall in the middle of a campaign, lets the provider fail in its
+// ways, and looks, when all is over, whether what is promised held: nobody twice, nobody who opted out, nothing left behind, no cap
 // exceeded, and Postgres and the provider of one mind.
 func TestChaos(t *testing.T) {
 	for seed := *chaosSeed; seed < *chaosSeed+uint64(*chaosSeeds); seed++ {
@@ -60,20 +60,21 @@ type chaosPlan struct {
 	late      []int // who opts out in mid-campaign
 	lateAt    int   // after so many messages
 	slow      bool  // receipts come after the heartbeat of a lost worker is missed: only then do guesses show
+	webhooks  bool  // some come twice, some in another order
 	faults    []chaosFault
 }
 
 // chaosFault is what happens once the provider has received so many messages.
 type chaosFault struct {
 	at   int
-	what string // a process to kill, or halt: a worker stands still for longer than its heartbeat may be late
+	what string // a process to kill; halt: a worker stands still for longer than its heartbeat may be late; or a fault of the provider, as JSON
 }
 
 func (f chaosFault) String() string { return fmt.Sprintf("%s@%d", f.what, f.at) }
 
 func (p chaosPlan) String() string {
-	return fmt.Sprintf("%d targets, %d a minute, %d+%d opted out, slow receipts %v, faults %v",
-		p.targets, p.perMinute, len(p.optedOut), len(p.late), p.slow, p.faults)
+	return fmt.Sprintf("%d targets, %d a minute, %d+%d opted out, slow receipts %v, troubled webhooks %v, faults %v",
+		p.targets, p.perMinute, len(p.optedOut), len(p.late), p.slow, p.webhooks, p.faults)
 }
 
 const halt = "halt"
@@ -93,8 +94,21 @@ func planChaos(seed uint64) chaosPlan {
 	for _, what := range append(whats, whats[r.IntN(4)]) {
 		p.faults = append(p.faults, chaosFault{at: 200 + r.IntN(p.targets*9/10), what: what})
 	}
+	p.webhooks = seed%3 > 0
+	for _, i := range r.Perm(len(providerFaults))[:3] {
+		p.faults = append(p.faults, chaosFault{at: 100 + r.IntN(p.targets*9/10), what: fmt.Sprintf(providerFaults[i], 0.05+r.Float64()/3)})
+	}
 	slices.SortStableFunc(p.faults, func(a, b chaosFault) int { return cmp.Compare(a.at, b.at) })
 	return p
+}
+
+// providerFaults are the sandbox's, each for a share of the requests: docs/sandbox.md.
+var providerFaults = []string{
+	`{"kind":"outage","share":%.2f,"for":"3s"}`, `{"kind":"reset","share":%.2f,"for":"3s"}`,
+	`{"kind":"rate_limit","share":%.2f,"for":"4s"}`, `{"kind":"error","code":131026,"share":%.2f,"for":"4s"}`,
+	`{"kind":"error","code":131000,"share":%.2f,"for":"3s"}`, `{"kind":"accept_then_timeout","share":%.2f,"for":"2s"}`,
+	`{"kind":"slow_body","share":%.2f,"for":"2s"}`, `{"kind":"wrong_body","share":%.2f,"for":"3s"}`,
+	`{"kind":"latency","latency":"300ms","share":%.2f,"for":"5s"}`,
 }
 
 // chaos is one seed's run.
@@ -111,7 +125,10 @@ func (c *chaos) run(t *testing.T) {
 	t.Setenv("LASTCALL_RECONCILE_AFTER", "30s") // longer than the slowest receipt
 	c.start(t)
 	if c.plan.slow {
-		c.slowReceipts(t)
+		c.tellSandbox(t, "/settings", `{"sent_delay_ms":20000,"delivered_delay_ms":20500,"read_delay_ms":21000}`)
+	}
+	if c.plan.webhooks {
+		c.tellSandbox(t, "/settings", `{"webhook_twice":0.2,"webhook_reordered":0.2,"webhook_window_ms":2000}`)
 	}
 	c.secondWorker(t)
 	if c.plan.perMinute > 0 {
@@ -145,8 +162,10 @@ func (c *chaos) run(t *testing.T) {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		case "worker":
 			require.NoError(t, syscall.Kill(c.sender(t), syscall.SIGKILL))
-		default:
+		case "api", "postgres", "temporal":
 			c.kill(t, f.what)
+		default:
+			c.tellSandbox(t, "/faults", f.what)
 		}
 	}
 }
@@ -248,10 +267,9 @@ func (c *chaos) sender(t *testing.T) (pid int) {
 	return pid
 }
 
-func (c *chaos) slowReceipts(t *testing.T) {
+func (c *chaos) tellSandbox(t *testing.T, path, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.Sandbox+"/settings",
-		strings.NewReader(`{"sent_delay_ms":20000,"delivered_delay_ms":20500,"read_delay_ms":21000}`))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.Sandbox+path, strings.NewReader(body))
 	require.NoError(t, err)
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
@@ -300,7 +318,7 @@ func (c *chaos) judge(t *testing.T) {
 	c.judgeTargets(t, messages)
 	c.judgeOptOuts(t, messages)
 	c.judgeCap(t, messages)
-	t.Logf("%d received, %v unknown, %v opted out", got.Received, figures["unknown"], figures["opted_out"])
+	t.Logf("%d received, %v unknown, %v failed, %v opted out", got.Received, figures["unknown"], figures["failed"], figures["opted_out"])
 }
 
 func (c *chaos) inbox(t *testing.T) (all []chaosMessage) {
@@ -338,8 +356,8 @@ func (c *chaos) judgeTargets(t *testing.T, messages []chaosMessage) {
 				require.True(t, reached, "target %d is %s, and the provider has no message for it", id, state)
 				require.Equal(t, attempt, n, "target %d: the message is of another attempt", id)
 			case campaign.Unknown:
-			case campaign.OptedOut:
-				require.False(t, reached, "target %d has opted out and has a message", id)
+			case campaign.OptedOut, campaign.FailedT:
+				require.False(t, reached, "target %d is %s and has a message", id, state)
 			default:
 				require.Fail(t, "unexpected state", "target %d is %s", id, state)
 			}
