@@ -84,7 +84,7 @@ function NameForm() {
           label="Your name"
           description="Others see it in the audit log."
           autoComplete="name"
-          maxLength={200}
+          maxLength={100}
           {...form.getInputProps('name')}
         />
         {failure && (
@@ -117,7 +117,10 @@ function PasswordForm() {
       form.reset();
       tell.done('Password changed');
     },
-    onError: (error) => setFailure(showProblem(form, error)),
+    onError: (error) => {
+      if (error.code === 'wrong_password') form.setFieldError('current', 'This is not your password.');
+      else setFailure(showProblem(form, error));
+    },
   });
   return (
     <form
