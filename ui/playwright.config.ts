@@ -4,11 +4,12 @@ import { defineConfig } from '@playwright/test';
 // Against a running Lastcall: LASTCALL_PANEL is its address, LASTCALL_EMAIL and LASTCALL_PASSWORD an admin of it.
 export default defineConfig({
   testDir: 'e2e',
+  testMatch: process.env.SCREENSHOTS ? 'screenshots.ts' : '*.spec.ts',
   outputDir: 'test-results',
   globalSetup: './e2e/sign-in.ts',
   workers: 1, // they share one Lastcall
   forbidOnly: true,
-  timeout: 60_000,
+  timeout: 120_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
   use: {

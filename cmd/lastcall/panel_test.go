@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+var screenshots = flag.Bool("screenshots", false, "TestPanel makes the pictures of docs/screenshots instead of testing")
 
 // TestPanel builds the panel, a lastcall that carries it, and runs the browser tests against that one, whole. It
 // wants Node 20 and Chromium; what npm installs it installs, and Chromium too where it is root.
@@ -53,7 +56,11 @@ func TestPanel(t *testing.T) {
 	units.Wait()
 	require.NoError(t, failed)
 	require.NoError(t, err)
-	require.NoError(t, in(ui, []string{"LASTCALL_PANEL=" + w.API, "LASTCALL_EMAIL=" + w.Accounts[0].Email,
+	var instead string
+	if *screenshots {
+		instead = "1"
+	}
+	require.NoError(t, in(ui, []string{"SCREENSHOTS=" + instead, "LASTCALL_PANEL=" + w.API, "LASTCALL_EMAIL=" + w.Accounts[0].Email,
 		"LASTCALL_PASSWORD=" + w.Accounts[0].Password}, "npm", "run", "e2e"))
 }
 

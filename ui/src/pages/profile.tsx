@@ -7,15 +7,14 @@ import {
   Stack,
   Text,
   TextInput,
-  Title,
   useMantineColorScheme,
 } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { type ReactNode, useState } from 'react';
+import { useState } from 'react';
 import { api } from '../api/client';
 import { changeAccount, signOut, useAccount } from '../app/session';
 import { showProblem } from '../parts/form';
-import { Page } from '../parts/page';
+import { Page, Section } from '../parts/page';
 import { tell } from '../parts/toast';
 
 export function ProfilePage() {
@@ -42,17 +41,6 @@ export function ProfilePage() {
         </Section>
       </Stack>
     </Page>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className="card">
-      <Title order={2} size="h3" mb="md">
-        {title}
-      </Title>
-      {children}
-    </section>
   );
 }
 
