@@ -24,7 +24,7 @@ const route = getRouteApi('/contacts');
 const columns: Column<Contact>[] = [
   {
     header: 'Contact',
-    width: 176,
+    width: 160,
     cell: (c) => (
       <>
         <span className="wrap">{c.name || 'No name'}</span>
@@ -36,7 +36,7 @@ const columns: Column<Contact>[] = [
   },
   {
     header: 'Country',
-    width: 128,
+    width: 112,
     cell: (c) => (
       <>
         {countryName(c.country)}
@@ -48,10 +48,10 @@ const columns: Column<Contact>[] = [
       </>
     ),
   },
-  { header: 'Language', width: 136, cell: (c) => (c.locale ? localeName(c.locale) : <Unknown />) },
+  { header: 'Language', width: 120, cell: (c) => (c.locale ? localeName(c.locale) : <Unknown />) },
   {
     header: 'Tags',
-    width: 144,
+    width: 120,
     cell: (c) =>
       c.tags.length === 0 ? (
         <Unknown />
@@ -67,7 +67,7 @@ const columns: Column<Contact>[] = [
   },
   {
     header: 'Marketing',
-    width: 128,
+    width: 112,
     cell: (c) =>
       c.opted_in_at ? (
         <Mark word="Agreed" tone="good" icon={IconCheck} />
@@ -75,7 +75,7 @@ const columns: Column<Contact>[] = [
         <Mark word="Not recorded" tone="quiet" icon={IconHelpCircle} />
       ),
   },
-  { header: `Added (${zoneName(localZone)})`, width: 128, cell: (c) => <Time at={c.created_at} bare /> },
+  { header: `Added (${zoneName(localZone)})`, width: 104, cell: (c) => <Time at={c.created_at} bare /> },
 ];
 
 export function ContactsPage() {
