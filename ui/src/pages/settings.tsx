@@ -167,12 +167,20 @@ function Consent({ revision }: { revision: Revision }) {
   );
 }
 
-type Cap = { per_minute: number };
+type Cap = { per_minute: number; per_second?: number; tier?: number; pair_seconds?: number };
 
 function Throttle({ revision }: { revision: Revision }) {
   const read = (value: unknown) => (value as { whatsapp: Cap }).whatsapp;
-  const words = (cap: Cap) =>
-    cap.per_minute === 0 ? 'WhatsApp: stopped' : `WhatsApp: ${count(cap.per_minute)} messages in any minute`;
+  const words = (cap: Cap) => {
+    if (cap.per_minute === 0) return 'WhatsApp: stopped';
+    const limits = [
+      `${count(cap.per_minute)} messages in any minute`,
+      cap.per_second && `${count(cap.per_second)} in any second`,
+      cap.tier && `${count(cap.tier)} different people in any 24 hours`,
+      cap.pair_seconds && `${count(cap.pair_seconds)} s between two to the same person`,
+    ];
+    return `WhatsApp: ${limits.filter(Boolean).join(', ')}`;
+  };
   const edit = useEdit(revision, read);
   const wrong = !Number.isInteger(edit.value.per_minute);
   return (
@@ -197,6 +205,28 @@ function Throttle({ revision }: { revision: Revision }) {
           onChange={(v) => edit.change({ ...edit.value, per_minute: typeof v === 'number' ? v : Number.NaN })}
           error={wrong ? 'Enter a number.' : undefined}
         />
+        {(
+          [
+            ['per_second', 'A second', 'In any second. 0 is no limit.', 1_000_000_000],
+            ['tier', 'People a day', 'Different ones, in any 24 hours. 0 is no limit.', 1_000_000_000],
+            ['pair_seconds', 'Pause for a person, seconds', 'Between two messages. 0 is none.', 3600],
+          ] as const
+        ).map(([name, label, description, max]) => (
+          <NumberInput
+            key={name}
+            label={label}
+            description={description}
+            w={240}
+            min={0}
+            max={max}
+            allowDecimal={false}
+            allowNegative={false}
+            thousandSeparator=","
+            hideControls
+            value={edit.value[name] ?? 0}
+            onChange={(v) => edit.change({ ...edit.value, [name]: typeof v === 'number' ? v : 0 })}
+          />
+        ))}
       </Group>
       <SaveBar
         edit={edit}

@@ -1,4 +1,4 @@
-import { Group, SegmentedControl, Select, Stack, Table, Text } from '@mantine/core';
+import { Alert, Group, SegmentedControl, Select, Stack, Table, Text } from '@mantine/core';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
@@ -34,6 +34,24 @@ export function TemplatePage() {
   return <Shown template={template} versions={versions} />;
 }
 
+/** Whether WhatsApp takes it: campaigns wait where it does not. */
+function Suspended({ name }: { name: string }) {
+  const query = api.useQuery('get', '/template-suspensions');
+  return query.data?.suspensions
+    .filter((s) => s.name === name)
+    .map((s) => (
+      <Alert
+        key={s.language ?? ''}
+        color="violet"
+        title={`WhatsApp does not take it${s.language ? ` in ${localeName(s.language)}` : ''}: ${s.state}`}
+      >
+        <Text size="sm">
+          {s.why} {s.advice} Since <Time at={s.since} />.
+        </Text>
+      </Alert>
+    ));
+}
+
 function Shown({ template, versions }: { template: Template; versions: Template[] }) {
   const { locale } = route.useSearch();
   const navigate = route.useNavigate();
@@ -60,6 +78,7 @@ function Shown({ template, versions }: { template: Template; versions: Template[
     >
       <div className="beside">
         <Stack gap="lg">
+          <Suspended name={template.name} />
           <Section title={`Version ${template.version}`} aside={<Status of={template.status} />}>
             <Facts
               of={[
