@@ -5,7 +5,7 @@ LINTER        := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 .DEFAULT_GOAL := help
-.PHONY: up ui test chaos bench histories lint fmt help panel $(LASTCALL)
+.PHONY: up ui test chaos bench histories screenshots lint fmt help panel $(LASTCALL)
 
 up: panel $(LASTCALL) ## run everything on this machine; ARGS="--port-base 9700" and the like go to lastcall up
 	@exec $(LASTCALL) up $(ARGS)
@@ -39,6 +39,9 @@ chaos: $(LASTCALL) ## kill and halt a whole Lastcall's processes, 20 seeds; ARGS
 
 bench: $(LASTCALL) ## measure this build on this machine; ARGS="--only dispatch" and the like go to lastcall bench
 	@exec $(LASTCALL) bench $(ARGS)
+
+screenshots: ## make the pictures of docs/screenshots anew (wants Node 20 and Chromium)
+	go test ./cmd/lastcall -run 'TestPanel$$' -count 1 -timeout 10m -args -screenshots
 
 lint: ui/node_modules/.package-lock.json ## look for mistakes that the compiler lets through
 	go run $(LINTER) run ./...

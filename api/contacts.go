@@ -18,6 +18,7 @@ import (
 type Contact struct {
 	ID          uuid.UUID      `json:"id" format:"uuid"`
 	MSISDN      contact.MSISDN `json:"msisdn"`
+	Masked      string         `json:"masked" doc:"The number as it is shown to people"`
 	Name        string         `json:"name"`
 	Country     string         `json:"country"`
 	Locale      string         `json:"locale,omitempty"`
@@ -40,6 +41,12 @@ type NewContact struct {
 	OptInSource string   `json:"opt_in_source,omitempty" maxLength:"200" doc:"Where the person agreed to messages, just now"`
 }
 
+// ContactNumber is a phone number to look for.
+type ContactNumber struct {
+	MSISDN  string `json:"msisdn" maxLength:"100" doc:"With + and country code, or as dialled in country"`
+	Country string `json:"country,omitempty" doc:"Where a number without + is dialled: ISO 3166-1 alpha-2"`
+}
+
 // OptIn is where a person agreed to marketing.
 type OptIn struct {
 	Source string `json:"source" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text" doc:"Where the person agreed to messages"`
@@ -56,7 +63,9 @@ func (s *server) contacts() {
 	register(s, huma.Operation{OperationID: "list-contacts", Method: http.MethodGet, Path: "/contacts", Tags: tags,
 		Summary: "List contacts"},
 		func(ctx context.Context, in *struct {
-			After uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
+			Country string    `query:"country" pattern:"^[A-Z]{2}$" patternDescription:"ISO 3166-1 alpha-2" doc:"Only those of this country"`
+			Tag     string    `query:"tag" maxLength:"50" doc:"Only those with this tag"`
+			After   uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body ContactPage }, error) {
 			var after contact.MSISDN // the order is by number, the cursor an id: addresses hold no numbers
@@ -67,7 +76,7 @@ func (s *server) contacts() {
 				}
 				after = last.MSISDN
 			}
-			all, err := s.Store.Contacts(ctx, after, in.fetch())
+			all, err := s.Store.Contacts(ctx, store.ContactFilter{Country: in.Country, Tag: in.Tag}, after, in.fetch())
 			if err != nil {
 				return nil, err
 			}
@@ -95,6 +104,23 @@ func (s *server) contacts() {
 		func(ctx context.Context, _ *struct{}) (*struct{ Body store.Facets }, error) {
 			facets, err := s.Store.Facets(ctx)
 			return &struct{ Body store.Facets }{facets}, err
+		})
+
+	register(s, huma.Operation{OperationID: "find-contact", Method: http.MethodPost, Path: "/contacts/find", Tags: tags,
+		Summary: "Find the contact with a number", Description: "A POST, because addresses hold no numbers. It changes nothing."},
+		func(ctx context.Context, in *struct{ Body ContactNumber }) (*struct{ Body Contact }, error) {
+			number, err := contact.ParseNumber(in.Body.MSISDN, in.Body.Country)
+			if err != nil {
+				return nil, err
+			}
+			c, err := s.Store.ContactOf(ctx, number.MSISDN)
+			if err == nil && c == nil {
+				err = domain.E(domain.NotFound, "contact_not_found", "no contact has this number")
+			}
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body Contact }{contactOf(*c)}, nil
 		})
 
 	register(s, huma.Operation{OperationID: "opt-in-contact", Method: http.MethodPut, Path: "/contacts/{id}/opt-in", Tags: tags,
@@ -143,6 +169,6 @@ func (n NewContact) check() (store.Contact, error) {
 }
 
 func contactOf(c store.Contact) Contact {
-	return Contact{ID: c.ID, MSISDN: c.MSISDN, Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
+	return Contact{ID: c.ID, MSISDN: c.MSISDN, Masked: c.MSISDN.Masked(), Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
 		Tags: append([]string{}, c.Tags...), OptedInAt: c.OptedInAt, OptInSource: c.OptInSource, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }

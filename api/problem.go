@@ -43,6 +43,7 @@ var statuses = map[domain.Kind]int{
 	domain.Invalid:         http.StatusUnprocessableEntity,
 	domain.NotFound:        http.StatusNotFound,
 	domain.Conflict:        http.StatusConflict,
+	domain.Stale:           http.StatusPreconditionFailed,
 	domain.Unauthenticated: http.StatusUnauthorized,
 	domain.Forbidden:       http.StatusForbidden,
 	domain.TooLarge:        http.StatusRequestEntityTooLarge,

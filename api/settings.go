@@ -3,16 +3,36 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain"
 	"lastcall/store"
 )
 
 // Settings are the newest revision of each key.
 type Settings struct {
 	Settings []store.SettingsRevision `json:"settings"`
+}
+
+// SettingsRevisions are one page of what a setting was.
+type SettingsRevisions struct {
+	Revisions []store.SettingsRevision `json:"revisions"`
+	Next      string                   `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+}
+
+// setting answers with a revision, by which its next writer can say what they knew.
+type setting struct {
+	ETag string `header:"ETag"`
+	Body store.SettingsRevision
+}
+
+func settingOf(rev store.SettingsRevision) *setting {
+	return &setting{ETag: fmt.Sprintf("%q", strconv.FormatInt(rev.Revision, 10)), Body: rev}
 }
 
 // NewSetting is a new value of a key.
@@ -47,18 +67,39 @@ func (s *server) settings() {
 			return &out, nil
 		})
 	register(s, huma.Operation{OperationID: "get-setting", Method: http.MethodGet, Path: "/settings/{key}", Tags: tags,
-		Summary: "Get a setting"},
-		func(ctx context.Context, in *SettingsKey) (*struct{ Body store.SettingsRevision }, error) {
+		Summary: "Get a setting", Description: "Its ETag is its revision, for the If-Match of who changes it."},
+		func(ctx context.Context, in *SettingsKey) (*setting, error) {
 			rev, err := s.Store.Setting(ctx, in.Key)
-			return &struct{ Body store.SettingsRevision }{rev}, err
+			return settingOf(rev), err
 		})
-	register(s, huma.Operation{OperationID: "put-setting", Method: http.MethodPut, Path: "/settings/{key}", Tags: tags,
-		Summary: "Change a setting", Description: "Saves a new revision. Campaigns that run act on it within a second.\n\n" + quietHoursDoc},
+	register(s, huma.Operation{OperationID: "list-setting-revisions", Method: http.MethodGet, Path: "/settings/{key}/revisions", Tags: tags,
+		Summary: "List what a setting was", Description: "Newest first."},
 		func(ctx context.Context, in *struct {
 			SettingsKey
-			Body NewSetting
-		}) (*struct{ Body store.SettingsRevision }, error) {
-			rev, err := s.Store.SaveSetting(ctx, in.Key, in.Body.Value, in.Body.Reason)
-			return &struct{ Body store.SettingsRevision }{rev}, err
+			After int64 `query:"after" minimum:"1" doc:"The next of the page before"`
+			Limit
+		}) (*struct{ Body SettingsRevisions }, error) {
+			all, err := s.Store.SettingHistory(ctx, in.Key, in.After, in.fetch())
+			all, next := cut(all, in.Limit, func(r store.SettingsRevision) string { return strconv.FormatInt(r.Revision, 10) })
+			return &struct{ Body SettingsRevisions }{SettingsRevisions{append([]store.SettingsRevision{}, all...), next}}, err
+		})
+	register(s, huma.Operation{OperationID: "put-setting", Method: http.MethodPut, Path: "/settings/{key}", Tags: tags,
+		Summary: "Change a setting", Description: "Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails " +
+			"as `setting_changed`, status 412, when the setting is not any more what its caller knew.\n\n" + quietHoursDoc},
+		func(ctx context.Context, in *struct {
+			SettingsKey
+			Match string `header:"If-Match" doc:"The ETag of the revision that this one is to replace; absent: whichever"`
+			Body  NewSetting
+		}) (*setting, error) {
+			var known *int64
+			if in.Match != "" && in.Match != "*" {
+				n, err := strconv.ParseInt(strings.Trim(in.Match, `"`), 10, 64)
+				if err != nil {
+					return nil, domain.E(domain.Invalid, "bad_etag", "pass the setting's ETag, unchanged").About("If-Match")
+				}
+				known = &n
+			}
+			rev, err := s.Store.ReplaceSetting(ctx, in.Key, in.Body.Value, in.Body.Reason, known)
+			return settingOf(rev), err
 		})
 }

@@ -17,6 +17,7 @@ const (
 	Invalid         Kind = "invalid"         // the caller's input is wrong: 422, or 400 for bad syntax
 	NotFound        Kind = "not_found"       // nothing has this id: 404
 	Conflict        Kind = "conflict"        // the state does not allow it: 409
+	Stale           Kind = "stale"           // the caller knew an older state: 412
 	Unauthenticated Kind = "unauthenticated" // no valid credential: 401
 	Forbidden       Kind = "forbidden"       // a valid credential that may not: 403
 	TooLarge        Kind = "too_large"       // beyond a limit: 413

@@ -31,11 +31,23 @@ type Contact struct {
 	MSISDNHash  []byte `gorm:"column:msisdn_hash"` // as the opt-out registry has it; nil: not computed yet
 }
 
+// ContactFilter says which contacts; what is empty does not matter.
+type ContactFilter struct {
+	Country string // ISO 3166-1 alpha-2
+	Tag     string
+}
+
 // Contacts lists contacts by number, those after the number `after` first; at most limit (1 to 1,000).
-func (s *Store) Contacts(ctx context.Context, after contact.MSISDN, limit int) ([]Contact, error) {
+func (s *Store) Contacts(ctx context.Context, f ContactFilter, after contact.MSISDN, limit int) ([]Contact, error) {
 	var all []Contact
-	err := s.orm.WithContext(ctx).Where("msisdn > ?", after).Order("msisdn").Limit(page(limit)).Find(&all).Error
-	return all, unavailable(err)
+	q := s.orm.WithContext(ctx).Where("msisdn > ?", after).Order("msisdn").Limit(page(limit))
+	if f.Country != "" {
+		q = q.Where("country = ?", f.Country)
+	}
+	if f.Tag != "" {
+		q = q.Where("tags @> ARRAY[?]::text[]", f.Tag)
+	}
+	return all, unavailable(q.Find(&all).Error)
 }
 
 // Contact returns one contact.

@@ -114,9 +114,28 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 	return rev, nil
 }
 
-// SaveSetting checks value and makes it the newest revision of key. Running campaigns are told in the
-// same transaction and act on it within a second. It fails with domain.Invalid naming the field.
+// SettingHistory lists a key's revisions, newest first, those before the given one (0: the newest) on.
+func (s *Store) SettingHistory(ctx context.Context, key string, before int64, limit int) ([]SettingsRevision, error) {
+	if !slices.Contains(SettingsKeys, key) {
+		return nil, apply(&policy.Settings{}, key, nil)
+	}
+	var all []SettingsRevision
+	q := s.orm.WithContext(ctx).Where("key = ?", key).Order("revision DESC").Limit(page(limit))
+	if before > 0 {
+		q = q.Where("revision < ?", before)
+	}
+	return all, unavailable(q.Find(&all).Error)
+}
+
+// SaveSetting is ReplaceSetting whatever the setting is now.
 func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessage, reason string) (SettingsRevision, error) {
+	return s.ReplaceSetting(ctx, key, value, reason, nil)
+}
+
+// ReplaceSetting checks value and makes it the newest revision of key. Running campaigns are told in the
+// same transaction and act on it within a second. It fails with domain.Invalid naming the field, and with
+// domain.Stale when known, if given, is not the revision it would replace.
+func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMessage, reason string, known *int64) (SettingsRevision, error) {
 	if err := apply(&policy.Settings{}, key, value); err != nil {
 		return SettingsRevision{}, err
 	}
@@ -130,6 +149,16 @@ func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessa
 		// One writer at a time: a revision must not become visible after a higher one.
 		if err := tx.orm.Exec("SELECT pg_advisory_xact_lock(hashtext('settings_revisions'))").Error; err != nil {
 			return audit.Entry{}, err
+		}
+		if known != nil {
+			var newest int64
+			err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions WHERE key = $1`, key).Scan(&newest)
+			if err == nil && newest != *known {
+				err = domain.E(domain.Stale, "setting_changed", "somebody changed this setting in the meantime; look at it again")
+			}
+			if err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err

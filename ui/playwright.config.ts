@@ -1,24 +1,22 @@
 import { execFileSync } from 'node:child_process';
 import { defineConfig } from '@playwright/test';
 
-// Against a Lastcall that serves the panel itself (LASTCALL_PANEL), or, without one, against the built panel
-// behind the stand-in of dev/, which hands calls on to LASTCALL_API with LASTCALL_TOKEN.
-const port = Number(process.env.LASTCALL_PREVIEW_PORT ?? 4173);
-const panel = process.env.LASTCALL_PANEL ?? `http://127.0.0.1:${port}`;
-
+// Against a running Lastcall: LASTCALL_PANEL is its address, LASTCALL_EMAIL and LASTCALL_PASSWORD an admin of it.
 export default defineConfig({
   testDir: 'e2e',
+  testMatch: process.env.SCREENSHOTS ? 'screenshots.ts' : '*.spec.ts',
   outputDir: 'test-results',
+  globalSetup: './e2e/sign-in.ts',
   workers: 1, // they share one Lastcall
   forbidOnly: true,
   timeout: 120_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
   use: {
-    baseURL: panel,
+    baseURL: process.env.LASTCALL_PANEL,
     locale: 'en-GB',
     timezoneId: 'Africa/Kigali',
-    trace: 'retain-on-failure',
+    screenshot: 'only-on-failure', // and `--trace retain-on-failure` for more: it takes a third of the time
     launchOptions: {
       executablePath: chromium(),
       args: [
@@ -30,9 +28,6 @@ export default defineConfig({
       ],
     },
   },
-  webServer: process.env.LASTCALL_PANEL
-    ? undefined
-    : { command: `npx vite preview --strictPort --port ${port}`, url: panel, reuseExistingServer: false },
 });
 
 /** The browser: CHROME_PATH, else the one on PATH. scripts/chromium.sh installs one. */

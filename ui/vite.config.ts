@@ -1,12 +1,12 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
-import { standIn } from './dev/stand-in.ts';
 
-// LASTCALL_API is a running Lastcall, as `lastcall up` prints it.
+// `npm run dev` hands calls on to a running Lastcall, at the address that `lastcall up` prints.
 const api = process.env.LASTCALL_API ?? 'http://127.0.0.1:8700';
 
 export default defineConfig({
-  plugins: [react(), standIn(api)],
+  plugins: [react()],
+  server: { host: '127.0.0.1', proxy: { '/api': api, '/healthz': api } },
   // The server replaces the placeholder in index.html, in every answer anew.
   html: { cspNonce: '__CSP_NONCE__' },
   build: {

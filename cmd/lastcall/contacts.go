@@ -16,16 +16,23 @@ func contactsCommand(sh *shell) *cobra.Command {
 
 func contactsList(o *output) *cobra.Command {
 	var p paging
+	var country, tag string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List contacts; tables show numbers masked", Args: cobra.NoArgs,
-		Example: "  lastcall contacts list --limit 20",
+		Example: "  lastcall contacts list --tag regular --country RW --limit 20",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.sh.client()
 			if err != nil {
 				return err
 			}
 			var page api.ContactPage
-			if err := c.get(cmd.Context(), "/contacts", p.query(), &page); err != nil {
+			q := p.query()
+			for name, v := range map[string]string{"country": country, "tag": tag} {
+				if v != "" {
+					q.Set(name, v)
+				}
+			}
+			if err := c.get(cmd.Context(), "/contacts", q, &page); err != nil {
 				return err
 			}
 			return o.print(page, func(t *listing) {
@@ -37,6 +44,8 @@ func contactsList(o *output) *cobra.Command {
 		},
 	}
 	p.flags(cmd)
+	cmd.Flags().StringVar(&country, "country", "", "only those of this country: ISO 3166-1 alpha-2")
+	cmd.Flags().StringVar(&tag, "tag", "", "only those with this tag")
 	return cmd
 }
 

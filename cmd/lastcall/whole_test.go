@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -27,10 +28,11 @@ import (
 
 // whole is a Lastcall of real processes, used as a person uses it: by the command line.
 type whole struct {
-	dir  string
-	base int
-	up   *exec.Cmd
-	out  *bytes.Buffer
+	dir     string
+	base    int
+	program string // "" for this one
+	up      *exec.Cmd
+	out     *bytes.Buffer
 	upFile
 }
 
@@ -38,7 +40,7 @@ func (w *whole) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.Command(self, append(args, "--data-dir", w.dir)...)
+	cmd := exec.Command(cmp.Or(w.program, self), append(args, "--data-dir", w.dir)...)
 	cmd.Env = append(os.Environ(), programVariable+"=1")
 	cmd.Dir = filepath.Dir(w.dir)
 	return cmd

@@ -3,10 +3,10 @@ import createFetchClient from 'openapi-fetch';
 import createQueryClient from 'openapi-react-query';
 import { tell } from '../parts/toast';
 import { type Problem, problemIn, problemOf, unreachable } from './problem';
-import type { Paths } from './session-paths';
+import type { paths } from './schema';
 
 /** Calls by hand. Every failure is thrown as a Problem. */
-export const client = createFetchClient<Paths>({ baseUrl: '/api/v1' });
+export const client = createFetchClient<paths>({ baseUrl: '/api/v1' });
 client.use({
   async onResponse({ response }) {
     if (!response.ok) throw await problemIn(response);

@@ -633,6 +633,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find the contact with a number
+         * @description A POST, because addresses hold no numbers. It changes nothing.
+         */
+        post: operations["find-contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/{id}": {
         parameters: {
             query?: never;
@@ -840,17 +860,40 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a setting */
+        /**
+         * Get a setting
+         * @description Its ETag is its revision, for the If-Match of who changes it.
+         */
         get: operations["get-setting"];
         /**
          * Change a setting
-         * @description Saves a new revision. Campaigns that run act on it within a second.
+         * @description Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew.
          *
          *     The quiet hours of a country are one window, every day (`{"start":"22:00","end":"06:00"}`) or on the
          *     weekdays on which it starts (`"days":["fri","sat"]`), or a list of them (`"windows":[…]`); an end may be 24:00. Beside it, `"overrides":[{"locale":"en","channel":"whatsapp",…}]` has hours that stand in place of the country's: of those that fit the one of the
          *     longest locale, then the one that names the channel.
          */
         put: operations["put-setting"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/{key}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a setting was
+         * @description Newest first.
+         */
+        get: operations["list-setting-revisions"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1270,6 +1313,8 @@ export interface components {
             /** Format: uuid */
             id: string;
             locale?: string;
+            /** @description The number as it is shown to people */
+            masked: string;
             msisdn: string;
             name: string;
             opt_in_source?: string;
@@ -1294,6 +1339,12 @@ export interface components {
              * @enum {string}
              */
             tags_match?: "any" | "all";
+        };
+        ContactNumber: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
         };
         ContactPage: {
             contacts: components["schemas"]["Contact"][];
@@ -1894,6 +1945,11 @@ export interface components {
             /** Format: int64 */
             revision: number;
             value: unknown;
+        };
+        SettingsRevisions: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            revisions: components["schemas"]["SettingsRevision"][];
         };
         StartOrder: {
             /**
@@ -3667,6 +3723,10 @@ export interface operations {
     "list-contacts": {
         parameters: {
             query?: {
+                /** @description Only those of this country */
+                country?: string;
+                /** @description Only those with this tag */
+                tag?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -3747,6 +3807,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Facets"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "find-contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
                 };
             };
             /** @description Error */
@@ -4190,6 +4283,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4210,7 +4304,10 @@ export interface operations {
     "put-setting": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of the revision that this one is to replace; absent: whichever */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
                 key: string;
@@ -4226,10 +4323,48 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevision"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-setting-revisions": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsRevisions"];
                 };
             };
             /** @description Error */

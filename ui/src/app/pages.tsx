@@ -1,4 +1,4 @@
-import { IconSpeakerphone } from '@tabler/icons-react';
+import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { Show } from '../pages/campaigns';
@@ -27,6 +27,49 @@ const campaigns = createRoute({
   component: lazyRouteComponent(() => import('../pages/campaigns'), 'CampaignsPage'),
 });
 
+const contacts = createRoute({
+  getParentRoute: () => root,
+  path: '/contacts',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { tag?: string; country?: string; after?: string; contact?: string } => ({
+    tag: text(s.tag),
+    country: typeof s.country === 'string' && /^[A-Z]{2}$/.test(s.country) ? s.country : undefined,
+    after: text(s.after),
+    contact: text(s.contact),
+  }),
+  component: lazyRouteComponent(() => import('../pages/contacts'), 'ContactsPage'),
+});
+
+const optOuts = createRoute({
+  getParentRoute: () => root,
+  path: '/opt-outs',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/opt-outs'), 'OptOutsPage'),
+});
+
+const templates = createRoute({
+  getParentRoute: () => root,
+  path: '/templates',
+  component: lazyRouteComponent(() => import('../pages/templates'), 'TemplatesPage'),
+});
+
+const template = createRoute({
+  getParentRoute: () => root,
+  path: '/templates/$name',
+  validateSearch: (s: Record<string, unknown>): { version?: number; locale?: string } => ({
+    version: typeof s.version === 'number' ? s.version : undefined,
+    locale: text(s.locale),
+  }),
+  component: lazyRouteComponent(() => import('../pages/template'), 'TemplatePage'),
+});
+
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('../pages/settings'), 'SettingsPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -34,7 +77,7 @@ const profile = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, campaigns, profile]),
+  routeTree: root.addChildren([home, campaigns, contacts, optOuts, templates, template, settings, profile]),
   defaultPreload: 'intent',
   defaultErrorComponent: ({ error, reset }) => <Failed level={1} error={error} retry={reset} />,
   defaultNotFoundComponent: () => (
@@ -51,8 +94,17 @@ declare module '@tanstack/react-router' {
 }
 
 /** What stands in the navigation, in order. `key` is typed after g. */
-export const navigation: { to: '/campaigns'; label: string; icon: ComponentType<{ size?: number }>; key: string }[] = [
+export const navigation: {
+  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  label: string;
+  icon: ComponentType<{ size?: number }>;
+  key: string;
+}[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c' },
+  { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p' },
+  { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o' },
+  { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't' },
+  { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.

@@ -1,10 +1,12 @@
 import { Center, Loader, Modal, Stack, Text, Title } from '@mantine/core';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
 import { api, client, onSessionLost, queries } from '../api/client';
-import type { Session } from '../api/session-paths';
+import type { components } from '../api/schema';
 import { SignInForm } from '../pages/sign-in';
 import { Bell } from '../parts/bell';
 import { Failed } from '../parts/states';
+
+type Session = components['schemas']['Session'];
 
 const Signed = createContext<Session | undefined>(undefined);
 

@@ -4,10 +4,12 @@ import {
   Button,
   type CSSVariablesResolver,
   createTheme,
+  Drawer,
   defaultVariantColorsResolver,
   InputWrapper,
   type MantineColorsTuple,
   Modal,
+  Notification,
   PasswordInput,
   Select,
   Table,
@@ -103,6 +105,15 @@ export const theme = createTheme({
     Alert: Alert.extend({ defaultProps: { variant: 'light' } }),
     Badge: Badge.extend({ defaultProps: { radius: 4 }, classNames: { root: 'badge' } }),
     Button: Button.extend({ defaultProps: { size: 'sm', variant: 'filled' } }),
+    Drawer: Drawer.extend({
+      classNames: { title: 'dialog-title' },
+      defaultProps: {
+        position: 'right',
+        size: 440,
+        closeButtonProps: { 'aria-label': 'Close' },
+        transitionProps: { duration: 120 },
+      },
+    }),
     InputWrapper: InputWrapper.extend({ classNames: { label: 'field-label' } }),
     Modal: Modal.extend({
       classNames: { title: 'dialog-title' },
@@ -112,6 +123,7 @@ export const theme = createTheme({
         closeButtonProps: { 'aria-label': 'Close' },
       },
     }),
+    Notification: Notification.extend({ defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } }),
     PasswordInput: PasswordInput.extend({
       defaultProps: { visibilityToggleButtonProps: { 'aria-label': 'Show the password' } },
     }),

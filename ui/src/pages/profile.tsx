@@ -7,15 +7,14 @@ import {
   Stack,
   Text,
   TextInput,
-  Title,
   useMantineColorScheme,
 } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { type ReactNode, useState } from 'react';
+import { useState } from 'react';
 import { api } from '../api/client';
 import { changeAccount, signOut, useAccount } from '../app/session';
 import { showProblem } from '../parts/form';
-import { Page } from '../parts/page';
+import { Page, Section } from '../parts/page';
 import { tell } from '../parts/toast';
 
 export function ProfilePage() {
@@ -42,17 +41,6 @@ export function ProfilePage() {
         </Section>
       </Stack>
     </Page>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className="card">
-      <Title order={2} size="h3" mb="md">
-        {title}
-      </Title>
-      {children}
-    </section>
   );
 }
 
@@ -84,7 +72,7 @@ function NameForm() {
           label="Your name"
           description="Others see it in the audit log."
           autoComplete="name"
-          maxLength={200}
+          maxLength={100}
           {...form.getInputProps('name')}
         />
         {failure && (
@@ -117,7 +105,10 @@ function PasswordForm() {
       form.reset();
       tell.done('Password changed');
     },
-    onError: (error) => setFailure(showProblem(form, error)),
+    onError: (error) => {
+      if (error.code === 'wrong_password') form.setFieldError('current', 'This is not your password.');
+      else setFailure(showProblem(form, error));
+    },
   });
   return (
     <form

@@ -3,9 +3,11 @@ import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api } from '../api/client';
 import { type Problem, problemOf } from '../api/problem';
-import type { Session } from '../api/session-paths';
+import type { components } from '../api/schema';
 import { showProblem } from '../parts/form';
 import { duration } from '../parts/format';
+
+type Session = components['schemas']['Session'];
 
 /** Signs in: on a page of its own, or over one when its session has ended. */
 export function SignInForm({ email = '', entered }: { email?: string; entered: (session: Session) => void }) {

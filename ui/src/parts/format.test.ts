@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { count, dayTime, dayTimeZone, duration, money, share, zoneName } from './format';
+import { count, countryName, dayTime, dayTimeZone, duration, localeName, money, share, zoneName } from './format';
 
 const now = new Date('2026-11-23T08:00:00Z');
 
@@ -34,4 +34,10 @@ test('a duration has two units at most', () => {
   expect(duration(60)).toBe('1 min');
   expect(duration(7500)).toBe('2 h 5 min');
   expect(duration(90000)).toBe('1 d 1 h');
+});
+
+test('countries and languages have names', () => {
+  expect(countryName('RW')).toBe('Rwanda');
+  expect(countryName('?')).toBe('?');
+  expect(localeName('en-MT')).toBe('English (Malta)');
 });

@@ -17,6 +17,23 @@ export function share(part: number, whole: number): string {
   return `${Math.min(99, Math.max(1, Math.round((100 * part) / whole)))} %`;
 }
 
+const regions = new Intl.DisplayNames('en', { type: 'region' });
+const languages = new Intl.DisplayNames('en', { type: 'language', languageDisplay: 'standard' });
+
+/** Rwanda, of RW. */
+export const countryName = (code: string) => named(regions, code);
+
+/** Kinyarwanda (Rwanda), of rw-RW. */
+export const localeName = (code: string) => named(languages, code);
+
+function named(names: Intl.DisplayNames, code: string): string {
+  try {
+    return names.of(code) ?? code;
+  } catch {
+    return code; // what is no code is shown as it is
+  }
+}
+
 /** A zone by its city, as people say it: Africa/Kigali is Kigali. */
 export function zoneName(zone: string): string {
   if (/^(Etc\/)?(UTC|UCT|Universal|Zulu|GMT)$/.test(zone)) return 'UTC';

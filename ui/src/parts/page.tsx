@@ -35,3 +35,33 @@ export function Page({
     </>
   );
 }
+
+/** One of several things on a page, in a frame of its own. `aside` stands at its title's right. */
+export function Section({
+  title,
+  about,
+  aside,
+  children,
+}: {
+  title: string;
+  about?: ReactNode;
+  aside?: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <section className="card" aria-label={title}>
+      <Group justify="space-between" gap="sm" wrap="nowrap">
+        <Title order={2} size="h3">
+          {title}
+        </Title>
+        {aside}
+      </Group>
+      {about && (
+        <Text c="dimmed" size="sm" mt={2} maw={640}>
+          {about}
+        </Text>
+      )}
+      <div className="section-body">{children}</div>
+    </section>
+  );
+}

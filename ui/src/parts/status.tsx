@@ -1,6 +1,7 @@
 import { Badge } from '@mantine/core';
 import {
   IconAlertTriangle,
+  IconArchive,
   IconBan,
   IconCalendarClock,
   IconCheck,
@@ -8,6 +9,7 @@ import {
   IconHelpCircle,
   IconHourglass,
   IconListCheck,
+  IconLock,
   IconPencil,
   IconPlayerPause,
   IconPlayerPlay,
@@ -41,7 +43,12 @@ const looks: Record<string, Look> = {
   opted_out: { word: 'Opted out', tone: 'waits', icon: IconUserOff },
   unknown: { word: 'Unknown', tone: 'waits', icon: IconHelpCircle },
   cancelled: { word: 'Cancelled', tone: 'quiet', icon: IconBan },
-  // of both
+  // of a template's version
+  submitted: { word: 'Submitted', tone: 'waits', icon: IconHourglass },
+  approved: { word: 'Approved', tone: 'good', icon: IconCheck },
+  locked: { word: 'Locked', tone: 'good', icon: IconLock },
+  retired: { word: 'Retired', tone: 'quiet', icon: IconArchive },
+  // of several
   failed: { word: 'Failed', tone: 'bad', icon: IconAlertTriangle },
 };
 

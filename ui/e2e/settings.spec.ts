@@ -1,0 +1,128 @@
+import type { Page } from '@playwright/test';
+import { accessible, expect, lookAt, test } from './support';
+
+/** Sets a setting by the API, as the page's own account. */
+async function put(page: Page, key: string, value: unknown, reason = 'a test') {
+  const answer = await page.request.put(`/api/v1/settings/${key}`, { data: { value, reason } });
+  expect(answer.ok(), await answer.text()).toBe(true);
+}
+
+/** Gives the reason that the open dialog wants, and agrees. */
+async function agree(page: Page, action: string, reason: string) {
+  const dialog = page.getByRole('dialog');
+  await expect(dialog.getByRole('button', { name: action })).toBeDisabled();
+  await dialog.getByLabel('Reason').fill(reason);
+  await dialog.getByRole('button', { name: action }).click();
+  await expect(dialog).toBeHidden();
+}
+
+test('quiet hours are drawn, changed for a weekday and a language, and saved with their reason', async ({
+  signedIn: page,
+}) => {
+  // Countries that no other test writes to.
+  await put(page, 'quiet_hours', {
+    KE: { start: '22:00', end: '06:00' },
+    TZ: {
+      windows: [
+        { start: '23:00', end: '07:00' },
+        { start: '00:00', end: '24:00', days: ['sun'] },
+      ],
+      overrides: [{ locale: 'sw', start: '21:00', end: '08:00' }],
+    },
+  });
+  await page.goto('/settings');
+  await expect(page.getByRole('img', { name: 'Quiet hours of Kenya: 22:00–06:00 every day' })).toBeVisible();
+  await expect(page.getByText('Swahili: 21:00–08:00 every day')).toBeVisible();
+  await lookAt(page, 'settings');
+
+  await page.getByRole('button', { name: 'Edit Kenya' }).click();
+  const kenya = page.getByRole('region', { name: 'Kenya' });
+  const hours = kenya.getByRole('group', { name: 'Hours 1 of Kenya' });
+  await hours.getByLabel('To').fill('6');
+  await expect(hours.getByText('Use 00:00 to 24:00.')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Save quiet hours…' })).toBeDisabled();
+  await hours.getByLabel('To').fill('07:30');
+  await hours.getByText('Sun', { exact: true }).click();
+  await expect(page.getByRole('img', { name: 'Quiet hours of Kenya: 22:00–07:30 Mon–Sat' })).toBeVisible();
+  await kenya.getByRole('button', { name: 'Add an exception' }).click();
+  await expect(page.getByRole('button', { name: 'Save quiet hours…' })).toBeDisabled(); // for whom?
+  await kenya.getByLabel('Language').fill('en-KE');
+  await lookAt(page, 'settings-editing');
+
+  await page.getByRole('button', { name: 'Save quiet hours…' }).click();
+  await expect(page.getByRole('dialog')).toContainText(
+    'Kenya: 22:00–07:30 Mon–Sat; English (Kenya): 22:00–06:00 every day; until now 22:00–06:00 every day.',
+  );
+  await accessible(page);
+  await agree(page, 'Save quiet hours', 'Neighbours');
+  await expect(page.getByText('by Admin: “Neighbours”').or(page.getByText('“Neighbours”'))).toBeVisible();
+  const saved = await (await page.request.get('/api/v1/settings/quiet_hours')).json();
+  expect(saved.reason).toBe('Neighbours');
+  expect(saved.value.KE).toEqual({
+    windows: [{ start: '22:00', end: '07:30', days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat'] }],
+    overrides: [{ locale: 'en-KE', windows: [{ start: '22:00', end: '06:00' }] }],
+  });
+
+  await page.getByRole('button', { name: 'History of quiet hours' }).click();
+  await expect(page.getByRole('dialog').getByRole('listitem').first()).toContainText('Neighbours');
+  await accessible(page);
+});
+
+test('sending is stopped and goes on', async ({ signedIn: page }) => {
+  await page.goto('/settings');
+  const sending = page.getByRole('region', { name: 'Sending' });
+  await sending.getByRole('button', { name: 'Stop all sending…' }).click();
+  await lookAt(page, 'settings-stop');
+  await agree(page, 'Stop all sending', 'Wrong text');
+  await expect(sending.getByText('Off', { exact: true })).toBeVisible();
+  await sending.getByRole('button', { name: 'Go on sending…' }).click();
+  await agree(page, 'Go on sending', 'Text mended');
+  await expect(sending.getByText('On', { exact: true })).toBeVisible();
+});
+
+test('what somebody else changed meanwhile is not overwritten', async ({ signedIn: page, complaints }) => {
+  await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 100 } });
+  await page.goto('/settings');
+  const limits = page.getByRole('region', { name: 'Marketing to one person' });
+  await limits.getByLabel('In any 7 days').fill('90');
+  await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 80 } });
+  await limits.getByRole('button', { name: 'Save limits…' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Reason').fill('Fewer');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(dialog.getByRole('alert')).toContainText('Somebody changed this setting in the meantime');
+  complaints.splice(0); // the browser notes the 412
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(limits.getByText('Changed meanwhile')).toBeVisible();
+  await expect(limits.getByLabel('In any 7 days')).toHaveValue('90');
+  await limits.getByRole('button', { name: 'Discard changes' }).click();
+  await expect(limits.getByLabel('In any 7 days')).toHaveValue('80');
+});
+
+test('speed, consent and time zones say what they will mean', async ({ signedIn: page }) => {
+  await put(page, 'throttle', { whatsapp: { per_minute: 600_000 } });
+  await put(page, 'consent', { required: false });
+  await put(page, 'missing_zone', { policy: 'hold' });
+  await page.goto('/settings');
+  await page.getByLabel('WhatsApp, messages a minute').fill('480000');
+  await page.getByRole('button', { name: 'Save speed…' }).click();
+  await expect(page.getByRole('dialog')).toContainText('Then: WhatsApp: 480,000 messages in any minute');
+  await agree(page, 'Save', 'Tier 3');
+  await expect(page.getByLabel('WhatsApp, messages a minute')).toHaveValue('480,000');
+
+  await page.getByRole('switch', { name: 'Marketing needs a recorded agreement' }).click();
+  await page.getByRole('button', { name: 'Save consent…' }).click();
+  await agree(page, 'Save', 'The law');
+  await page.getByText('Send at any hour').click();
+  await page.getByRole('button', { name: 'Save time zones…' }).click();
+  await expect(page.getByRole('dialog')).toContainText('at night too');
+  await agree(page, 'Save', 'A test');
+  for (const [key, value] of [
+    ['throttle', { whatsapp: { per_minute: 480_000 } }],
+    ['consent', { required: true }],
+    ['missing_zone', { policy: 'send' }],
+  ] as const) {
+    expect((await (await page.request.get(`/api/v1/settings/${key}`)).json()).value).toEqual(value);
+  }
+  await put(page, 'consent', { required: false }); // others' tests send marketing
+});
