@@ -51,7 +51,7 @@ type PreflightResult struct {
 // provider answers. What the provider has suspended is no problem here: the lanes wait until it goes on.
 func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResult, error) {
 	result := PreflightResult{Lanes: a.Options.Lanes}
-	check, err := a.Store.Preflight(ctx, id)
+	check, err := a.Store.Ready(ctx, id)
 	if err != nil {
 		return result, err
 	}

@@ -116,7 +116,7 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if c.Status != campaign.Draft {
 			return audit.Entry{}, domain.E(domain.Conflict, "wrong_state", "the campaign was started already: it is %s", c.Status)
 		}
-		check, err := s.preflight(tx.ctx, tx.pgx, id)
+		check, _, err := s.preflight(tx.ctx, tx.pgx, id)
 		if err != nil {
 			return audit.Entry{}, err
 		}
@@ -128,7 +128,7 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		}
 		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: sendAt, Targets: check.Targets})
 		return audit.Entry{Action: "campaign.started", Target: target(id), Diff: map[string]any{"send_at": sendAt,
-			"targets": check.Targets, "opted_out": check.OptedOut, "no_consent": check.NoConsent}}, err
+			"targets": check.Targets}}, err
 	})
 	return message, err
 }

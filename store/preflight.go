@@ -29,49 +29,69 @@ type Check struct {
 // be sent. It counts those who opted out since the import and those who never opted in; they are left out when
 // their turn comes, the latter if the settings require consent.
 func (s *Store) Preflight(ctx context.Context, id uuid.UUID) (Check, error) {
-	return s.preflight(ctx, s.pool, id)
+	c, p, err := s.preflight(ctx, s.pool, id)
+	if err != nil {
+		return c, err
+	}
+	err = s.pool.QueryRow(ctx, `SELECT count(o.msisdn_hash), count(*) FILTER (WHERE p.msisdn IS NULL) FROM queued_targets t
+			LEFT JOIN opt_outs o USING (msisdn_hash) LEFT JOIN contacts p ON p.msisdn = t.msisdn AND p.opted_in_at IS NOT NULL
+		WHERE t.campaign_id = $1`, id).Scan(&c.OptedOut, &c.NoConsent)
+	if err != nil {
+		return c, unavailable(err)
+	}
+	if !p.marketing {
+		c.NoConsent = 0
+	}
+	if c.NoConsent > 0 {
+		fate := "they will be written to all the same, because the setting consent does not require it"
+		if p.consentRequired {
+			fate = "they will not be written to"
+		}
+		c.Warnings = append(c.Warnings, Finding{"no_consent", fmt.Sprintf("%d of %d targets have no recorded consent to marketing: %s", c.NoConsent, c.Targets, fate)})
+	}
+	return c, nil
 }
 
-func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (Check, error) {
-	var c Check
+// Ready is Preflight without its counts, OptedOut and NoConsent. It looks at no target, so it is quick however many
+// there are.
+func (s *Store) Ready(ctx context.Context, id uuid.UUID) (Check, error) {
+	c, _, err := s.preflight(ctx, s.pool, id)
+	return c, err
+}
+
+// preflighted is what else a preflight read.
+type preflighted struct{ marketing, consentRequired bool }
+
+func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Check, p preflighted, err error) {
 	var name string
 	var status template.Status
 	var revision int64
 	var held []byte
 	var locales []string
 	var now time.Time
-	err := db.QueryRow(ctx, `SELECT t.name, t.status, (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
-			(SELECT count(*) FROM queued_targets x JOIN opt_outs USING (msisdn_hash) WHERE x.campaign_id = c.id),
-			CASE WHEN t.category = 'marketing' THEN (SELECT count(*) FROM queued_targets x WHERE x.campaign_id = c.id
-				AND NOT EXISTS (SELECT FROM contacts p WHERE p.msisdn = x.msisdn AND p.opted_in_at IS NOT NULL)) ELSE 0 END,
+	err = db.QueryRow(ctx, `SELECT t.name, t.status, t.category = 'marketing', (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id),
 			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp()
 		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).
-		Scan(&name, &status, &c.Targets, &c.OptedOut, &c.NoConsent, &revision, &held, &locales, &now)
+		Scan(&name, &status, &p.marketing, &c.Targets, &revision, &held, &locales, &now)
 	if err != nil {
-		return c, notFound(err, "campaign", id)
+		return c, p, notFound(err, "campaign", id)
 	}
 	set, err := s.settingsAt(ctx, db, revision)
 	if err != nil {
-		return c, err
+		return c, p, err
 	}
+	p.consentRequired = set.Consent.Required
 	if !status.Sendable() {
 		c.Problems = append(c.Problems, Finding{"template_not_approved", fmt.Sprintf("template %s is %s; it must be approved before it is sent", name, status)})
 	}
 	st, err := parseStanding(held)
 	if err != nil {
-		return c, err
+		return c, p, err
 	}
 	st.check(&c, locales, now)
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})
 	}
-	if c.NoConsent > 0 {
-		fate := "they will be written to all the same, because the setting consent does not require it"
-		if set.Consent.Required {
-			fate = "they will not be written to"
-		}
-		c.Warnings = append(c.Warnings, Finding{"no_consent", fmt.Sprintf("%d of %d targets have no recorded consent to marketing: %s", c.NoConsent, c.Targets, fate)})
-	}
-	return c, nil
+	return c, p, nil
 }

@@ -173,7 +173,7 @@ func (s *Store) resendProblems(ctx context.Context, db querier, id uuid.UUID) (p
 	if err, wrong := errors.AsType[*domain.Error](campaign.CheckResend(status)); wrong {
 		return []Finding{{err.Code, err.Message}}, nil
 	}
-	check, err := s.preflight(ctx, db, id)
+	check, _, err := s.preflight(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
