@@ -368,7 +368,10 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 	// to commit.
 	err = again(ctx, func() error {
 		if !eventful {
-			done, err := s.pool.Exec(ctx, update, args...)
+			done, err := s.pool.Exec(ctx, `UPDATE targets t SET state = 'sent', owner = NULL, fence = NULL, provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id),
+					error_code = NULL, sent_at = clock_timestamp()
+				FROM unnest($1::bigint[], $2::text[]) AS r (id, provider_id)
+				WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $3 AND t.fence = $4`, ids, provider, l.owner(), l.Fence)
 			changed = done.RowsAffected()
 			return err
 		}

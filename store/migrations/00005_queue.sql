@@ -4,7 +4,7 @@
 
 -- +goose Up
 DROP INDEX targets_state, targets_queue, targets_capped;
-ALTER TABLE targets SET (fillfactor = 40); -- a page has room for a next version of its rows
+ALTER TABLE targets SET (fillfactor = 33); -- a page has room for two more versions of its rows
 ALTER TABLE targets
     ADD COLUMN again boolean NOT NULL GENERATED ALWAYS AS (state = 'queued' AND (attempt > 0 OR not_before IS NOT NULL)) STORED,
     ADD COLUMN ended text GENERATED ALWAYS AS (CASE WHEN state IN ('failed', 'opted_out', 'unknown', 'cancelled') THEN state END) STORED;

@@ -103,7 +103,8 @@ BEGIN
             sum(CASE state WHEN ''opted_out'' THEN n ELSE 0 END) AS opted_out,
             sum(CASE state WHEN ''unknown'' THEN n ELSE 0 END) AS unknown,
             sum(CASE state WHEN ''cancelled'' THEN n ELSE 0 END) AS cancelled
-        FROM (' || changed || ') c GROUP BY campaign_id, cohort ORDER BY campaign_id, cohort'
+        FROM (SELECT campaign_id, cohort, state, sum(n) AS n FROM (' || changed || ') r GROUP BY campaign_id, cohort, state) c
+        GROUP BY campaign_id, cohort ORDER BY campaign_id, cohort'
     LOOP
         UPDATE cohorts SET targets = targets + d.targets, queued = queued + d.queued, sending = sending + d.sending,
             sent = sent + d.sent, delivered = delivered + d.delivered, read = read + d.read,
