@@ -25,7 +25,8 @@ type DispatchInput struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Resend     int       `json:"resend,omitempty"`
 	Lane       int       `json:"lane"`
-	Batch      int       `json:"batch"` // never given out twice in a run
+	Batch      int       `json:"batch"`           // never given out twice in a run
+	Alone      bool      `json:"alone,omitempty"` // the only lane: the batch is short, for the others to join soon if there is more
 }
 
 // DispatchResult says how the batch ended; the figures are in Postgres.
@@ -63,6 +64,9 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 		Campaign: in.CampaignID, N: in.Lane, Run: info.WorkflowExecution.RunID, Batch: in.Batch, Fence: int(info.Attempt),
 	}}
 	var lost int64
+	if b.targets = a.Options.BatchTargets; in.Alone {
+		b.targets = min(b.targets, 8*a.Options.Concurrency)
+	}
 	err := b.load(ctx, in.Resend)
 	if err == nil {
 		lost, err = a.Store.TakeLane(ctx, b.lane)
@@ -83,6 +87,7 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 type dispatchBatch struct {
 	*Campaigns
 	lane      store.Lane
+	targets   int // the batch ends after so many
 	template  template.Template
 	variables map[string]string // for every target
 	result    DispatchResult
@@ -129,7 +134,7 @@ func (b *dispatchBatch) run(ctx context.Context) error {
 func (b *dispatchBatch) chunks(ctx context.Context) error {
 	size := b.Options.Concurrency
 	var backoff time.Duration
-	for end := time.Now().Add(b.Options.BatchTime); b.result.Handled < b.Options.BatchTargets && time.Now().Before(end); {
+	for end := time.Now().Add(b.Options.BatchTime); b.result.Handled < b.targets && time.Now().Before(end); {
 		activity.RecordHeartbeat(ctx, b.result.Handled)
 		if err := ctx.Err(); err != nil {
 			return err
@@ -140,7 +145,7 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			return nil
 		default:
 		}
-		may := b.line.may(min(size, b.Options.BatchTargets-b.result.Handled))
+		may := b.line.may(min(size, b.targets-b.result.Handled))
 		if may.wait > 0 {
 			b.nap(ctx, min(may.wait, time.Second))
 			continue

@@ -93,7 +93,7 @@ type Mail struct {
 type Dispatch struct {
 	Lanes        int           `key:"lanes"`         // lanes of one campaign; default 4
 	Concurrency  int           `key:"concurrency"`   // sends at once in one lane; default 64
-	BatchTargets int           `key:"batch_targets"` // targets of one DispatchBatch at most; default 2000
+	BatchTargets int           `key:"batch_targets"` // targets of one DispatchBatch at most; default 5000
 	BatchTime    time.Duration `key:"batch_time"`    // time of one DispatchBatch at most; default 5m
 	AssumedRate  int           `key:"assumed_rate"`  // messages a second in forecasts, until it can be measured; default 80
 	Retries      int           `key:"retries"`       // tries of one target while the provider is in trouble and certainly did not take it; default 8
@@ -130,7 +130,7 @@ func Defaults() *Config {
 		API:       API{Listen: "127.0.0.1:8700"},
 		WhatsApp:  WhatsApp{BaseURL: "https://graph.facebook.com", Version: "v23.0"},
 		Mail:      Mail{From: "lastcall@localhost", TLS: "starttls"},
-		Dispatch:  Dispatch{Lanes: 4, Concurrency: 64, BatchTargets: 2000, BatchTime: 5 * time.Minute, AssumedRate: 80, Retries: 8},
+		Dispatch:  Dispatch{Lanes: 4, Concurrency: 64, BatchTargets: 5000, BatchTime: 5 * time.Minute, AssumedRate: 80, Retries: 8},
 		Reconcile: Reconcile{After: 10 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 		Sandbox:   Sandbox{Listen: "127.0.0.1:8701", SMTPListen: "127.0.0.1:8705"},

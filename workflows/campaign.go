@@ -226,7 +226,7 @@ func (c *campaignRun) lanes(ctx workflow.Context) (out activities.DispatchResult
 			defer working.Done()
 			for {
 				c.State.Batches++
-				in := activities.DispatchInput{CampaignID: c.CampaignID, Resend: c.Resend, Lane: lane, Batch: c.State.Batches}
+				in := activities.DispatchInput{CampaignID: c.CampaignID, Resend: c.Resend, Lane: lane, Batch: c.State.Batches, Alone: n == 1}
 				result, failure := run(ctx, dispatch(fmt.Sprintf("lane %d, batch %d", lane, in.Batch)), acts.DispatchBatch, in)
 				if failure != nil {
 					err = errors.Join(err, failure)
