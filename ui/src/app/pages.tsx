@@ -1,6 +1,8 @@
 import { IconSpeakerphone } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { View } from '../pages/campaign';
+import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import { Empty, Failed } from '../parts/states';
 import { Shell } from './shell';
@@ -27,6 +29,20 @@ const campaigns = createRoute({
   component: lazyRouteComponent(() => import('../pages/campaigns'), 'CampaignsPage'),
 });
 
+const campaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$id',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { view?: View; state?: State; after?: number; target?: number } => ({
+    view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
+    state: oneOf(s.state, ['queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'opted_out', 'unknown', 'cancelled']),
+    after: whole(s.after),
+    target: whole(s.target),
+  }),
+  component: lazyRouteComponent(() => import('../pages/campaign'), 'CampaignPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -34,7 +50,7 @@ const profile = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, campaigns, profile]),
+  routeTree: root.addChildren([home, campaigns, campaign, profile]),
   defaultPreload: 'intent',
   defaultErrorComponent: ({ error, reset }) => <Failed level={1} error={error} retry={reset} />,
   defaultNotFoundComponent: () => (
@@ -59,6 +75,10 @@ export const navigation: { to: '/campaigns'; label: string; icon: ComponentType<
 
 function text(v: unknown): string | undefined {
   return typeof v === 'string' && v ? v : undefined;
+}
+
+function whole(v: unknown): number | undefined {
+  return typeof v === 'number' && Number.isSafeInteger(v) && v > 0 ? v : undefined;
 }
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {

@@ -84,6 +84,7 @@ export function CampaignsPage() {
         next={(page) => page.next}
         rowKey={(c) => c.campaign_id}
         columns={columns}
+        rowLink={(c) => ({ to: '/campaigns/$id', params: { id: c.campaign_id } })}
         pager={pager}
         empty={
           show === 'all' ? (

@@ -1,0 +1,133 @@
+import { Anchor, Button, Tabs } from '@mantine/core';
+import { getRouteApi, Link } from '@tanstack/react-router';
+import { type ReactNode, useEffect, useState } from 'react';
+import { api } from '../api/client';
+import { Page } from '../parts/page';
+import { Empty, Failed, Loading } from '../parts/states';
+import { AudienceView } from './campaign/audience';
+import { type Campaign, ended, moving } from './campaign/campaign';
+import { Facts } from './campaign/facts';
+import { FailuresView } from './campaign/failures';
+import { HistoryView } from './campaign/history';
+import { Progressing } from './campaign/live';
+import { NeedsHuman, Orders, Standing } from './campaign/orders';
+import { ReportView } from './campaign/report';
+import { ResendDialog } from './campaign/resend';
+import { Rest } from './campaign/rest';
+import { TargetsView } from './campaign/targets';
+
+const route = getRouteApi('/campaigns/$id');
+
+/** The parts of the page below its figures. Which one is shown stands in the address; targets is not written there. */
+export const views = ['targets', 'failures', 'audience', 'history', 'report'] as const;
+export type View = (typeof views)[number];
+
+const second = 1000;
+
+export function CampaignPage() {
+  const { id } = route.useParams();
+  // Events bring what is at work; a receipt that comes after the end is told by none.
+  const query = api.useQuery(
+    'get',
+    '/campaigns/{id}',
+    { params: { path: { id } } },
+    { refetchInterval: ({ state }) => (state.data && ended(state.data) ? 10 * second : false) },
+  );
+  if (query.data) return <Whole key={id} campaign={query.data} />;
+  if (query.isPending) return <Loading rows={8} label="Loading the campaign" />;
+  return query.error.status === 404 || query.error.status === 422 ? (
+    <Empty
+      level={1}
+      title="There is no such campaign"
+      action={
+        <Button variant="default" renderRoot={(props) => <Link to="/campaigns" {...props} />}>
+          All campaigns
+        </Button>
+      }
+    >
+      The address may be old or mistyped.
+    </Empty>
+  ) : (
+    <Failed level={1} error={query.error} retry={() => void query.refetch()} />
+  );
+}
+
+function Whole({ campaign }: { campaign: Campaign }) {
+  const [resending, setResending] = useState(false);
+  const { view = 'targets' } = route.useSearch();
+  const navigate = route.useNavigate();
+  const draft = campaign.status === 'draft';
+  // What a campaign of this status has no view of is as if it had not been asked for.
+  const has = views.filter((v) => v !== 'report' || campaign.report);
+  const shown = has.includes(view) ? view : 'targets';
+  const resend = () => setResending(true);
+  useEffect(() => {
+    if (!ended(campaign)) setResending(false);
+  }, [campaign]);
+
+  return (
+    <Page
+      title={campaign.name}
+      above={
+        <Anchor renderRoot={(props) => <Link to="/campaigns" {...props} />} size="sm" className="text-link no-print">
+          Campaigns
+        </Anchor>
+      }
+      action={<Orders campaign={campaign} resend={resend} />}
+    >
+      <Standing campaign={campaign} />
+      <NeedsHuman campaign={campaign} />
+      <div className="split no-print">
+        <Progressing campaign={campaign} />
+        <Facts campaign={campaign} />
+      </div>
+      {moving(campaign) && <Rest campaign={campaign} />}
+      {!draft && (
+        <Tabs
+          value={shown}
+          onChange={(to) => void navigate({ search: { view: to === 'targets' ? undefined : (to as View) } })}
+          keepMounted={false}
+          mt="lg"
+        >
+          <Tabs.List className="no-print tabs">
+            {has.map((v) => (
+              <Tabs.Tab key={v} value={v}>
+                {titles[v]}
+              </Tabs.Tab>
+            ))}
+          </Tabs.List>
+          {has.map((v) => (
+            <Tabs.Panel key={v} value={v} pt="md">
+              {show(v, campaign, resend)}
+            </Tabs.Panel>
+          ))}
+        </Tabs>
+      )}
+      {draft && <AudienceView campaign={campaign} />}
+      <ResendDialog campaign={campaign} opened={resending} close={() => setResending(false)} />
+    </Page>
+  );
+}
+
+const titles: Record<View, string> = {
+  targets: 'Recipients',
+  failures: 'Failures',
+  audience: 'Imports',
+  history: 'History',
+  report: 'Report',
+};
+
+function show(view: View, campaign: Campaign, resend: () => void): ReactNode {
+  switch (view) {
+    case 'targets':
+      return <TargetsView campaign={campaign} />;
+    case 'failures':
+      return <FailuresView campaign={campaign} resend={resend} />;
+    case 'audience':
+      return <AudienceView campaign={campaign} />;
+    case 'history':
+      return <HistoryView campaign={campaign} />;
+    case 'report':
+      return <ReportView campaign={campaign} />;
+  }
+}
