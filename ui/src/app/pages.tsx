@@ -32,11 +32,19 @@ const campaigns = createRoute({
 const campaign = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$id',
-  validateSearch: (
-    s: Record<string, unknown>,
-  ): { view?: View; state?: State; after?: number; target?: number } => ({
+  validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
     view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, ['queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'opted_out', 'unknown', 'cancelled']),
+    state: oneOf(s.state, [
+      'queued',
+      'sending',
+      'sent',
+      'delivered',
+      'read',
+      'failed',
+      'opted_out',
+      'unknown',
+      'cancelled',
+    ]),
     after: whole(s.after),
     target: whole(s.target),
   }),

@@ -61,8 +61,7 @@ export function Legend({ counts, link }: { counts: Counts; link: (state: State, 
             of,
             <>
               <span className={`swatch ${className}`} aria-hidden />
-              <span className="what">{word}</span>{' '}
-              <strong>{count(counts[of])}</strong>{' '}
+              <span className="what">{word}</span> <strong>{count(counts[of])}</strong>{' '}
               <span className="part">{share(counts[of], counts.targets)}</span>
             </>,
           )}

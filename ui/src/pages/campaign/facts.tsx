@@ -63,7 +63,15 @@ export function Facts({ campaign: c }: { campaign: Campaign }) {
         ))}
       </dl>
       {c.temporal_web && (
-        <Anchor href={c.temporal_web} target="_blank" rel="noreferrer" size="sm" className="text-link" mt="md" display="inline-block">
+        <Anchor
+          href={c.temporal_web}
+          target="_blank"
+          rel="noreferrer"
+          size="sm"
+          className="text-link"
+          mt="md"
+          display="inline-block"
+        >
           Open in Temporal Web <IconExternalLink size={14} aria-label="(opens a new tab)" />
         </Anchor>
       )}

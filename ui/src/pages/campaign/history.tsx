@@ -44,7 +44,11 @@ export function HistoryView({ campaign: c }: { campaign: Campaign }) {
   );
   const pager = usePager(
     after === undefined ? undefined : String(after),
-    (to) => void navigate({ search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }), resetScroll: false }),
+    (to) =>
+      void navigate({
+        search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }),
+        resetScroll: false,
+      }),
   );
   return (
     <DataTable

@@ -50,7 +50,10 @@ function useOrder(id: string) {
       const where = b ? `${count(b.accepted)} sent, ${count(b.in_flight)} in flight` : '';
       if (inEffect) tell.done(said[order].done, where && `${where}.`);
       else
-        tell.done(said[order].noted, `It takes effect shortly.${where && ` So far ${where}; nothing new is sent from now on.`}`);
+        tell.done(
+          said[order].noted,
+          `It takes effect shortly.${where && ` So far ${where}; nothing new is sent from now on.`}`,
+        );
       void queries.invalidateQueries({ queryKey: ['get', '/campaigns/{id}/history'] });
     },
     // Somebody else was faster: the page shows what is.
@@ -158,8 +161,7 @@ export function Standing({ campaign: c }: { campaign: Campaign }) {
 /** "Paused: 12,340 sent, 0 in flight, 5,000 wait." */
 export function standing(c: Campaign): string {
   const where = `${count(accepted(c))} sent, ${count(c.sending)} in flight`;
-  if (active(c) && c.gate === 'stopped')
-    return `Stop ordered: it takes effect shortly, nothing new is sent. ${where}.`;
+  if (active(c) && c.gate === 'stopped') return `Stop ordered: it takes effect shortly, nothing new is sent. ${where}.`;
   switch (c.status) {
     case 'draft':
       return 'Not started: nobody is written to yet.';

@@ -9,7 +9,15 @@ import { tell } from '../../parts/toast';
 import type { Campaign } from './campaign';
 
 /** Asks whom to send to again, shows what that would do, and does it once however often it is clicked. */
-export function ResendDialog({ campaign: c, opened, close }: { campaign: Campaign; opened: boolean; close: () => void }) {
+export function ResendDialog({
+  campaign: c,
+  opened,
+  close,
+}: {
+  campaign: Campaign;
+  opened: boolean;
+  close: () => void;
+}) {
   return (
     <Modal opened={opened} onClose={close} title={`Send “${c.name}” again?`} size={560} centered>
       <Choice campaign={c} close={close} />
@@ -210,4 +218,5 @@ function useKeyOf(request: string): string {
 }
 
 /** crypto.randomUUID is there only behind https. */
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
+const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');

@@ -96,7 +96,8 @@ function Forecast({ campaign: c }: { campaign: Campaign }) {
           </ol>
           {f.waves.length > shown && (
             <Text size="sm" c="dimmed" mt="xs">
-              and {count(f.waves.slice(shown).reduce((sum, w) => sum + w.targets, 0))} in {f.waves.length - shown} more waves
+              and {count(f.waves.slice(shown).reduce((sum, w) => sum + w.targets, 0))} in {f.waves.length - shown} more
+              waves
               {f.finishes_at && <> until {dayTimeZone(f.finishes_at)}</>}
             </Text>
           )}

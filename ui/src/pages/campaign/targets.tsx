@@ -59,7 +59,11 @@ export function TargetsView({ campaign: c }: { campaign: Campaign }) {
   );
   const pager = usePager(
     after === undefined ? undefined : String(after),
-    (to) => void navigate({ search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }), resetScroll: false }),
+    (to) =>
+      void navigate({
+        search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }),
+        resetScroll: false,
+      }),
   );
   return (
     <>
@@ -72,7 +76,9 @@ export function TargetsView({ campaign: c }: { campaign: Campaign }) {
             { value: '', label: `All (${count(c.targets)})` },
             ...states.map((s) => ({ value: s, label: `${statusWord(s)} (${count(c[s])})` })),
           ]}
-          onChange={(to) => void navigate({ search: { state: (to || undefined) as State | undefined }, resetScroll: false })}
+          onChange={(to) =>
+            void navigate({ search: { state: (to || undefined) as State | undefined }, resetScroll: false })
+          }
         />
         <Find campaign={c} />
       </Group>
@@ -144,7 +150,12 @@ function Find({ campaign: c }: { campaign: Campaign }) {
 }
 
 function Why({ target: t }: { target: Target }) {
-  if (!t.reason && !t.error_code) return <Text size="sm" c="dimmed">–</Text>;
+  if (!t.reason && !t.error_code)
+    return (
+      <Text size="sm" c="dimmed">
+        –
+      </Text>
+    );
   return (
     <Text size="sm" className="wrap">
       {words(t.reason ?? '')}
