@@ -1,6 +1,6 @@
 import { Anchor, Button, Tabs } from '@mantine/core';
 import { getRouteApi, Link } from '@tanstack/react-router';
-import { type ReactNode, useEffect, useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { api } from '../api/client';
 import { Page } from '../parts/page';
 import { Empty, Failed, Loading } from '../parts/states';
@@ -61,9 +61,6 @@ function Whole({ campaign }: { campaign: Campaign }) {
   const has = views.filter((v) => v !== 'report' || campaign.report);
   const shown = has.includes(view) ? view : 'targets';
   const resend = () => setResending(true);
-  useEffect(() => {
-    if (!ended(campaign)) setResending(false);
-  }, [campaign]);
 
   return (
     <Page
@@ -78,10 +75,12 @@ function Whole({ campaign }: { campaign: Campaign }) {
       <Standing campaign={campaign} />
       <NeedsHuman campaign={campaign} />
       <div className="split no-print">
-        <Progressing campaign={campaign} />
+        <div>
+          <Progressing campaign={campaign} />
+          {moving(campaign) && <Rest campaign={campaign} />}
+        </div>
         <Facts campaign={campaign} />
       </div>
-      {moving(campaign) && <Rest campaign={campaign} />}
       {!draft && (
         <Tabs
           value={shown}

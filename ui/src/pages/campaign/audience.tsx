@@ -4,7 +4,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
-import { count, localZone, zoneName } from '../../parts/format';
+import { count, localZone, upper, zoneName } from '../../parts/format';
 import { Empty } from '../../parts/states';
 import { Mark, type Tone } from '../../parts/status';
 import { type Column, DataTable, usePager } from '../../parts/table';
@@ -109,7 +109,7 @@ function BadLines({ campaign: c, of }: { campaign: Campaign; of: Import }) {
   );
   const pager = usePager(after, setAfter);
   return (
-    <section aria-label="Invalid lines">
+    <div>
       <Group mt="lg" mb="sm" justify="space-between">
         <Text size="sm" fw={500}>
           {count(of.invalid)} lines that could not be taken
@@ -130,7 +130,7 @@ function BadLines({ campaign: c, of }: { campaign: Campaign; of: Import }) {
         pager={pager}
         empty={<Empty title="None is kept" />}
       />
-    </section>
+    </div>
   );
 }
 
@@ -140,7 +140,7 @@ const badLines: Column<Line>[] = [
   {
     header: 'What is wrong',
     width: 280,
-    cell: (l) => <span className="wrap">{l.reason.charAt(0).toUpperCase() + l.reason.slice(1)}</span>,
+    cell: (l) => <span className="wrap">{upper(l.reason)}</span>,
   },
 ];
 

@@ -3,7 +3,7 @@ import { IconDownload, IconHelpCircle, IconSend } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
-import { count, share, words } from '../../parts/format';
+import { count, share, upper, words } from '../../parts/format';
 import { Empty } from '../../parts/states';
 import { type Column, DataTable } from '../../parts/table';
 import { type Campaign, ended, every } from './campaign';
@@ -24,7 +24,7 @@ export function FailuresView({ campaign: c, resend }: { campaign: Campaign; rese
       width: 248,
       cell: (f) => (
         <span className="wrap">
-          {f.meaning.charAt(0).toUpperCase() + f.meaning.slice(1)}
+          {upper(f.meaning)}
           <Text span display="block" size="xs" c="dimmed" fw={400}>
             {words(f.reason)}
             {f.error_code !== undefined && ` · code ${f.error_code}`}

@@ -3,7 +3,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
-import { localZone, zoneName } from '../../parts/format';
+import { localZone, upper, zoneName } from '../../parts/format';
 import { Empty } from '../../parts/states';
 import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
@@ -19,7 +19,7 @@ const columns: Column<Event>[] = [
     width: 280,
     cell: (e) => (
       <span className="wrap">
-        {e.what.charAt(0).toUpperCase() + e.what.slice(1)}
+        {upper(e.what)}
         {e.note && (
           <Text span display="block" size="sm" c="dimmed" fw={400}>
             “{e.note}”

@@ -13,7 +13,7 @@ import { client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
 import { useConfirm } from '../../parts/confirm';
-import { count, dayTimeZone } from '../../parts/format';
+import { count, dayTimeZone, upper } from '../../parts/format';
 import { Status } from '../../parts/status';
 import { tell } from '../../parts/toast';
 import { accepted, active, type Campaign, ended } from './campaign';
@@ -161,7 +161,8 @@ export function Standing({ campaign: c }: { campaign: Campaign }) {
 /** "Paused: 12,340 sent, 0 in flight, 5,000 wait." */
 export function standing(c: Campaign): string {
   const where = `${count(accepted(c))} sent, ${count(c.sending)} in flight`;
-  if (active(c) && c.gate === 'stopped') return `Stop ordered: it takes effect shortly, nothing new is sent. ${where}.`;
+  if (active(c) && c.gate === 'stopped' && c.status !== 'settling')
+    return `Stop ordered: it takes effect shortly, nothing new is sent. ${where}.`;
   switch (c.status) {
     case 'draft':
       return 'Not started: nobody is written to yet.';
@@ -175,6 +176,7 @@ export function standing(c: Campaign): string {
     case 'done':
       return `Everything has gone: ${where}.`;
     case 'settling':
+      if (c.gate === 'stopped') return `Stopped: ${where}, ${count(c.cancelled)} cancelled. Waits for receipts.`;
       return `Everything has gone: ${where}. Waits for receipts.`;
   }
   if (c.gate === 'paused') return `Pause ordered: it takes effect shortly, nothing new is sent. ${where}.`;
@@ -182,7 +184,10 @@ export function standing(c: Campaign): string {
     return c.send_at && Date.parse(c.send_at) > Date.now() ? `Goes ${dayTimeZone(c.send_at)}.` : 'About to start.';
   if (c.status === 'preflight') return 'Is being checked before it goes.';
   const held = c.waiting.reduce((sum, w) => sum + w.targets, 0);
-  if (held >= c.queued && c.queued > 0 && c.sending === 0) return 'Nothing can go at this moment.';
+  if (held >= c.queued && c.queued > 0 && c.sending === 0) {
+    const until = c.waiting.map((w) => w.until ?? '').sort()[0];
+    return until ? `Nothing can go until ${dayTimeZone(until)}.` : 'Nothing can go at this moment.';
+  }
   return 'Sending.';
 }
 
@@ -228,4 +233,4 @@ export function NeedsHuman({ campaign: c }: { campaign: Campaign }) {
 const people = (n: number) => `${count(n)} ${n === 1 ? 'recipient' : 'recipients'}`;
 
 /** Server texts begin small; the command they may end with is for terminals. */
-const sentence = (s: string) => `${s.charAt(0).toUpperCase()}${s.slice(1).replace(/; restart it: .*$/, '')}.`;
+const sentence = (s: string) => `${upper(s).replace(/; restart it: .*$/, '')}.`;

@@ -1,6 +1,6 @@
 import { Button, Group, Table, Text, Title } from '@mantine/core';
 import { IconDownload, IconPrinter } from '@tabler/icons-react';
-import { count, duration, share, words } from '../../parts/format';
+import { count, duration, share, upper, words } from '../../parts/format';
 import { Progress } from '../../parts/progress';
 import { statusWord } from '../../parts/status';
 import { Time } from '../../parts/time';
@@ -83,7 +83,7 @@ export function ReportView({ campaign: c }: { campaign: Campaign }) {
               <li key={`${f.reason} ${f.error_code}`}>
                 <span className="amount">{count(f.targets)}</span>
                 <span>
-                  {f.meaning.charAt(0).toUpperCase() + f.meaning.slice(1)}{' '}
+                  {upper(f.meaning)}{' '}
                   <Text span size="xs" c="dimmed">
                     {words(f.reason)}
                     {f.error_code !== undefined && ` · code ${f.error_code}`}

@@ -4,7 +4,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { api, client } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
-import { count, words } from '../../parts/format';
+import { count, upper, words } from '../../parts/format';
 import { tell } from '../../parts/toast';
 import type { Campaign } from './campaign';
 
@@ -147,7 +147,7 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
                   <li key={`${g.state} ${g.reason} ${g.error_code}`}>
                     <span className="amount">{count(g.targets)}</span>
                     <span>
-                      {g.meaning.charAt(0).toUpperCase() + g.meaning.slice(1)}
+                      {upper(g.meaning)}
                       <Text span size="xs" c="dimmed" display="block">
                         {words(g.reason ?? g.state)}
                         {g.error_code !== undefined && ` · code ${g.error_code}`}

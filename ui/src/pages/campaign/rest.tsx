@@ -3,7 +3,7 @@ import { IconHourglass } from '@tabler/icons-react';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
 import type { components } from '../../api/schema';
-import { count, dayTime, dayTimeZone, localZone, zoneName } from '../../parts/format';
+import { count, dayTime, dayTimeZone, localZone, upper, zoneName } from '../../parts/format';
 import { Time } from '../../parts/time';
 import { type Campaign, every } from './campaign';
 
@@ -125,5 +125,3 @@ function places(w: Wave): string {
   const all = [...new Set(w.cohorts.map((k) => (k.zone ? zoneName(k.zone) : `${k.country}, zone unknown`)))];
   return all.length > 3 ? `${all.slice(0, 3).join(', ')} and ${all.length - 3} more` : all.join(', ');
 }
-
-const upper = (s: string) => s.charAt(0).toUpperCase() + s.slice(1);

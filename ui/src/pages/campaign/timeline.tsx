@@ -1,7 +1,7 @@
 import { Alert, Drawer, Group, Skeleton, Text, Title } from '@mantine/core';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
-import { localZone, masked, zoneName } from '../../parts/format';
+import { localZone, masked, upper, zoneName } from '../../parts/format';
 import { Failed } from '../../parts/states';
 import { Status } from '../../parts/status';
 import { Time } from '../../parts/time';
@@ -106,7 +106,7 @@ function Told({ moment: m }: { moment: Moment }) {
   return (
     <div>
       <Text size="sm" className="wrap">
-        {m.what.charAt(0).toUpperCase() + m.what.slice(1)}
+        {upper(m.what)}
       </Text>
       {more.length > 0 && (
         <Text size="xs" c="dimmed" className="wrap">
