@@ -79,7 +79,7 @@ func event(e AuditEntry) Event {
 	}
 	switch told.Kind {
 	case "imported":
-		told.What = fmt.Sprintf("%d recipients came in (%d lines invalid, %d duplicates)", diff.Targets, diff.Invalid, diff.Duplicates)
+		told.What = fmt.Sprintf("imported recipients: %d in, %d duplicates, %d invalid", diff.Targets, diff.Duplicates, diff.Invalid)
 	case "needs_human":
 		told.What = "needs a human: " + diff.NeedsHuman
 	case "held":

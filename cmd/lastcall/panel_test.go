@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestPanel(t *testing.T) {
 	require.NoError(t, err)
 	port := preview.Addr().(*net.TCPAddr).Port
 	require.NoError(t, preview.Close())
-	in([]string{"LASTCALL_API=" + w.API, "LASTCALL_TOKEN=" + w.Token, "LASTCALL_PREVIEW_PORT=" + strconv.Itoa(port), "CI=1"},
+	in([]string{"LASTCALL_API=" + w.API, "LASTCALL_TOKEN=" + w.Token, "LASTCALL_UP=" + filepath.Join(w.dir, upFileName), "LASTCALL_PREVIEW_PORT=" + strconv.Itoa(port), "CI=1"},
 		"npx", "playwright", "test")
 }
 

@@ -2,6 +2,7 @@ import {
   Alert,
   Badge,
   Button,
+  Checkbox,
   type CSSVariablesResolver,
   createTheme,
   defaultVariantColorsResolver,
@@ -103,6 +104,7 @@ export const theme = createTheme({
     Alert: Alert.extend({ defaultProps: { variant: 'light' } }),
     Badge: Badge.extend({ defaultProps: { radius: 4 }, classNames: { root: 'badge' } }),
     Button: Button.extend({ defaultProps: { size: 'sm', variant: 'filled' } }),
+    Checkbox: Checkbox.extend({ defaultProps: { iconColor: 'var(--on-ink)' } }),
     InputWrapper: InputWrapper.extend({ classNames: { label: 'field-label' } }),
     Modal: Modal.extend({
       classNames: { title: 'dialog-title' },

@@ -60,7 +60,6 @@ function Whole({ campaign }: { campaign: Campaign }) {
   // What a campaign of this status has no view of is as if it had not been asked for.
   const has = views.filter((v) => v !== 'report' || campaign.report);
   const shown = has.includes(view) ? view : 'targets';
-  const resend = () => setResending(true);
 
   return (
     <Page
@@ -70,7 +69,7 @@ function Whole({ campaign }: { campaign: Campaign }) {
           Campaigns
         </Anchor>
       }
-      action={<Orders campaign={campaign} resend={resend} />}
+      action={<Orders campaign={campaign} resend={() => setResending(true)} />}
     >
       <Standing campaign={campaign} />
       <NeedsHuman campaign={campaign} />
@@ -97,7 +96,7 @@ function Whole({ campaign }: { campaign: Campaign }) {
           </Tabs.List>
           {has.map((v) => (
             <Tabs.Panel key={v} value={v} pt="md">
-              {show(v, campaign, resend)}
+              {show(v, campaign)}
             </Tabs.Panel>
           ))}
         </Tabs>
@@ -116,12 +115,12 @@ const titles: Record<View, string> = {
   report: 'Report',
 };
 
-function show(view: View, campaign: Campaign, resend: () => void): ReactNode {
+function show(view: View, campaign: Campaign): ReactNode {
   switch (view) {
     case 'targets':
       return <TargetsView campaign={campaign} />;
     case 'failures':
-      return <FailuresView campaign={campaign} resend={resend} />;
+      return <FailuresView campaign={campaign} />;
     case 'audience':
       return <AudienceView campaign={campaign} />;
     case 'history':

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { count, dayTime, dayTimeZone, duration, money, share, zoneName } from './format';
+import { count, dayTime, dayTimeZone, duration, masked, money, share, zoneName } from './format';
 
 const now = new Date('2026-11-23T08:00:00Z');
 
@@ -34,4 +34,23 @@ test('a duration has two units at most', () => {
   expect(duration(60)).toBe('1 min');
   expect(duration(7500)).toBe('2 h 5 min');
   expect(duration(90000)).toBe('1 d 1 h');
+});
+
+test('a number is masked as the server masks it', () => {
+  expect(
+    Object.fromEntries(
+      ['+250788123012', '+35679123456', '+12125550100', '+447911123456', '+24740123', '+290123456', '', 'Joe'].map(
+        (n) => [n, masked(n)],
+      ),
+    ),
+  ).toEqual({
+    '+250788123012': '+250 78• ••• 012',
+    '+35679123456': '+356 79• ••• •56',
+    '+12125550100': '+1 21• ••• 100',
+    '+447911123456': '+44 79• ••• 456',
+    '+24740123': '+••• ••• •••',
+    '+290123456': '+290 12• ••• •••',
+    '': '+••• ••• •••',
+    Joe: '+••• ••• •••',
+  });
 });

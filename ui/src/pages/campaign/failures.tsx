@@ -1,5 +1,5 @@
 import { Alert, Anchor, Button, Group, Text } from '@mantine/core';
-import { IconDownload, IconHelpCircle, IconSend } from '@tabler/icons-react';
+import { IconDownload, IconHelpCircle } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
@@ -11,7 +11,7 @@ import { type Campaign, ended, every } from './campaign';
 type Failures = components['schemas']['Failures'];
 
 /** What failed, by reason, with what to do about it. */
-export function FailuresView({ campaign: c, resend }: { campaign: Campaign; resend: () => void }) {
+export function FailuresView({ campaign: c }: { campaign: Campaign }) {
   const query = api.useQuery(
     'get',
     '/campaigns/{id}/failures',
@@ -75,11 +75,6 @@ export function FailuresView({ campaign: c, resend }: { campaign: Campaign; rese
               leftSection={<IconDownload size={16} />}
             >
               Failures as CSV
-            </Button>
-          )}
-          {ended(c) && (
-            <Button variant="default" leftSection={<IconSend size={16} />} onClick={resend}>
-              Resend…
             </Button>
           )}
           {!ended(c) && (

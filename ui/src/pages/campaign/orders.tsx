@@ -14,7 +14,7 @@ import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
 import { useConfirm } from '../../parts/confirm';
 import { count, dayTimeZone, upper } from '../../parts/format';
-import { Status } from '../../parts/status';
+import { Status, statusWord } from '../../parts/status';
 import { tell } from '../../parts/toast';
 import { accepted, active, type Campaign, ended } from './campaign';
 
@@ -174,7 +174,7 @@ export function standing(c: Campaign): string {
     case 'failed':
       return `Ended by a fault of ours: ${where}, ${count(c.queued)} still queued.`;
     case 'done':
-      return `Everything has gone: ${where}.`;
+      return `Ended: ${[`${count(accepted(c))} sent`, ...rest(c)].join(', ')}.`;
     case 'settling':
       if (c.gate === 'stopped') return `Stopped: ${where}, ${count(c.cancelled)} cancelled. Waits for receipts.`;
       return `Everything has gone: ${where}. Waits for receipts.`;
@@ -190,6 +190,12 @@ export function standing(c: Campaign): string {
   }
   return 'Sending.';
 }
+
+/** "6 failed", "1 unknown": what did not get there. */
+const rest = (c: Campaign) =>
+  (['failed', 'unknown', 'opted_out'] as const).flatMap((s) =>
+    c[s] > 0 ? `${count(c[s])} ${statusWord(s).toLowerCase()}` : [],
+  );
 
 /** What somebody must mend before it goes on; a workflow that is gone can be restarted from here. */
 export function NeedsHuman({ campaign: c }: { campaign: Campaign }) {

@@ -11,15 +11,21 @@ type Wave = components['schemas']['Wave'];
 
 /** Why the queued ones wait and until when, and when they will go. */
 export function Rest({ campaign: c }: { campaign: Campaign }) {
+  const halted = c.gate === 'paused' || c.status === 'paused';
   return (
     <div className="halves no-print">
       <section className="card" aria-labelledby="waiting">
         <Title order={2} size="h3" mb="md" id="waiting">
           What {count(c.queued)} wait for
         </Title>
+        {halted && (
+          <Text size="sm" mb="xs">
+            Somebody to resume the campaign{c.waiting.length > 0 && ', and then'}
+          </Text>
+        )}
         {c.waiting.length === 0 ? (
           <Text size="sm" c="dimmed">
-            {c.status === 'running' && c.gate === 'open' ? 'Only their turn.' : 'No rule keeps them back.'}
+            {halted ? 'No rule keeps them back.' : 'Only their turn.'}
           </Text>
         ) : (
           <ul className="lines">
@@ -58,6 +64,7 @@ function Forecast({ campaign: c }: { campaign: Campaign }) {
     { refetchInterval: every(10_000, c) },
   );
   const f = query.data;
+  const halted = c.gate === 'paused' || c.status === 'paused';
   return (
     <section className="card" aria-labelledby="rest">
       <Group justify="space-between" mb="md" gap="xs">
@@ -76,6 +83,11 @@ function Forecast({ campaign: c }: { campaign: Campaign }) {
       )}
       {f && (
         <>
+          {halted && !f.assumes?.length && (
+            <Text size="sm" c="dimmed" mb="xs">
+              As if it were resumed now.
+            </Text>
+          )}
           {f.assumes?.map((a) => (
             <Text key={a} size="sm" c="dimmed" mb="xs">
               {upper(a)}.
