@@ -1,4 +1,4 @@
-import { Anchor, Button, Tabs } from '@mantine/core';
+import { Anchor, Box, Button, Tabs } from '@mantine/core';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { api } from '../api/client';
@@ -101,7 +101,11 @@ function Whole({ campaign }: { campaign: Campaign }) {
           ))}
         </Tabs>
       )}
-      {draft && <AudienceView campaign={campaign} />}
+      {draft && (
+        <Box mt="lg">
+          <AudienceView campaign={campaign} />
+        </Box>
+      )}
       <ResendDialog campaign={campaign} opened={resending} close={() => setResending(false)} />
     </Page>
   );

@@ -19,8 +19,12 @@ export function Progressing({ campaign: c }: { campaign: Campaign }) {
       </Group>
       <dl className="figures">
         <Figure name="Sent" value={count(accepted(c))} unit={`of ${count(c.targets)}`} />
-        <Pace campaign={c} />
-        <End campaign={c} />
+        {c.status !== 'draft' && (
+          <>
+            <Pace campaign={c} />
+            <End campaign={c} />
+          </>
+        )}
       </dl>
       <Progress counts={c} thick />
       <Legend
