@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { Connect, Plugin } from 'vite';
+import type { Connect, Plugin, ProxyOptions } from 'vite';
 
 // Stands in, on a developer's machine, for what a Lastcall does that serves the panel itself: it hands on
 // calls to the API with the token of LASTCALL_TOKEN, keeps one sign-in, and serves the built page under the
@@ -10,8 +10,13 @@ import type { Connect, Plugin } from 'vite';
 export function standIn(api: string): Plugin {
   const token = process.env.LASTCALL_TOKEN;
   const session = makeSession();
-  const proxy = {
+  const proxy: ProxyOptions = {
     target: api,
+    // A stream whose server is gone breaks off here too; it would hang.
+    configure: (to) =>
+      void to.on('proxyRes', (from, _req, res) => {
+        from.on('close', () => void (from.complete || res.destroy()));
+      }),
     headers: token ? { Authorization: `Bearer ${token}` } : undefined,
   };
   return {

@@ -5,7 +5,7 @@ import { api } from '../api/client';
 import { Page } from '../parts/page';
 import { Empty, Failed, Loading } from '../parts/states';
 import { AudienceView } from './campaign/audience';
-import { type Campaign, ended, moving } from './campaign/campaign';
+import { type Campaign, moving } from './campaign/campaign';
 import { Facts } from './campaign/facts';
 import { FailuresView } from './campaign/failures';
 import { HistoryView } from './campaign/history';
@@ -26,12 +26,12 @@ const second = 1000;
 
 export function CampaignPage() {
   const { id } = route.useParams();
-  // Events bring what is at work; a receipt that comes after the end is told by none.
+  // Events bring what is at work within a second; a receipt that comes after the end is told by none.
   const query = api.useQuery(
     'get',
     '/campaigns/{id}',
     { params: { path: { id } } },
-    { refetchInterval: ({ state }) => (state.data && ended(state.data) ? 10 * second : false) },
+    { refetchInterval: ({ state }) => (state.data?.status === 'draft' ? false : 10 * second) },
   );
   if (query.data) return <Whole key={id} campaign={query.data} />;
   if (query.isPending) return <Loading rows={8} label="Loading the campaign" />;

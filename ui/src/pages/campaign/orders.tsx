@@ -46,6 +46,8 @@ function useOrder(id: string) {
     },
     onSuccess: ({ campaign, inEffect }, { order }) => {
       take(campaign);
+      // An event may have told more by now than this answer knows.
+      void queries.invalidateQueries({ queryKey: ['get', '/campaigns/{id}'] });
       const b = campaign.boundary;
       const where = b ? `${count(b.accepted)} sent, ${count(b.in_flight)} in flight` : '';
       if (inEffect) tell.done(said[order].done, where && `${where}.`);

@@ -1,7 +1,7 @@
 import { Alert, Button, Checkbox, Group, Modal, Skeleton, Stack, Text, Textarea } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
-import { api, client } from '../../api/client';
+import { api, client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
 import { count, upper, words } from '../../parts/format';
@@ -65,6 +65,7 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
     },
     onSuccess: ({ campaign, inEffect }) => {
       take(campaign);
+      void queries.invalidateQueries({ queryKey: ['get', '/campaigns/{id}'] });
       const n = campaign.resent?.targets ?? 0;
       tell.done(
         inEffect ? 'Sending again' : 'Resend ordered',
