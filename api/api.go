@@ -85,6 +85,8 @@ func newServer(d Deps) *server {
 	s.targets()
 	s.timelines()
 	s.failures()
+	s.history()
+	s.reports()
 	s.templates()
 	s.templateSuspensions()
 	s.channels()

@@ -29,6 +29,7 @@ type Campaign struct {
 	Channel         string          `json:"channel"`
 	Weight          int             `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
 	Status          campaign.Status `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
+	Gate            campaign.Gate   `json:"gate" enum:"open,paused,stopped" doc:"The last order, which holds from when it was given; the status follows"`
 	Lines           int64           `json:"lines" doc:"Lines of all imports: invalid + duplicates + targets"`
 	Invalid         int64           `json:"invalid"`
 	Duplicates      int64           `json:"duplicates"`
@@ -181,7 +182,7 @@ func (s *server) answer(ctx context.Context, id uuid.UUID, status int) (*campaig
 
 func (s *server) campaign(p store.Progress) Campaign {
 	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
-		Weight: p.Weight, Status: p.Status, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
+		Weight: p.Weight, Status: p.Status, Gate: p.Gate, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
 		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
 	for i, w := range p.Waits {

@@ -61,7 +61,7 @@ func TestPanel(t *testing.T) {
 		instead = "1"
 	}
 	require.NoError(t, in(ui, []string{"SCREENSHOTS=" + instead, "LASTCALL_PANEL=" + w.API, "LASTCALL_EMAIL=" + w.Accounts[0].Email,
-		"LASTCALL_PASSWORD=" + w.Accounts[0].Password}, "npm", "run", "e2e"))
+		"LASTCALL_PASSWORD=" + w.Accounts[0].Password, "LASTCALL_UP=" + filepath.Join(w.dir, upFileName)}, "npm", "run", "e2e"))
 }
 
 // stale reports whether the file is missing or older than what it is made from.

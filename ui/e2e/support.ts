@@ -91,3 +91,45 @@ export async function makeCampaign(page: Page, name: string): Promise<string> {
   expect(answer.status(), await answer.text()).toBe(201);
   return (await answer.json()).campaign_id;
 }
+
+/** What a running Lastcall says of itself: LASTCALL_UP is its up.json, which is replaced as its processes are. */
+export function up(): { sandbox: string; pids: Record<string, number> } {
+  const file = process.env.LASTCALL_UP;
+  if (!file) throw new Error('LASTCALL_UP must be the up.json of the Lastcall that is tested');
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+/** Asks the outside world's stand-in for something, like a fault. */
+export async function sandbox(page: Page, method: 'PUT' | 'DELETE', path: string, data?: object) {
+  const answer = await page.request.fetch(up().sandbox + path, { method, data });
+  expect(answer.ok(), await answer.text()).toBe(true);
+}
+
+/** Puts a setting, and what it was before when the test is over. */
+export async function setFor(page: Page, key: string, change: (was: Record<string, unknown>) => object) {
+  const at = `/api/v1/settings/${key}`;
+  const was = (await (await page.request.get(at)).json()).value;
+  const put = async (value: object) => {
+    const answer = await page.request.put(at, { data: { value, reason: 'browser tests' } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+  };
+  await put(change(was));
+  return () => put(was);
+}
+
+/** Maltese numbers of nobody, from the nth on. */
+export const numbers = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, i) => `+356790${String(10_000 + from + i)}`);
+
+/** Makes a campaign with these lines under "msisdn,name", and starts it. */
+export async function runCampaign(page: Page, name: string, to: string[]): Promise<string> {
+  const id = await makeCampaign(page, name);
+  const imported = await page.request.post(`/api/v1/campaigns/${id}/imports`, {
+    data: `msisdn,name\n${to.map((n, i) => `${n},Guest ${i}`).join('\n')}\n`,
+    headers: { 'Content-Type': 'text/csv' },
+  });
+  expect(imported.ok(), await imported.text()).toBe(true);
+  const started = await page.request.post(`/api/v1/campaigns/${id}/start`, { data: {} });
+  expect(started.ok(), await started.text()).toBe(true);
+  return id;
+}

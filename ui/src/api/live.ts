@@ -41,7 +41,8 @@ export function useLive() {
         waits = 0;
         become('live');
         // What ended while nobody listened is told by no event.
-        if (opened) void queries.invalidateQueries({ queryKey: ['get', '/campaigns'] });
+        if (opened)
+          void queries.invalidateQueries({ predicate: (q) => String(q.queryKey[1]).startsWith('/campaigns') });
         opened = true;
       });
       source.addEventListener('campaign', (event) => take(JSON.parse(event.data)));

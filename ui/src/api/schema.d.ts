@@ -230,6 +230,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what happened to a campaign
+         * @description From the audit log, newest first: who ordered what and why, and which rule held whom back. What happened to one target is in its timeline.
+         */
+        get: operations["get-campaign-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns/{id}/imports": {
         parameters: {
             query?: never;
@@ -368,6 +388,26 @@ export interface paths {
          * @description Of one that should be at work and whose workflow somebody terminated in Temporal, or that failed in its middle. A new run is checked and goes on with what is queued, paused or stopping if the last order says so; nobody is sent to twice. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["recover-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/report.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the report of a campaign that has ended
+         * @description CSV (RFC 4180, UTF-8), a figure a line; the columns are figure, value, reason, error_code, meaning, advice. A line `failed_by` is how many failed for one reason. It is as the campaign ended, like `report`: receipts that came later are in the campaign's counts. Before the end it is `not_ended`.
+         */
+        get: operations["export-report"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1161,6 +1201,11 @@ export interface components {
              * @description When everything will have gone, as things stand: the forecast by its cohorts alone; absent: never, or it is not at work
              */
             finishes_at?: string;
+            /**
+             * @description The last order, which holds from when it was given; the status follows
+             * @enum {string}
+             */
+            gate: "open" | "paused" | "stopped";
             /** Format: int64 */
             invalid: number;
             /**
@@ -1400,6 +1445,20 @@ export interface components {
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
         };
+        Event: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** Format: int64 */
+            id: number;
+            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended */
+            kind: string;
+            /** @description Why, in that person's words */
+            note?: string;
+            /** @description The same for people */
+            what: string;
+        };
         Explanation: {
             also?: string[];
             channel: string;
@@ -1539,6 +1598,11 @@ export interface components {
             targets: number;
             /** @description When who goes; 200 at most */
             waves: components["schemas"]["Wave"][];
+        };
+        HistoryPage: {
+            events: components["schemas"]["Event"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
         };
         Import: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -2697,6 +2761,42 @@ export interface operations {
             };
         };
     };
+    "get-campaign-history": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-imports": {
         parameters: {
             query?: {
@@ -3081,6 +3181,39 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };

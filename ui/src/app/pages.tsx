@@ -1,6 +1,8 @@
 import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { View } from '../pages/campaign';
+import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import { Empty, Failed } from '../parts/states';
 import { Shell } from './shell';
@@ -70,6 +72,28 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import('../pages/settings'), 'SettingsPage'),
 });
 
+const campaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$id',
+  validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
+    view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
+    state: oneOf(s.state, [
+      'queued',
+      'sending',
+      'sent',
+      'delivered',
+      'read',
+      'failed',
+      'opted_out',
+      'unknown',
+      'cancelled',
+    ]),
+    after: whole(s.after),
+    target: whole(s.target),
+  }),
+  component: lazyRouteComponent(() => import('../pages/campaign'), 'CampaignPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -77,7 +101,7 @@ const profile = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, campaigns, contacts, optOuts, templates, template, settings, profile]),
+  routeTree: root.addChildren([home, campaigns, campaign, contacts, optOuts, templates, template, settings, profile]),
   defaultPreload: 'intent',
   defaultErrorComponent: ({ error, reset }) => <Failed level={1} error={error} retry={reset} />,
   defaultNotFoundComponent: () => (
@@ -111,6 +135,10 @@ export const navigation: {
 
 function text(v: unknown): string | undefined {
   return typeof v === 'string' && v ? v : undefined;
+}
+
+function whole(v: unknown): number | undefined {
+  return typeof v === 'number' && Number.isSafeInteger(v) && v > 0 ? v : undefined;
 }
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {

@@ -2,6 +2,7 @@ import {
   Alert,
   Badge,
   Button,
+  Checkbox,
   type CSSVariablesResolver,
   createTheme,
   Drawer,
@@ -114,6 +115,7 @@ export const theme = createTheme({
         transitionProps: { duration: 120 },
       },
     }),
+    Checkbox: Checkbox.extend({ defaultProps: { iconColor: 'var(--on-ink)' } }),
     InputWrapper: InputWrapper.extend({ classNames: { label: 'field-label' } }),
     Modal: Modal.extend({
       classNames: { title: 'dialog-title' },

@@ -4,7 +4,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
-import { localZone, zoneName } from '../parts/format';
+import { localZone, upper, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Progress } from '../parts/progress';
 import { Empty } from '../parts/states';
@@ -84,6 +84,7 @@ export function CampaignsPage() {
         next={(page) => page.next}
         rowKey={(c) => c.campaign_id}
         columns={columns}
+        rowLink={(c) => ({ to: '/campaigns/$id', params: { id: c.campaign_id } })}
         pager={pager}
         empty={
           show === 'all' ? (
@@ -125,7 +126,12 @@ function WaitsFor({ campaign }: { campaign: Campaign }) {
   }
   return (
     <>
-      <Text size="sm">{first.why}</Text>
+      <Text size="sm">{upper(first.why)}</Text>
+      {first.until && (
+        <Text size="xs" c="dimmed">
+          until <Time at={first.until} />
+        </Text>
+      )}
       {campaign.waiting.length > 1 && (
         <Text size="xs" c="dimmed">
           and {campaign.waiting.length - 1} more

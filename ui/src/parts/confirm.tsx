@@ -1,5 +1,5 @@
 import { Alert, Button, Group, List, Modal, Stack, Text, Textarea } from '@mantine/core';
-import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from 'react';
+import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useRef, useState } from 'react';
 import { problemOf } from '../api/problem';
 
 export type Question = {
@@ -43,10 +43,13 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
   const [reason, setReason] = useState('');
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState('');
+  const going = useRef(false); // a double click comes before the button is seen to be busy
   const missing = question.reason === 'required' && reason.trim() === '';
 
   async function submit(event: FormEvent) {
     event.preventDefault();
+    if (going.current || missing) return;
+    going.current = true;
     setBusy(true);
     setFailure('');
     try {
@@ -55,6 +58,7 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
     } catch (error) {
       if (problemOf(error).status !== 401) setFailure(problemOf(error).message);
     } finally {
+      going.current = false;
       setBusy(false);
     }
   }

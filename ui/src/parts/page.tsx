@@ -5,11 +5,14 @@ import { type ReactNode, useEffect } from 'react';
 export function Page({
   title,
   about,
+  above,
   action,
   children,
 }: {
   title: string;
   about?: ReactNode;
+  /** The way back, over the title. */
+  above?: ReactNode;
   action?: ReactNode;
   children: ReactNode;
 }) {
@@ -20,7 +23,8 @@ export function Page({
     <>
       <Group justify="space-between" align="flex-start" mb="lg" gap="md">
         <div>
-          <Title order={1} size="h2">
+          {above}
+          <Title order={1} size="h2" className="wrap">
             {title}
           </Title>
           {about && (

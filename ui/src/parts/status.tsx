@@ -58,6 +58,9 @@ export function Status({ of, word }: { of: string; word?: string }) {
   return <Mark {...look} word={word ?? look.word} />;
 }
 
+/** A status in a word: "Opted out". */
+export const statusWord = (of: string) => looks[of]?.word ?? of;
+
 /** A badge for what is no status of the list above. */
 export function Mark({ word, tone, icon: Icon }: Look) {
   return (

@@ -7,7 +7,14 @@ import type { Problem } from '../api/problem';
 export const tell = {
   /** Something was done: `tell.done('Campaign paused')`. */
   done(title: string, message?: string) {
-    notifications.show({ title, message, icon: <IconCheck size={16} />, color: 'green', autoClose: 5000 });
+    notifications.show({
+      title,
+      message,
+      icon: <IconCheck size={16} />,
+      color: 'green',
+      autoClose: 5000,
+      closeButtonProps: { 'aria-label': 'Dismiss' },
+    });
   },
   /** Something was not done. It stays longer, because it has to be read. */
   problem(problem: Problem) {
@@ -26,6 +33,7 @@ export const tell = {
       icon: <IconAlertTriangle size={16} />,
       color: 'red',
       autoClose: 15_000,
+      closeButtonProps: { 'aria-label': 'Dismiss' },
     });
   },
 };
