@@ -2,6 +2,7 @@ import { IconSpeakerphone } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { Show } from '../pages/campaigns';
+import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { Shell } from './shell';
 
@@ -27,6 +28,21 @@ const campaigns = createRoute({
   component: lazyRouteComponent(() => import('../pages/campaigns'), 'CampaignsPage'),
 });
 
+const newCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/new',
+  component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'NewCampaignPage'),
+});
+
+const editCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$id/edit',
+  validateSearch: (s: Record<string, unknown>): { step?: Step } => ({
+    step: oneOf(s.step, ['name', 'message', 'audience', 'schedule', 'review']),
+  }),
+  component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -34,7 +50,7 @@ const profile = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, campaigns, profile]),
+  routeTree: root.addChildren([home, campaigns, newCampaign, editCampaign, profile]),
   defaultPreload: 'intent',
   defaultErrorComponent: ({ error, reset }) => <Failed level={1} error={error} retry={reset} />,
   defaultNotFoundComponent: () => (
