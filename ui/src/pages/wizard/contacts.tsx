@@ -1,6 +1,6 @@
 import { Alert, Button, Group, MultiSelect, SegmentedControl, Stack, Text } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
 import { sort } from '../../parts/form';
@@ -28,6 +28,7 @@ export function ContactsPanel({ campaign }: { campaign: Campaign }) {
     { enabled: some(settled), staleTime: 5000, placeholderData: (before) => before },
   );
   const [failure, setFailure] = useState('');
+  const under = useRef(false); // a second click comes before the button knows of the first
   const add = api.useMutation('post', '/campaigns/{id}/audience', {
     meta: { inPlace: true },
     onSuccess: async (done) => {
@@ -36,6 +37,9 @@ export function ContactsPanel({ campaign }: { campaign: Campaign }) {
       await refresh(campaign.campaign_id);
     },
     onError: (error) => setFailure(sort(problemOf(error), []).rest),
+    onSettled: () => {
+      under.current = false;
+    },
   });
   if (facets.isPending) return <Loading rows={4} />;
   if (!facets.data) return <Failed error={facets.error} retry={() => void facets.refetch()} />;
@@ -73,7 +77,8 @@ export function ContactsPanel({ campaign }: { campaign: Campaign }) {
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (add.isPending || !some(filter)) return;
+        if (under.current || !some(filter)) return;
+        under.current = true;
         setFailure('');
         add.mutate({ params: { path }, body: filter });
       }}

@@ -1,6 +1,6 @@
 import { Alert, Anchor, Button, Stack, Text, Title } from '@mantine/core';
 import { Link, useRouter } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
 import { count, dayTimeZone } from '../../parts/format';
@@ -31,6 +31,7 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
     { staleTime: 0, refetchInterval: 30_000, enabled: campaign.targets > 0 && !wrong },
   );
   const [failure, setFailure] = useState('');
+  const under = useRef(false); // a second click comes before the button knows of the first
   const start = api.useMutation('post', '/campaigns/{id}/start', {
     meta: { inPlace: true },
     onSuccess: (started) => {
@@ -40,6 +41,7 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
       tell.done(at ? 'Campaign scheduled' : 'Campaign started');
     },
     onError: (error) => {
+      under.current = false;
       const problem = problemOf(error);
       if (problem.status === 401) return; // the sign-in says it
       setFailure(
@@ -162,7 +164,8 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
             loading={start.isPending || start.isSuccess}
             disabled={!ready}
             onClick={() => {
-              if (start.isPending) return;
+              if (under.current) return;
+              under.current = true;
               setFailure('');
               start.mutate({ params: { path }, body: at ? { send_at: at.toISOString() } : {} });
             }}

@@ -2,7 +2,7 @@ import { Alert, Button, Stack, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { IconMessage } from '@tabler/icons-react';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
-import { lazy, Suspense, useRef, useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { api } from '../../api/client';
 import { showProblem } from '../../parts/form';
 import { Page } from '../../parts/page';
@@ -27,21 +27,22 @@ export function NewCampaignPage() {
 }
 
 const newDraft = 'lastcall.new-campaign';
-type Unmade = { name: string };
-const isUnmade = (v: unknown): v is Unmade => typeof (v as Unmade | null)?.name === 'string';
+/** What was typed, and the key under which which request was last sent. */
+type Unmade = { name: string; request: string; key: string };
+const unmade: Unmade = { name: '', request: '', key: '' };
+const isUnmade = (v: unknown): v is Unmade =>
+  Object.keys(unmade).every((k) => typeof (v as Record<string, unknown> | null)?.[k] === 'string');
 
 function NewForm() {
   const navigate = useNavigate();
   const templates = api.useQuery('get', '/templates');
-  const [kept, keep] = useKept<Unmade>(newDraft, { name: '' }, isUnmade);
+  const [kept, keep] = useKept(newDraft, unmade, isUnmade);
   const form = useForm({
-    initialValues: kept,
-    onValuesChange: keep,
+    initialValues: { name: kept.name },
+    onValuesChange: ({ name }) => keep({ ...kept, name }),
     validate: { name: named },
   });
   const [failure, setFailure] = useState('');
-  // The same request has the same key, however often it is sent: one draft.
-  const last = useRef({ request: '', key: '' });
   const create = api.useMutation('post', '/campaigns', {
     meta: { inPlace: true },
     onSuccess: async (made) => {
@@ -65,8 +66,10 @@ function NewForm() {
         setFailure('');
         const body = { name: name.trim(), template: preferred(templates.data?.templates ?? [])?.id ?? first.id };
         const request = JSON.stringify(body);
-        if (last.current.request !== request) last.current = { request, key: newKey() };
-        create.mutate({ params: { header: { 'Idempotency-Key': last.current.key } }, body });
+        // The same request has the same key, however often it is sent, after a reload too: one draft.
+        const key = kept.request === request ? kept.key : newKey();
+        keep({ ...kept, request, key });
+        create.mutate({ params: { header: { 'Idempotency-Key': key } }, body });
       })}
     >
       <NameFields form={form} />
