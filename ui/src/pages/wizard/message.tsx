@@ -172,8 +172,9 @@ function Preview({ template, variables }: { template: Template; variables: Recor
         </div>
       </div>
       <Text size="xs" c="dimmed" ta="center" mt="sm" maw={300} mx="auto">
-        Dotted: an example of what each recipient gets of their own. Who reads none of these languages gets{' '}
-        {language(locales.find((l) => l.startsWith('en')) ?? locales[0] ?? '')}.
+        Dotted: an example of what each recipient gets of their own.
+        {locales.length > 1 &&
+          ` Who reads none of these languages gets ${language(locales.find((l) => l.startsWith('en')) ?? locales[0] ?? '')}.`}
       </Text>
     </section>
   );
