@@ -103,12 +103,13 @@ const pad = { top: 24, right: 8, bottom: 24, left: 56 };
 function Curve({ f, end }: { f: Forecast; end: string }) {
   const { ref, width } = useElementSize<HTMLElement>();
   const from = Date.parse(f.at);
-  const to = Math.max(Date.parse(end), Date.parse(f.steps.at(-1)?.at ?? end), from + 1000);
+  const to = Math.max(Date.parse(end), Date.parse(f.steps.at(-1)?.at ?? end), from + 4000); // less says nothing
   const most = Math.max(f.sendable, 1);
   const w = Math.max(width, 240);
   const x = (at: number) => pad.left + ((at - from) / (to - from)) * (w - pad.left - pad.right);
   const y = (n: number) => height - pad.bottom - (n / most) * (height - pad.top - pad.bottom);
-  const points = [{ at: f.at, sent_total: 0 }, ...f.steps].map(
+  const gone = f.steps.at(-1)?.sent_total ?? 0;
+  const points = [{ at: f.at, sent_total: 0 }, ...f.steps, { at: new Date(to).toISOString(), sent_total: gone }].map(
     (s) => `${x(Date.parse(s.at)).toFixed(1)},${y(s.sent_total).toFixed(1)}`,
   );
   const gaps = f.waves.flatMap((wave, i) => {
@@ -165,10 +166,7 @@ function Curve({ f, end }: { f: Forecast; end: string }) {
             {t.label}
           </text>
         ))}
-        <polygon
-          points={`${points.join(' ')} ${x(to)},${y(f.steps.at(-1)?.sent_total ?? 0)} ${x(to)},${y(0)} ${x(from)},${y(0)}`}
-          className="curve-area"
-        />
+        <polygon points={`${points.join(' ')} ${x(to)},${y(0)} ${x(from)},${y(0)}`} className="curve-area" />
         <polyline points={points.join(' ')} className="curve-line" />
       </svg>
       <figcaption>
