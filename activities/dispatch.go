@@ -260,11 +260,18 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 	if reason := c.stopped(b.line.refuses()); reason != "" {
 		return unsent(t.ID, reason)
 	}
-	given := maps.Clone(b.variables)
-	if given == nil {
-		given = map[string]string{}
+	given := t.Variables
+	if len(b.variables) > 0 { // they hold for everybody, whatever the audience said
+		given = maps.Clone(given)
+		if given == nil {
+			given = map[string]string{}
+		}
+		for name, text := range b.variables {
+			if text != "" {
+				given[name] = text
+			}
+		}
 	}
-	maps.Copy(given, t.Variables)
 	locale := b.template.Locale(t.Locale)
 	values, err := b.template.Values(locale, given)
 	if err != nil {

@@ -22,17 +22,18 @@ import (
 
 // Campaign is a campaign as people watch it. The states are exclusive: their counts add up to targets.
 type Campaign struct {
-	CampaignID      uuid.UUID       `json:"campaign_id" format:"uuid"`
-	Name            string          `json:"name"`
-	Template        string          `json:"template"`
-	TemplateVersion int             `json:"template_version"`
-	Channel         string          `json:"channel"`
-	Weight          int             `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
-	Status          campaign.Status `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
-	Gate            campaign.Gate   `json:"gate" enum:"open,paused,stopped" doc:"The last order, which holds from when it was given; the status follows"`
-	Lines           int64           `json:"lines" doc:"Lines of all imports: invalid + duplicates + targets"`
-	Invalid         int64           `json:"invalid"`
-	Duplicates      int64           `json:"duplicates"`
+	CampaignID      uuid.UUID         `json:"campaign_id" format:"uuid"`
+	Name            string            `json:"name"`
+	Template        string            `json:"template"`
+	TemplateVersion int               `json:"template_version"`
+	Variables       map[string]string `json:"variables" doc:"Values of template variables that hold for every target"`
+	Channel         string            `json:"channel"`
+	Weight          int               `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
+	Status          campaign.Status   `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
+	Gate            campaign.Gate     `json:"gate" enum:"open,paused,stopped" doc:"The last order, which holds from when it was given; the status follows"`
+	Lines           int64             `json:"lines" doc:"Lines of all imports: invalid + duplicates + targets"`
+	Invalid         int64             `json:"invalid"`
+	Duplicates      int64             `json:"duplicates"`
 	campaign.Counts
 	Waits       map[policy.Reason]int64 `json:"waits" doc:"How many queued targets wait, by reason"`
 	Waiting     []Waiting               `json:"waiting" doc:"What the queued targets wait for, and until when"`
@@ -73,10 +74,13 @@ type NewCampaign struct {
 	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it; absent: 1"`
 }
 
-// CampaignChange is what of a campaign can be changed after it was made.
+// CampaignChange is what of a campaign can be changed after it was made. What is absent stays.
 type CampaignChange struct {
-	Weight int    `json:"weight" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it"`
-	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
+	Name      string            `json:"name,omitempty" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
+	Template  string            `json:"template,omitempty" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
+	Variables map[string]string `json:"variables,omitempty" doc:"All values of template variables that hold for every target: one that is not here has none any more"`
+	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it"`
+	Reason    string            `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 }
 
 // CampaignPage is one page of campaigns, newest first.
@@ -128,14 +132,11 @@ func (s *server) campaigns() {
 			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
 				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
 			}
-			in.Body.Name = strings.TrimSpace(in.Body.Name)
-			if in.Body.Name == "" {
-				return nil, domain.E(domain.Invalid, "no_name", "a campaign needs a name").About("name")
+			var err error
+			if in.Body.Name, err = campaignName(in.Body.Name); err != nil {
+				return nil, err
 			}
-			t, err := s.template(ctx, in.Body.Template)
-			if domain.KindOf(err) == domain.NotFound {
-				return nil, domain.E(domain.Invalid, domain.CodeOf(err), "there is no such template").About("template")
-			}
+			t, err := s.templateOf(ctx, in.Body.Template)
 			if err != nil {
 				return nil, err
 			}
@@ -159,16 +160,56 @@ func (s *server) campaigns() {
 		})
 
 	register(s, huma.Operation{OperationID: "change-campaign", Method: http.MethodPatch, Path: "/campaigns/{id}", Tags: tags,
-		Summary: "Change a campaign", Description: "The weight holds from the next permit on, for a campaign that is running too.", Errors: refusals},
+		Summary: "Change a campaign",
+		Description: "The weight holds from the next permit on, for a campaign that is running too; everything else is changed of drafts only, while nothing is " +
+			"imported into them. Once there is an audience the template stays, and a value that holds for all can become another but not none.", Errors: refusals},
 		func(ctx context.Context, in *struct {
 			CampaignPath
 			Body CampaignChange
 		}) (*campaignOutput, error) {
-			if err := s.Store.SetWeight(ctx, in.ID, in.Body.Weight, in.Body.Reason); err != nil {
+			change := store.CampaignChange{Variables: in.Body.Variables, Reason: in.Body.Reason}
+			if in.Body.Weight != 0 {
+				change.Weight = &in.Body.Weight
+			}
+			if in.Body.Name != "" {
+				name, err := campaignName(in.Body.Name)
+				if err != nil {
+					return nil, err
+				}
+				change.Name = &name
+			}
+			if in.Body.Template != "" {
+				t, err := s.templateOf(ctx, in.Body.Template)
+				if err != nil {
+					return nil, err
+				}
+				change.TemplateID = &t.ID
+			}
+			if change.Name == nil && change.TemplateID == nil && change.Variables == nil && change.Weight == nil {
+				return nil, domain.E(domain.Invalid, "nothing_to_change", "say what to change: name, template, variables or weight")
+			}
+			if err := s.Store.ChangeCampaign(ctx, in.ID, change); err != nil {
 				return nil, err
 			}
 			return s.answer(ctx, in.ID, http.StatusOK)
 		})
+}
+
+// campaignName is a name without the spaces around it; there must be something between them.
+func campaignName(name string) (string, error) {
+	if name = strings.TrimSpace(name); name == "" {
+		return "", domain.E(domain.Invalid, "no_name", "a campaign needs a name").About("name")
+	}
+	return name, nil
+}
+
+// templateOf finds the template that a campaign names.
+func (s *server) templateOf(ctx context.Context, ref string) (store.Template, error) {
+	t, err := s.template(ctx, ref)
+	if domain.KindOf(err) == domain.NotFound {
+		err = domain.E(domain.Invalid, domain.CodeOf(err), "there is no such template").About("template")
+	}
+	return t, err
 }
 
 // answer is the campaign as it is now.
@@ -181,7 +222,7 @@ func (s *server) answer(ctx context.Context, id uuid.UUID, status int) (*campaig
 }
 
 func (s *server) campaign(p store.Progress) Campaign {
-	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Channel: p.Channel,
+	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Variables: p.Variables, Channel: p.Channel,
 		Weight: p.Weight, Status: p.Status, Gate: p.Gate, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
 		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}

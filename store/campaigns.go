@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +14,6 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
-	"lastcall/domain/template"
 )
 
 // Campaign is one message to many.
@@ -58,8 +56,8 @@ func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, er
 		return Campaign{}, err
 	}
 	for name := range n.Variables {
-		if !slices.ContainsFunc(t.Variables, func(v template.Variable) bool { return v.Name == name }) {
-			return Campaign{}, domain.E(domain.Invalid, "unknown_variable", "template %s has no variable %q", t.Name, name).About("variables." + name)
+		if !t.has(name) {
+			return Campaign{}, unknownVariable(t, name)
 		}
 	}
 	c := Campaign{ID: uuid.Must(uuid.NewV7()), Name: n.Name, Channel: policy.ChannelWhatsApp, TemplateID: n.TemplateID,

@@ -8,8 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"lastcall/domain/audit"
-	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
 )
@@ -276,15 +274,5 @@ func (s *Store) LeaveSingle(ctx context.Context, id uuid.UUID) error {
 // SetWeight changes how large a campaign's part is where it shares a channel with others, from the next grant on.
 // It fails with domain.Conflict when the campaign has ended.
 func (s *Store) SetWeight(ctx context.Context, id uuid.UUID, weight int, reason string) error {
-	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		c, err := tx.lockCampaign(id)
-		if err != nil {
-			return audit.Entry{}, err
-		}
-		if err := campaign.CheckWeight(c.Status, weight); err != nil {
-			return audit.Entry{}, err
-		}
-		return audit.Entry{Action: "campaign.weight_changed", Target: target(id), Reason: reason,
-			Diff: map[string]any{"weight": []int{c.Weight, weight}}}, tx.change(id, map[string]any{"weight": weight})
-	})
+	return s.ChangeCampaign(ctx, id, CampaignChange{Weight: &weight, Reason: reason})
 }

@@ -18,8 +18,9 @@ import (
 type Progress struct {
 	ID         uuid.UUID
 	Name       string
-	Template   string // its name
-	Version    int    // of the template
+	Template   string            // its name
+	Version    int               // of the template
+	Variables  map[string]string // values that hold for every target
 	Channel    string
 	Weight     int // its part of the channel beside others'
 	Status     campaign.Status
@@ -75,7 +76,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 }
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
-	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.channel, c.weight, c.status, c.gate, c.needs_human,
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.variables, c.channel, c.weight, c.status, c.gate, c.needs_human,
 			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts, standing(c.channel, t.id)
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
@@ -97,7 +98,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
 		var ks []cohort
 		var held []byte
-		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
+		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Variables, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
 			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks, &held)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)

@@ -23,7 +23,7 @@ import (
 func campaignsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
 	return group(o, "campaigns", "Send messages to many",
-		campaignsLaunch(o), campaignsCreate(o), campaignsImport(o), campaignsPreflight(o), campaignsForecast(o), campaignsStart(o), campaignsList(o), campaignsGet(o),
+		campaignsLaunch(o), campaignsCreate(o), campaignsChange(o), campaignsImport(o), campaignsPreflight(o), campaignsForecast(o), campaignsStart(o), campaignsList(o), campaignsGet(o),
 		campaignsWatch(o), campaignsOrder(o, "pause", "Pause a campaign: nothing goes until it is resumed"),
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
 		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),

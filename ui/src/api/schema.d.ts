@@ -125,7 +125,7 @@ export interface paths {
         head?: never;
         /**
          * Change a campaign
-         * @description The weight holds from the next permit on, for a campaign that is running too.
+         * @description The weight holds from the next permit on, for a campaign that is running too; everything else is changed of drafts only, while nothing is imported into them. Once there is an audience the template stays, and a value that holds for all can become another but not none.
          */
         patch: operations["change-campaign"];
         trace?: never;
@@ -1249,6 +1249,10 @@ export interface components {
             temporal_web?: string;
             /** Format: int64 */
             unknown: number;
+            /** @description Values of template variables that hold for every target */
+            variables: {
+                [key: string]: string;
+            };
             /** @description What the queued targets wait for, and until when */
             waiting: components["schemas"]["Waiting"][];
             /** @description How many queued targets wait, by reason */
@@ -1262,13 +1266,20 @@ export interface components {
             weight: number;
         };
         CampaignChange: {
+            name?: string;
             /** @description Why, for the audit log */
             reason?: string;
+            /** @description A template's name, for its newest version that may be sent, or a version's id */
+            template?: string;
+            /** @description All values of template variables that hold for every target: one that is not here has none any more */
+            variables?: {
+                [key: string]: string;
+            };
             /**
              * Format: int64
              * @description Its part of the channel where campaigns compete for it
              */
-            weight: number;
+            weight?: number;
         };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];

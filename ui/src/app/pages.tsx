@@ -4,6 +4,7 @@ import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
+import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { Shell } from './shell';
 
@@ -94,6 +95,21 @@ const campaign = createRoute({
   component: lazyRouteComponent(() => import('../pages/campaign'), 'CampaignPage'),
 });
 
+const newCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/new',
+  component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'NewCampaignPage'),
+});
+
+const editCampaign = createRoute({
+  getParentRoute: () => root,
+  path: '/campaigns/$id/edit',
+  validateSearch: (s: Record<string, unknown>): { step?: Step } => ({
+    step: oneOf(s.step, ['name', 'message', 'audience', 'schedule', 'review']),
+  }),
+  component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -101,7 +117,19 @@ const profile = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, campaigns, campaign, contacts, optOuts, templates, template, settings, profile]),
+  routeTree: root.addChildren([
+    home,
+    campaigns,
+    newCampaign,
+    editCampaign,
+    campaign,
+    contacts,
+    optOuts,
+    templates,
+    template,
+    settings,
+    profile,
+  ]),
   defaultPreload: 'intent',
   defaultErrorComponent: ({ error, reset }) => <Failed level={1} error={error} retry={reset} />,
   defaultNotFoundComponent: () => (

@@ -1,7 +1,7 @@
-import { Group, SegmentedControl, Text } from '@mantine/core';
+import { Button, Group, SegmentedControl, Text } from '@mantine/core';
 import { IconHandStop } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
 import { localZone, upper, zoneName } from '../parts/format';
@@ -56,6 +56,12 @@ const columns: Column<Campaign>[] = [
   },
 ];
 
+const newCampaign = (
+  <Button component={Link} to="/campaigns/new">
+    New campaign
+  </Button>
+);
+
 export function CampaignsPage() {
   const { show = 'all', after } = route.useSearch();
   const navigate = route.useNavigate();
@@ -68,7 +74,7 @@ export function CampaignsPage() {
   );
   const pager = usePager(after, (to) => void navigate({ search: (s) => ({ ...s, after: to }) }));
   return (
-    <Page title="Campaigns" about="Newest first. What runs is shown live.">
+    <Page title="Campaigns" about="Newest first. What runs is shown live." action={newCampaign}>
       <Group mb="md">
         <SegmentedControl
           aria-label="Show"
@@ -84,13 +90,15 @@ export function CampaignsPage() {
         next={(page) => page.next}
         rowKey={(c) => c.campaign_id}
         columns={columns}
-        rowLink={(c) => ({ to: '/campaigns/$id', params: { id: c.campaign_id } })}
+        rowLink={(c) => ({
+          to: c.status === 'draft' ? '/campaigns/$id/edit' : '/campaigns/$id',
+          params: { id: c.campaign_id },
+        })}
         pager={pager}
         empty={
           show === 'all' ? (
             <Empty title="No campaigns yet">
-              A campaign sends one template to a list of recipients, each in the hours that suit them. So far one is
-              made with <code>lastcall campaigns launch</code>.
+              A campaign sends one template to a list of recipients, each in the hours that suit them.
             </Empty>
           ) : (
             <Empty title={`No ${shows[show].label.toLowerCase()} campaigns`}>Others may be under another filter.</Empty>

@@ -1,27 +1,43 @@
-import type { ReactNode } from 'react';
 import type { components } from '../api/schema';
 
 type Template = components['schemas']['Template'];
 
-/** How a message looks on a phone, its variables filled with their examples and marked. */
-export function Phone({ template, locale }: { template: Template; locale: string }) {
+/**
+ * How a message looks on a phone. A variable without a value for everybody shows its example, dotted: each recipient
+ * gets their own.
+ */
+export function Phone({
+  template,
+  locale,
+  values = {},
+}: {
+  template: Template;
+  locale: string;
+  values?: Record<string, string>;
+}) {
+  const text = template.texts[locale] ?? '';
+  const shown = (name: string) => {
+    const declared = template.variables.find((v) => v.name === name);
+    return values[name]?.trim() || declared?.example || declared?.default || name;
+  };
   return (
     <figure className="phone" aria-label={`Preview, ${locale}`}>
-      <div className="phone-screen">
-        {template.header_media && <div className="phone-media">{template.header_media}</div>}
-        <p className="phone-message" lang={locale}>
-          {filled(template, template.texts[locale] ?? '')}
+      <div className="phone-top" aria-hidden />
+      <div className="bubble">
+        {template.header_media && <div className="bubble-media">{template.header_media}</div>}
+        <p lang={locale}>
+          {text.split(/(\{\{[a-z][a-z0-9_]*\}\})/).map((piece, i) => {
+            const name = /^\{\{(.*)\}\}$/.exec(piece)?.[1];
+            if (!name) return piece;
+            const own = !values[name]?.trim();
+            return (
+              <span key={i} data-own={own || undefined} title={own ? `Each recipient’s own ${name}` : name}>
+                {shown(name)}
+              </span>
+            );
+          })}
         </p>
       </div>
     </figure>
   );
-}
-
-/** The text with every {{variable}} replaced by its example. */
-function filled(template: Template, text: string): ReactNode[] {
-  return text.split(/(\{\{[^}]*\}\})/).map((part, i) => {
-    const name = /^\{\{\s*([^}\s]*)\s*\}\}$/.exec(part)?.[1];
-    const example = template.variables.find((v) => v.name === name)?.example;
-    return example === undefined ? part : <mark key={`${i}-${name}`}>{example}</mark>;
-  });
 }

@@ -33,7 +33,7 @@ type Props<R, P> = {
   rowKey: (row: R) => string;
   columns: Column<R>[];
   /** Where a row leads. The whole row can be clicked then; Up and Down move through the rows. */
-  rowLink?: (row: R) => LinkProps;
+  rowLink?: (row: R) => LinkProps | undefined;
   /** What stands there when there are no rows. */
   empty: ReactNode;
   /** What usePager returned, and the page's `next`. Absent: the list is whole. */

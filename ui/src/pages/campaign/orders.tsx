@@ -73,7 +73,7 @@ export function Orders({ campaign: c, resend }: { campaign: Campaign; resend: ()
 
   if (c.status === 'draft')
     return (
-      <Button component="a" href={`/campaigns/${c.campaign_id}/edit`} leftSection={<IconPencil size={16} />}>
+      <Button component={Link} to={`/campaigns/${c.campaign_id}/edit`} leftSection={<IconPencil size={16} />}>
         Continue setting up
       </Button>
     );
