@@ -9,6 +9,7 @@ import {
   IconSend,
 } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
