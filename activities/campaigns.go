@@ -126,6 +126,9 @@ type SettleInput struct {
 // Settle waits until every target's outcome is known, or has been waited for long enough. It returns
 // false when the worker is stopping and somebody else must go on waiting.
 func (a *Campaigns) Settle(ctx context.Context, in SettleInput) (bool, error) {
+	// By Temporal's clock until this attempt began, and from then on by how long it has taken: the clock of this
+	// machine may be minutes off.
+	began, before := time.Now(), activity.GetInfo(ctx).StartedTime.Sub(in.Since)
 	look := time.NewTicker(250 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -133,7 +136,7 @@ func (a *Campaigns) Settle(ctx context.Context, in SettleInput) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if n == 0 || time.Since(in.Since) > a.Options.ReconcileAfter {
+		if n == 0 || before+time.Since(began) > a.Options.ReconcileAfter {
 			return true, nil
 		}
 		activity.RecordHeartbeat(ctx, n)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"lastcall/domain"
@@ -121,7 +122,7 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if len(check.Problems) > 0 {
 			return audit.Entry{}, domain.E(domain.Invalid, check.Problems[0].Code, "%s", check.Problems[0].Message)
 		}
-		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "send_at": sendAt, "started_at": time.Now()}); err != nil {
+		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "send_at": sendAt, "started_at": databaseTime}); err != nil {
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: sendAt, Targets: check.Targets})
@@ -198,9 +199,12 @@ func (tx *Tx) nothingLeft(c Campaign) error {
 	return err
 }
 
+// databaseTime is now by the database's clock: that of a worker or an API may be minutes off.
+var databaseTime = gorm.Expr("clock_timestamp()")
+
 // change writes columns of a campaign. It leaves what was read of it as it was, to be compared with.
 func (tx *Tx) change(id uuid.UUID, columns map[string]any) error {
-	columns["updated_at"] = time.Now()
+	columns["updated_at"] = databaseTime
 	return tx.orm.Model(&Campaign{}).Where("id = ?", id).Updates(columns).Error
 }
 

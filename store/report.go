@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -47,7 +46,7 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		if err := tx.change(id, map[string]any{"status": to, "report": body, "needs_human": needsHuman, "finished_at": time.Now()}); err != nil {
+		if err := tx.change(id, map[string]any{"status": to, "report": body, "needs_human": needsHuman, "finished_at": databaseTime}); err != nil {
 			return audit.Entry{}, err
 		}
 		level := "info"
@@ -66,13 +65,12 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 }
 
 func (tx *Tx) report(c Campaign) (Report, error) {
-	began := *c.StartedAt
-	if c.Resend > 0 {
-		if err := tx.pgx.QueryRow(tx.ctx, `SELECT created_at FROM resends WHERE campaign_id = $1 AND n = $2`, c.ID, c.Resend).Scan(&began); err != nil {
-			return Report{}, err
-		}
+	r := Report{Failures: []Failures{}}
+	if err := tx.pgx.QueryRow(tx.ctx, `SELECT extract(epoch FROM clock_timestamp() - coalesce(
+			(SELECT created_at FROM resends WHERE campaign_id = c.id AND n = c.resend), c.started_at))::float8
+		FROM campaigns c WHERE c.id = $1`, c.ID).Scan(&r.Seconds); err != nil {
+		return r, err
 	}
-	r := Report{Failures: []Failures{}, Seconds: time.Since(began).Seconds()}
 	var err error
 	if r.Counts, err = tx.counts(c.ID); err != nil {
 		return r, err
