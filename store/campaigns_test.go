@@ -407,3 +407,17 @@ func TestReceiptsAndResultsMeet(t *testing.T) {
 type writer func(p []byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// What holds back others now is no reason of a campaign whose time has not come.
+func TestAScheduledCampaignWaitsForItsTimeOnly(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`)
+	id := b.draft(t, many(3, rw)...)
+	at := time.Now().Add(time.Hour)
+	_, err := b.StartCampaign(t.Context(), id, &at)
+	require.NoError(t, err)
+	p, err := b.Progress(t.Context(), id)
+	require.NoError(t, err)
+	require.Empty(t, p.Waits)
+}

@@ -128,6 +128,9 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 			return nil, err
 		}
 		capped[all[i].ID], live[all[i].Channel] = held, true
+		if at := all[i].SendAt; at != nil && at.After(now) {
+			continue // it waits for its time; what holds back others now does not hold for it
+		}
 		w := waits{}
 		for _, k := range cohorts[i] {
 			if k.Queued == 0 {

@@ -46,7 +46,11 @@ const columns: Column<Campaign>[] = [
     header: `Started (${zoneName(localZone)})`,
     width: 144,
     cell: (c) =>
-      c.started_at ? (
+      c.status === 'scheduled' && c.send_at ? (
+        <Text size="xs" c="dimmed">
+          starts <Time at={c.send_at} bare />
+        </Text>
+      ) : c.started_at ? (
         <Time at={c.started_at} bare />
       ) : (
         <Text size="xs" c="dimmed">
