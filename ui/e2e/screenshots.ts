@@ -19,6 +19,16 @@ const shots: Shot[] = [
     ready: (page) => expect(page.getByRole('row', { name: 'Quiz night' })).toContainText('Running'),
   },
   {
+    name: 'campaign',
+    path: '/campaigns/:running',
+    ready: (page) => expect(page.getByRole('heading', { name: 'Quiz night' })).toBeVisible(),
+  },
+  {
+    name: 'wizard',
+    path: '/campaigns/:draft/edit?step=review',
+    ready: (page) => expect(page.locator('#forecast')).toBeVisible({ timeout: 30_000 }),
+  },
+  {
     name: 'settings',
     path: '/settings',
     ready: (page) => expect(page.getByRole('img', { name: 'Quiet hours of Rwanda' })).toBeVisible(),
@@ -37,13 +47,13 @@ const shots: Shot[] = [
 
 test('screenshots', async ({ signedIn: page, context, complaints }) => {
   test.setTimeout(180_000);
-  await furnish(page);
+  const ids = await furnish(page);
   for (const shot of shots.sort((a, b) => Number(a.signedOut ?? false) - Number(b.signedOut ?? false))) {
     if (shot.signedOut) await context.clearCookies();
     for (const scheme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width: 1280, height: 800 });
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-      await page.goto(shot.path);
+      await page.goto(shot.path.replace(/:(\w+)/, (_, name) => ids[name as keyof typeof ids]));
       await shot.ready(page);
       if (!shot.signedOut) await expect(page.getByText('Live', { exact: true }).locator('visible=true')).toBeVisible();
       await page.evaluate(() => document.fonts.ready);
@@ -54,7 +64,7 @@ test('screenshots', async ({ signedIn: page, context, complaints }) => {
 });
 
 /** Puts in what a bar group might have. The people are made up. */
-async function furnish(page: Page) {
+async function furnish(page: Page): Promise<{ draft: string; running: string }> {
   const call = async (method: 'post' | 'put', path: string, data: unknown, type = 'application/json') => {
     const answer = await page.request[method](`/api/v1${path}`, { data, headers: { 'Content-Type': type } });
     expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
@@ -98,13 +108,14 @@ async function furnish(page: Page) {
     reason: 'What the neighbours asked for',
   });
   await call('put', '/settings/throttle', {
-    value: { whatsapp: { per_minute: 240 } },
+    value: { whatsapp: { per_minute: 3000 } },
     reason: 'Tier of the new number',
   });
-  await campaign('New Year’s Eve tables', 3200, '+250789');
+  const draft = await campaign('New Year’s Eve tables', 9200, '+250789');
   const planned = await campaign('Sunday brunch', 640, '+35677');
   await call('post', `/campaigns/${planned}/start`, { send_at: new Date(Date.now() + 2 * 86_400e3).toISOString() });
   const running = await campaign('Quiz night', 420, '+35679');
   await call('post', `/campaigns/${running}/start`, {});
   await expect.poll(() => status(running), { timeout: 30_000 }).toBe('running');
+  return { draft, running };
 }
