@@ -55,7 +55,8 @@ export const dayTimeZone = (at: string | Date, zone = localZone, now = new Date(
 export const secondsOf = (at: string | Date) => `:${String(new Date(at).getUTCSeconds()).padStart(2, '0')}`;
 
 /** Server texts begin small, as parts of sentences. */
-export const upper = (s: string) => s.charAt(0).toUpperCase() + s.slice(1).replace(/^hatsapp\b/, 'hatsApp');
+export const upper = (s: string) =>
+  s.startsWith('whatsapp') ? `WhatsApp${s.slice(8)}` : s.charAt(0).toUpperCase() + s.slice(1);
 
 /** provider_refused is provider refused. */
 export const words = (code: string) => code.replaceAll('_', ' ');
