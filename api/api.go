@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"lastcall/domain/access"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -55,7 +57,7 @@ func newServer(d Deps) *server {
 	if d.EffectWithin == 0 {
 		d.EffectWithin = 5 * time.Second
 	}
-	s := &server{Deps: d, messaging: cached(d.Messaging), origins: origins(d.PublicURL)}
+	s := &server{Deps: d, messaging: cached(d.Messaging), origins: origins(d.PublicURL), everyones: map[string]bool{}}
 	s.feed = newFeed(s)
 
 	gin.SetMode(gin.ReleaseMode)
@@ -111,6 +113,7 @@ type server struct {
 	feed      *feed
 	messaging func(context.Context) error
 	origins   *http.CrossOriginProtection
+	everyones map[string]bool // the routes that take no signing in, by method and path
 }
 
 // describe is the head of the OpenAPI document.
@@ -141,10 +144,23 @@ func unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// register adds an operation whose errors become problems. Operations have no read deadline of their own:
-// net/http would end the request's context when one passes, also while the handler waits for an effect.
-func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+// pathParameter is one as OpenAPI writes it; Gin writes a colon.
+var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)
+
+// register adds an operation that takes a permission, and whose errors become problems. Operations have no read
+// deadline of their own: net/http would end the request's context when one passes, also while the handler waits for
+// an effect.
+func register[I, O any](s *server, p access.Permission, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	if !access.Known(p) {
+		panic("operation " + op.OperationID + " takes a permission that nobody has: " + string(p))
+	}
 	op.BodyReadTimeout = -1
+	op.Extensions = map[string]any{"x-permission": p}
+	op.Middlewares = append(op.Middlewares, s.permit(p, op.OperationID))
+	if p == access.Everyone {
+		op.Security = []map[string][]string{}
+		s.everyones[op.Method+" "+Prefix+pathParameter.ReplaceAllString(op.Path, ":$1")] = true
+	}
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain/access"
 	"lastcall/domain/audience"
 	"lastcall/store"
 )
@@ -22,7 +23,7 @@ type ContactFilter struct {
 func (s *server) audiences() {
 	tags := []string{"Campaigns"}
 	const who = "Contacts are chosen by tags, bars, countries and locales; an empty filter chooses nobody. "
-	register(s, huma.Operation{OperationID: "add-audience", Method: http.MethodPost, Path: "/campaigns/{id}/audience", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "add-audience", Method: http.MethodPost, Path: "/campaigns/{id}/audience", Tags: tags,
 		Summary: "Add contacts to a campaign's audience",
 		Description: who + "They become targets as those of a file do, all or none: numbers that the campaign has are duplicates, and who has opted out " +
 			"is left out when the turn comes. The template's variable `name` is the contact's name.",
@@ -42,7 +43,7 @@ func (s *server) audiences() {
 			return &importOutput{http.StatusCreated, importOf(done)}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "count-audience", Method: http.MethodPost, Path: "/campaigns/{id}/audience/count", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "count-audience", Method: http.MethodPost, Path: "/campaigns/{id}/audience/count", Tags: tags,
 		Summary: "Count the contacts that a filter would add", Description: who + "Changes nothing."},
 		func(ctx context.Context, in *struct {
 			CampaignPath

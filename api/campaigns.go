@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
 	"lastcall/store"
@@ -40,6 +41,7 @@ type Campaign struct {
 	NeedsHuman  string                  `json:"needs_human,omitempty" doc:"What somebody must mend before it goes on"`
 	SendAt      *time.Time              `json:"send_at,omitempty"`
 	CreatedAt   time.Time               `json:"created_at"`
+	UpdatedAt   time.Time               `json:"updated_at" doc:"When its status, orders or text last changed; of two answers the older one tells what was"`
 	StartedAt   *time.Time              `json:"started_at,omitempty"`
 	FinishesAt  *time.Time              `json:"finishes_at,omitempty" doc:"When everything will have gone, as things stand: the forecast by its cohorts alone; absent: never, or it is not at work"`
 	FinishedAt  *time.Time              `json:"finished_at,omitempty"`
@@ -103,7 +105,7 @@ var idempotencyKeyRule = regexp.MustCompile(`^[\x21-\x7e]{1,200}$`)
 
 func (s *server) campaigns() {
 	tags := []string{"Campaigns"}
-	register(s, huma.Operation{OperationID: "list-campaigns", Method: http.MethodGet, Path: "/campaigns", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-campaigns", Method: http.MethodGet, Path: "/campaigns", Tags: tags,
 		Summary: "List campaigns, newest first"},
 		func(ctx context.Context, in *struct {
 			After  uuid.UUID         `query:"after" format:"uuid" doc:"The next of the page before"`
@@ -122,7 +124,7 @@ func (s *server) campaigns() {
 			return &struct{ Body CampaignPage }{page}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "create-campaign", Method: http.MethodPost, Path: "/campaigns", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "create-campaign", Method: http.MethodPost, Path: "/campaigns", Tags: tags,
 		Summary: "Create a campaign", Description: "It is a draft without targets until an audience is imported and it is started.",
 		DefaultStatus: http.StatusCreated},
 		func(ctx context.Context, in *struct {
@@ -153,13 +155,13 @@ func (s *server) campaigns() {
 			return s.answer(ctx, made.ID, http.StatusCreated)
 		})
 
-	register(s, huma.Operation{OperationID: "get-campaign", Method: http.MethodGet, Path: "/campaigns/{id}", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "get-campaign", Method: http.MethodGet, Path: "/campaigns/{id}", Tags: tags,
 		Summary: "Get a campaign"},
 		func(ctx context.Context, in *CampaignPath) (*campaignOutput, error) {
 			return s.answer(ctx, in.ID, http.StatusOK)
 		})
 
-	register(s, huma.Operation{OperationID: "change-campaign", Method: http.MethodPatch, Path: "/campaigns/{id}", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "change-campaign", Method: http.MethodPatch, Path: "/campaigns/{id}", Tags: tags,
 		Summary: "Change a campaign",
 		Description: "The weight holds from the next permit on, for a campaign that is running too; everything else is changed of drafts only, while nothing is " +
 			"imported into them. Once there is an audience the template stays, and a value that holds for all can become another but not none.", Errors: refusals},
@@ -225,7 +227,7 @@ func (s *server) campaign(p store.Progress) Campaign {
 	c := Campaign{CampaignID: p.ID, Name: p.Name, Template: p.Template, TemplateVersion: p.Version, Variables: p.Variables, Channel: p.Channel,
 		Weight: p.Weight, Status: p.Status, Gate: p.Gate, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
-		SendAt: p.SendAt, CreatedAt: p.CreatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
+		SendAt: p.SendAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
 	for i, w := range p.Waits {
 		c.Waits[w.Reason] += w.Targets
 		c.Waiting[i] = Waiting(w)

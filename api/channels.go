@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain/access"
 	"lastcall/domain/delivery"
 	"lastcall/store"
 )
@@ -42,7 +43,7 @@ type channelPath struct {
 
 func (s *server) channels() {
 	tags := []string{"Channels"}
-	register(s, huma.Operation{OperationID: "list-channels", Method: http.MethodGet, Path: "/channels", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-channels", Method: http.MethodGet, Path: "/channels", Tags: tags,
 		Summary: "List channels and how they stand",
 		Description: "A channel is suspended when the provider refuses our number, account or token, or is in trouble. Its campaigns wait, " +
 			"reason `channel_suspended`, and go on by themselves once a try gets through."},
@@ -63,7 +64,7 @@ func (s *server) channels() {
 			"A channel that was reported as spam goes on in no other way.", s.Store.CloseChannel},
 		{"open", "Suspend a channel", "Nothing more is sent on it until somebody closes it again. What is on its way goes on.", s.Store.OpenChannel},
 	} {
-		register(s, huma.Operation{OperationID: order.id + "-channel", Method: http.MethodPost, Path: "/channels/{name}/" + order.id, Tags: tags,
+		register(s, access.ChannelsRun, huma.Operation{OperationID: order.id + "-channel", Method: http.MethodPost, Path: "/channels/{name}/" + order.id, Tags: tags,
 			Summary: order.summary, Description: order.description},
 			func(ctx context.Context, in *channelPath) (*struct{ Body Channel }, error) {
 				if err := order.do(ctx, in.Name, in.Body.Reason); err != nil {
@@ -112,13 +113,13 @@ func (s *server) templateSuspensions() {
 		}
 		return &struct{ Body TemplateSuspensions }{out}, err
 	}
-	register(s, huma.Operation{OperationID: "list-template-suspensions", Method: http.MethodGet, Path: "/template-suspensions", Tags: tags,
+	register(s, access.TemplatesRead, huma.Operation{OperationID: "list-template-suspensions", Method: http.MethodGet, Path: "/template-suspensions", Tags: tags,
 		Summary: "List the templates that WhatsApp does not take",
 		Description: "Every campaign with such a template waits, reason `template_suspended`, as far as its recipients get it in that language. " +
 			"It goes on by itself when WhatsApp takes the template again."},
 		func(ctx context.Context, _ *struct{}) (*struct{ Body TemplateSuspensions }, error) { return list(ctx) })
 
-	register(s, huma.Operation{OperationID: "resume-template", Method: http.MethodPost, Path: "/templates/{template}/resume", Tags: tags,
+	register(s, access.ChannelsRun, huma.Operation{OperationID: "resume-template", Method: http.MethodPost, Path: "/templates/{template}/resume", Tags: tags,
 		Summary:     "Let a suspended template be sent again",
 		Description: "In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates."},
 		func(ctx context.Context, in *struct {

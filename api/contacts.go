@@ -10,24 +10,25 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
+	"lastcall/domain/audit"
 	"lastcall/domain/contact"
 	"lastcall/store"
 )
 
 // Contact is a person who may be written to.
 type Contact struct {
-	ID          uuid.UUID      `json:"id" format:"uuid"`
-	MSISDN      contact.MSISDN `json:"msisdn"`
-	Masked      string         `json:"masked" doc:"The number as it is shown to people"`
-	Name        string         `json:"name"`
-	Country     string         `json:"country"`
-	Locale      string         `json:"locale,omitempty"`
-	Zone        string         `json:"zone,omitempty" doc:"IANA; absent: the country's only one"`
-	Tags        []string       `json:"tags"`
-	OptedInAt   *time.Time     `json:"opted_in_at,omitempty"`
-	OptInSource string         `json:"opt_in_source,omitempty"`
-	CreatedAt   time.Time      `json:"created_at"`
-	UpdatedAt   time.Time      `json:"updated_at"`
+	ID          uuid.UUID  `json:"id" format:"uuid"`
+	Masked      string     `json:"masked" doc:"The number, without the digits that tell whose it is; reveal-contact shows it"`
+	Name        string     `json:"name"`
+	Country     string     `json:"country"`
+	Locale      string     `json:"locale,omitempty"`
+	Zone        string     `json:"zone,omitempty" doc:"IANA; absent: the country's only one"`
+	Tags        []string   `json:"tags"`
+	OptedInAt   *time.Time `json:"opted_in_at,omitempty"`
+	OptInSource string     `json:"opt_in_source,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
 }
 
 // NewContact is what a contact is made of.
@@ -60,7 +61,7 @@ type ContactPage struct {
 
 func (s *server) contacts() {
 	tags := []string{"Contacts"}
-	register(s, huma.Operation{OperationID: "list-contacts", Method: http.MethodGet, Path: "/contacts", Tags: tags,
+	register(s, access.ContactsRead, huma.Operation{OperationID: "list-contacts", Method: http.MethodGet, Path: "/contacts", Tags: tags,
 		Summary: "List contacts"},
 		func(ctx context.Context, in *struct {
 			Country string    `query:"country" pattern:"^[A-Z]{2}$" patternDescription:"ISO 3166-1 alpha-2" doc:"Only those of this country"`
@@ -88,7 +89,7 @@ func (s *server) contacts() {
 			return &struct{ Body ContactPage }{page}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "add-contact", Method: http.MethodPost, Path: "/contacts", Tags: tags,
+	register(s, access.ContactsWrite, huma.Operation{OperationID: "add-contact", Method: http.MethodPost, Path: "/contacts", Tags: tags,
 		Summary: "Add a contact", DefaultStatus: http.StatusCreated},
 		func(ctx context.Context, in *struct{ Body NewContact }) (*struct{ Body Contact }, error) {
 			c, err := in.Body.check()
@@ -99,14 +100,14 @@ func (s *server) contacts() {
 			return &struct{ Body Contact }{contactOf(c)}, err
 		})
 
-	register(s, huma.Operation{OperationID: "contact-facets", Method: http.MethodGet, Path: "/contacts/facets", Tags: tags,
+	register(s, access.ContactsRead, huma.Operation{OperationID: "contact-facets", Method: http.MethodGet, Path: "/contacts/facets", Tags: tags,
 		Summary: "Count contacts by tag, bar, country and locale", Description: "What an audience can be chosen by: of each kind the 500 most frequent values."},
 		func(ctx context.Context, _ *struct{}) (*struct{ Body store.Facets }, error) {
 			facets, err := s.Store.Facets(ctx)
 			return &struct{ Body store.Facets }{facets}, err
 		})
 
-	register(s, huma.Operation{OperationID: "find-contact", Method: http.MethodPost, Path: "/contacts/find", Tags: tags,
+	register(s, access.ContactsRead, huma.Operation{OperationID: "find-contact", Method: http.MethodPost, Path: "/contacts/find", Tags: tags,
 		Summary: "Find the contact with a number", Description: "A POST, because addresses hold no numbers. It changes nothing."},
 		func(ctx context.Context, in *struct{ Body ContactNumber }) (*struct{ Body Contact }, error) {
 			number, err := contact.ParseNumber(in.Body.MSISDN, in.Body.Country)
@@ -123,7 +124,19 @@ func (s *server) contacts() {
 			return &struct{ Body Contact }{contactOf(*c)}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "opt-in-contact", Method: http.MethodPut, Path: "/contacts/{id}/opt-in", Tags: tags,
+	register(s, access.ContactsReveal, huma.Operation{OperationID: "reveal-contact", Method: http.MethodPost, Path: "/contacts/{id}/reveal", Tags: tags,
+		Summary: "See a contact's number", Description: "That it was seen is in the audit log."},
+		func(ctx context.Context, in *struct {
+			ID uuid.UUID `path:"id" format:"uuid"`
+		}) (*struct{ Body Revealed }, error) {
+			c, err := s.Store.Contact(ctx, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return s.reveal(ctx, c.MSISDN, "contact/"+in.ID.String())
+		})
+
+	register(s, access.ContactsWrite, huma.Operation{OperationID: "opt-in-contact", Method: http.MethodPut, Path: "/contacts/{id}/opt-in", Tags: tags,
 		Summary: "Record that a contact agreed to marketing, just now", Description: "Takes nobody off the list of those who opted out."},
 		func(ctx context.Context, in *struct {
 			ID   uuid.UUID `path:"id" format:"uuid"`
@@ -132,7 +145,7 @@ func (s *server) contacts() {
 			c, err := s.Store.RecordOptIn(ctx, in.ID, in.Body.Source)
 			return &struct{ Body Contact }{contactOf(c)}, err
 		})
-	register(s, huma.Operation{OperationID: "get-contact", Method: http.MethodGet, Path: "/contacts/{id}", Tags: tags,
+	register(s, access.ContactsRead, huma.Operation{OperationID: "get-contact", Method: http.MethodGet, Path: "/contacts/{id}", Tags: tags,
 		Summary: "Get a contact"},
 		func(ctx context.Context, in *struct {
 			ID uuid.UUID `path:"id" format:"uuid"`
@@ -168,7 +181,20 @@ func (n NewContact) check() (store.Contact, error) {
 	return c, errors.Join(problems...)
 }
 
+// Revealed is a whole number.
+type Revealed struct {
+	MSISDN contact.MSISDN `json:"msisdn"`
+}
+
+// reveal tells a number to somebody who may see it, once the audit log has that they did.
+func (s *server) reveal(ctx context.Context, number contact.MSISDN, of string) (*struct{ Body Revealed }, error) {
+	if err := s.Store.Enter(ctx, audit.Entry{Action: "number.revealed", Target: of}); err != nil {
+		return nil, err
+	}
+	return &struct{ Body Revealed }{Revealed{number}}, nil
+}
+
 func contactOf(c store.Contact) Contact {
-	return Contact{ID: c.ID, MSISDN: c.MSISDN, Masked: c.MSISDN.Masked(), Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
+	return Contact{ID: c.ID, Masked: c.MSISDN.Masked(), Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
 		Tags: append([]string{}, c.Tags...), OptedInAt: c.OptedInAt, OptInSource: c.OptInSource, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }

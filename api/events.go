@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain/access"
 	"lastcall/store"
 )
 
@@ -22,7 +23,7 @@ const (
 )
 
 func (s *server) events() {
-	register(s, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
 			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +

@@ -11,6 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain/access"
+	"lastcall/domain/audit"
 	"lastcall/domain/delivery"
 	"lastcall/store"
 )
@@ -27,7 +29,7 @@ var failureColumns = []string{"msisdn", "target_id", "reason", "error_code", "sc
 
 func (s *server) failures() {
 	tags := []string{"Campaigns"}
-	register(s, huma.Operation{OperationID: "count-failures", Method: http.MethodGet, Path: "/campaigns/{id}/failures", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "count-failures", Method: http.MethodGet, Path: "/campaigns/{id}/failures", Tags: tags,
 		Summary: "Count what failed, by reason and code", Description: "As it is now: receipts may change it after the campaign's report was written."},
 		func(ctx context.Context, in *CampaignPath) (*struct{ Body FailureReport }, error) {
 			all, err := s.Store.Failures(ctx, in.ID)
@@ -38,7 +40,7 @@ func (s *server) failures() {
 			return &struct{ Body FailureReport }{r}, err
 		})
 
-	register(s, huma.Operation{OperationID: "export-failures", Method: http.MethodGet, Path: "/campaigns/{id}/failures.csv", Tags: tags,
+	register(s, access.ContactsReveal, huma.Operation{OperationID: "export-failures", Method: http.MethodGet, Path: "/campaigns/{id}/failures.csv", Tags: tags,
 		Summary: "Export the targets that failed, with what to do about each",
 		Description: "CSV (RFC 4180, UTF-8) that can be imported into another campaign; the columns are " + strings.Join(failureColumns, ", ") + ". " +
 			"Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.",
@@ -50,6 +52,9 @@ func (s *server) failures() {
 			}
 			first, err := s.Store.FailedTargets(ctx, in.ID, store.FailedTarget{}, failuresAtOnce)
 			if err != nil {
+				return nil, err
+			}
+			if err := s.Store.Enter(ctx, audit.Entry{Action: "failures.exported", Target: "campaign/" + in.ID.String()}); err != nil {
 				return nil, err
 			}
 			return &huma.StreamResponse{Body: func(hc huma.Context) {

@@ -7,11 +7,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain/access"
 	"lastcall/store"
 )
 
 func (s *server) forecasts() {
-	register(s, huma.Operation{OperationID: "forecast-campaign", Method: http.MethodGet, Path: "/campaigns/{id}/forecast", Tags: []string{"Campaigns"},
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "forecast-campaign", Method: http.MethodGet, Path: "/campaigns/{id}/forecast", Tags: []string{"Campaigns"},
 		Summary: "Forecast who may be written to, when the waves go, and when it will have finished",
 		Description: "Reckoned by the rules in force, with what the channel's ledger holds and the other campaigns at work. " +
 			"A draft is reckoned from at, or from now; a campaign that has been started with what is left of it, from its send time or from now."},

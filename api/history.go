@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain/access"
 	"lastcall/store"
 )
 
@@ -17,7 +18,7 @@ type HistoryPage struct {
 }
 
 func (s *server) history() {
-	register(s, huma.Operation{OperationID: "get-campaign-history", Method: http.MethodGet, Path: "/campaigns/{id}/history", Tags: []string{"Campaigns"},
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "get-campaign-history", Method: http.MethodGet, Path: "/campaigns/{id}/history", Tags: []string{"Campaigns"},
 		Summary:     "Tell what happened to a campaign",
 		Description: "From the audit log, newest first: who ordered what and why, and which rule held whom back. What happened to one target is in its timeline."},
 		func(ctx context.Context, in *struct {

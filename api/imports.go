@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/audience"
 	"lastcall/store"
 )
@@ -84,7 +85,7 @@ func (in *importInput) Resolve(hc huma.Context) []error {
 func (s *server) imports() {
 	tags := []string{"Campaigns"}
 	csv := &huma.Schema{Type: huma.TypeString, Format: "binary"}
-	register(s, huma.Operation{OperationID: "import-audience", Method: http.MethodPost, Path: "/campaigns/{id}/imports", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "import-audience", Method: http.MethodPost, Path: "/campaigns/{id}/imports", Tags: tags,
 		Summary: "Import recipients from CSV",
 		Description: "The body is the file: a header, then a line a recipient, in UTF-8 or UTF-16. " +
 			"It is taken as it streams in, as a whole or not at all: a lost connection leaves nothing; upload large files in parts instead. " +
@@ -116,7 +117,7 @@ func (s *server) imports() {
 			return s.imported(ctx, done, http.StatusCreated)
 		})
 
-	register(s, huma.Operation{OperationID: "list-imports", Method: http.MethodGet, Path: "/campaigns/{id}/imports", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-imports", Method: http.MethodGet, Path: "/campaigns/{id}/imports", Tags: tags,
 		Summary: "List a campaign's imports, newest first", Description: "One that has not ended is always the first."},
 		func(ctx context.Context, in *struct {
 			CampaignPath
@@ -138,7 +139,7 @@ func (s *server) imports() {
 			return &struct{ Body ImportPage }{page}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "get-import", Method: http.MethodGet, Path: "/campaigns/{id}/imports/{import_id}", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "get-import", Method: http.MethodGet, Path: "/campaigns/{id}/imports/{import_id}", Tags: tags,
 		Summary: "Get an import", Description: "Events tell of it too, as `import`, while it moves."},
 		func(ctx context.Context, in *ImportPath) (*importOutput, error) {
 			imp, err := s.importAt(ctx, in)
@@ -148,7 +149,7 @@ func (s *server) imports() {
 			return s.imported(ctx, imp, http.StatusOK)
 		})
 
-	register(s, huma.Operation{OperationID: "cancel-import", Method: http.MethodPost, Path: "/campaigns/{id}/imports/{import_id}/cancel", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "cancel-import", Method: http.MethodPost, Path: "/campaigns/{id}/imports/{import_id}/cancel", Tags: tags,
 		Summary: "Cancel an import that has not ended", Description: "Nothing of it gets into the campaign, and its file is removed."},
 		func(ctx context.Context, in *struct {
 			ImportPath
@@ -168,7 +169,7 @@ func (s *server) imports() {
 			return s.imported(ctx, imp, http.StatusOK)
 		})
 
-	register(s, huma.Operation{OperationID: "list-import-lines", Method: http.MethodGet, Path: "/campaigns/{id}/imports/{import_id}/lines",
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-import-lines", Method: http.MethodGet, Path: "/campaigns/{id}/imports/{import_id}/lines",
 		Tags: tags, Summary: "List the lines an import could not take", Description: "The first 10,000 are kept; all are counted."},
 		func(ctx context.Context, in *struct {
 			ImportPath

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/audit"
 	"lastcall/store"
 )
@@ -91,7 +92,7 @@ func (s *server) secure(c *gin.Context) {
 // authenticate lets nobody pass without a valid token or session, and says to the audit log whose it is.
 func (s *server) authenticate(c *gin.Context) {
 	ctx := c.Request.Context()
-	if signingIn(c) { // the one body here that anybody may send
+	if s.open(c) { // bodies here may be anybody's
 		rc := http.NewResponseController(c.Writer)
 		_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
 		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
@@ -107,6 +108,7 @@ func (s *server) authenticate(c *gin.Context) {
 
 // visit is what a request tells about whoever makes it. A token's has no session.
 type visit struct {
+	role    access.Role // "" of whoever has not signed in
 	account store.Account
 	session store.Session
 	address string // the client's
@@ -125,12 +127,13 @@ func (s *server) recognise(c *gin.Context) (audit.Actor, visit, error) {
 	ctx := c.Request.Context()
 	v := visit{address: c.ClientIP(), agent: family(c.Request.UserAgent())}
 	cookie, _ := c.Request.Cookie(s.cookieName())
-	if header := c.GetHeader("Authorization"); !signingIn(c) && (header != "" || cookie == nil) {
+	if header := c.GetHeader("Authorization"); !s.open(c) && (header != "" || cookie == nil) {
 		scheme, token, _ := strings.Cut(header, " ")
 		if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
 			return audit.Actor{}, v, domain.E(domain.Unauthenticated, "token_missing", "sign in, or send a token: Authorization: Bearer …")
 		}
 		known, err := s.Store.Authenticate(ctx, token)
+		v.role = access.Admin // a token that belongs to no account is the installation's own
 		return audit.Actor{Kind: "token", Name: known.Name}, v, err
 	}
 	if err := s.origins.Check(c.Request); err != nil {
@@ -141,15 +144,15 @@ func (s *server) recognise(c *gin.Context) (audit.Actor, visit, error) {
 	}
 	var err error
 	v.session, v.account, err = s.Store.AuthenticateSession(ctx, cookie.Value)
-	if signingIn(c) && domain.KindOf(err) == domain.Unauthenticated {
+	if s.open(c) && domain.KindOf(err) == domain.Unauthenticated {
 		return audit.ActorFrom(ctx), v, nil // an old cookie hinders nobody
 	}
+	v.role = v.account.Role
 	return v.account.Actor(), v, err
 }
 
-func signingIn(c *gin.Context) bool {
-	return c.Request.Method == http.MethodPost && c.FullPath() == Prefix+"/session"
-}
+// open tells whether the request's operation is for everyone.
+func (s *server) open(c *gin.Context) bool { return s.everyones[c.Request.Method+" "+c.FullPath()] }
 
 // origins refuses what other sites make a browser send. Behind a proxy that changes Host, the panel's own origin is
 // known by its public address.

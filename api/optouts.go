@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/contact"
 	"lastcall/store"
 )
@@ -53,7 +54,7 @@ type OptOutsRemoved struct {
 func (s *server) optOuts() {
 	tags := []string{"Opt-outs"}
 	const enough = 4 << 20 // bytes for maxItems numbers
-	register(s, huma.Operation{OperationID: "list-opt-outs", Method: http.MethodGet, Path: "/opt-outs", Tags: tags,
+	register(s, access.OptOutsRead, huma.Operation{OperationID: "list-opt-outs", Method: http.MethodGet, Path: "/opt-outs", Tags: tags,
 		Summary: "List opt-outs", Description: "The registry holds keyed hashes, no numbers."},
 		func(ctx context.Context, in *struct {
 			After string `query:"after" doc:"The next of the page before"`
@@ -75,7 +76,7 @@ func (s *server) optOuts() {
 			return &struct{ Body OptOutPage }{page}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "add-opt-outs", Method: http.MethodPost, Path: "/opt-outs", Tags: tags, MaxBodyBytes: enough,
+	register(s, access.OptOutsWrite, huma.Operation{OperationID: "add-opt-outs", Method: http.MethodPost, Path: "/opt-outs", Tags: tags, MaxBodyBytes: enough,
 		Summary:     "Opt numbers out",
 		Description: "All or none. It counts for every message whose sending has not begun, of running campaigns too."},
 		func(ctx context.Context, in *struct{ Body Numbers }) (*struct{ Body OptOutsAdded }, error) {
@@ -87,7 +88,7 @@ func (s *server) optOuts() {
 			return &struct{ Body OptOutsAdded }{OptOutsAdded{len(numbers), added}}, err
 		})
 
-	register(s, huma.Operation{OperationID: "remove-opt-outs", Method: http.MethodPost, Path: "/opt-outs/remove", Tags: tags, MaxBodyBytes: enough,
+	register(s, access.OptOutsWrite, huma.Operation{OperationID: "remove-opt-outs", Method: http.MethodPost, Path: "/opt-outs/remove", Tags: tags, MaxBodyBytes: enough,
 		Summary:     "Take numbers out of the registry",
 		Description: "Only for people who asked for messages again. Every number must be one, else nothing is done."},
 		func(ctx context.Context, in *struct{ Body Numbers }) (*struct{ Body OptOutsRemoved }, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/store"
 )
@@ -27,7 +28,7 @@ type Order struct {
 func (s *server) orders() {
 	tags := []string{"Campaigns"}
 	const answers = "Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s."
-	register(s, huma.Operation{OperationID: "start-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/start", Tags: tags,
+	register(s, access.CampaignsRun, huma.Operation{OperationID: "start-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/start", Tags: tags,
 		Summary: "Start a campaign", Description: "From then on its audience is fixed. " + answers,
 		Responses: s.accepted(), Errors: refusals},
 		func(ctx context.Context, in *struct {
@@ -48,7 +49,7 @@ func (s *server) orders() {
 			return s.effect(ctx, in.ID, message)
 		})
 
-	register(s, huma.Operation{OperationID: "preflight-campaign", Method: http.MethodGet, Path: "/campaigns/{id}/preflight", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "preflight-campaign", Method: http.MethodGet, Path: "/campaigns/{id}/preflight", Tags: tags,
 		Summary: "Check whether a campaign could start", Description: "Counts who will be left out, and says what keeps it from starting and what somebody should know first."},
 		func(ctx context.Context, in *CampaignPath) (*struct{ Body store.Check }, error) {
 			check, err := s.Store.Preflight(ctx, in.ID)
@@ -62,7 +63,7 @@ func (s *server) orders() {
 		{"resume", "Resume a paused campaign", "It goes on where it was: nothing is skipped, nothing repeated. ", campaign.GateOpen},
 		{"stop", "Stop a campaign for good", "What is queued is cancelled. ", campaign.GateStopped},
 	} {
-		register(s, huma.Operation{OperationID: order.name + "-campaign", Method: http.MethodPost,
+		register(s, access.CampaignsRun, huma.Operation{OperationID: order.name + "-campaign", Method: http.MethodPost,
 			Path: "/campaigns/{id}/" + order.name, Tags: tags, Summary: order.summary, Description: order.description + answers,
 			Responses: s.accepted(), Errors: refusals},
 			func(ctx context.Context, in *struct {

@@ -21,7 +21,7 @@ func TestContacts(t *testing.T) {
 	status, _ := b.do("POST", "/api/v1/contacts", api.NewContact{MSISDN: "0781 234 567", Country: "RW", Name: "Amina", Locale: "rw_rw",
 		Tags: []string{"vip"}, OptInSource: "bar"}, &amina)
 	require.Equal(t, http.StatusCreated, status)
-	require.Equal(t, "+250781234567", string(amina.MSISDN))
+	require.Equal(t, "+250 78• ••• 567", amina.Masked)
 	require.Equal(t, "rw-RW", amina.Locale)
 	require.NotNil(t, amina.OptedInAt)
 
@@ -40,12 +40,12 @@ func TestContacts(t *testing.T) {
 	require.Equal(t, amina.ID, first.Contacts[0].ID)
 	require.Equal(t, amina.ID.String(), first.Next, "a cursor is no number")
 	b.do("GET", "/api/v1/contacts?limit=1&after="+first.Next, nil, &second)
-	require.Equal(t, "+35699123456", string(second.Contacts[0].MSISDN))
+	require.Equal(t, "+356 99• ••• •56", second.Contacts[0].Masked)
 	require.Empty(t, second.Next)
 
 	var again api.Contact
 	b.do("GET", "/api/v1/contacts/"+amina.ID.String(), nil, &again)
-	require.Equal(t, amina.MSISDN, again.MSISDN)
+	require.Equal(t, amina.Masked, again.Masked)
 }
 
 func TestOptOuts(t *testing.T) {
@@ -156,7 +156,6 @@ func TestConsentByAPI(t *testing.T) {
 	status, _ = b.do("PUT", "/api/v1/contacts/"+p.ID.String()+"/opt-in", `{"source":"card at the bar"}`, &p)
 	require.Equal(t, 200, status)
 	require.Equal(t, "card at the bar", p.OptInSource)
-	require.Equal(t, "+250781234567", string(p.MSISDN))
 
 	e = api.Explanation{}
 	b.do("POST", "/api/v1/policy/explain", `{"msisdn":"+250781234567"}`, &e)

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
 )
@@ -35,7 +36,7 @@ type Explanation struct {
 }
 
 func (s *server) policy() {
-	register(s, huma.Operation{OperationID: "explain-policy", Method: http.MethodPost, Path: "/policy/explain", Tags: []string{"Policy"},
+	register(s, access.ContactsRead, huma.Operation{OperationID: "explain-policy", Method: http.MethodPost, Path: "/policy/explain", Tags: []string{"Policy"},
 		Summary:     "Explain whether a number may be written to",
 		Description: "Nothing is sent and no permit is used. Zone, locale and consent come from the contact with this number, the zone else from its country."},
 		func(ctx context.Context, in *struct{ Body Question }) (*struct{ Body Explanation }, error) {

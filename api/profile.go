@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"lastcall/domain/access"
 )
 
 // Profile is what people change of their own account.
@@ -20,7 +22,7 @@ type PasswordChange struct {
 
 func (s *server) profile() {
 	tags := []string{"Session"}
-	register(s, huma.Operation{OperationID: "put-profile", Method: http.MethodPut, Path: "/profile", Tags: tags,
+	register(s, access.SignedIn, huma.Operation{OperationID: "put-profile", Method: http.MethodPut, Path: "/profile", Tags: tags,
 		Summary: "Change one's own name"},
 		func(ctx context.Context, in *struct{ Body Profile }) (*struct{ Body Account }, error) {
 			v, err := signedIn(ctx)
@@ -30,7 +32,7 @@ func (s *server) profile() {
 			a, err := s.Store.RenameAccount(ctx, v.account.ID, in.Body.Name)
 			return &struct{ Body Account }{accountOf(a)}, err
 		})
-	register(s, huma.Operation{OperationID: "put-password", Method: http.MethodPut, Path: "/profile/password", Tags: tags,
+	register(s, access.SignedIn, huma.Operation{OperationID: "put-password", Method: http.MethodPut, Path: "/profile/password", Tags: tags,
 		Summary: "Change one's own password", DefaultStatus: http.StatusNoContent, MaxBodyBytes: credentialsEnough,
 		Description: "Ends all other sessions of the account. A wrong current password counts as a failure to sign in does."},
 		func(ctx context.Context, in *struct{ Body PasswordChange }) (*struct{}, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/store"
 )
@@ -24,7 +25,7 @@ func (s *server) reports() {
 		ContentDisposition string `header:"Content-Disposition"`
 		Body               []byte
 	}
-	register(s, huma.Operation{OperationID: "export-report", Method: http.MethodGet, Path: "/campaigns/{id}/report.csv", Tags: []string{"Campaigns"},
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "export-report", Method: http.MethodGet, Path: "/campaigns/{id}/report.csv", Tags: []string{"Campaigns"},
 		Summary: "Export the report of a campaign that has ended",
 		Description: "CSV (RFC 4180, UTF-8), a figure a line; the columns are " + strings.Join(reportColumns, ", ") + ". A line `failed_by` is how many failed for one reason. " +
 			"It is as the campaign ended, like `report`: receipts that came later are in the campaign's counts. Before the end it is `not_ended`.",

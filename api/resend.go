@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/store"
 )
@@ -29,7 +30,7 @@ type Recovery struct {
 func (s *server) resends() {
 	tags := []string{"Campaigns"}
 	const answers = "Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s."
-	register(s, huma.Operation{OperationID: "resend-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/resend", Tags: tags,
+	register(s, access.CampaignsRun, huma.Operation{OperationID: "resend-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/resend", Tags: tags,
 		Summary: "Send again what failed or is unknown",
 		Description: "Of a campaign that has ended. The targets go back into its queue and it runs again, through all rules; `resent` tells how many. " +
 			"A receipt that comes for an unknown target before its turn takes it out. Who has opted out is never sent to again. " + answers,
@@ -64,7 +65,7 @@ func (s *server) resends() {
 			return out, err
 		})
 
-	register(s, huma.Operation{OperationID: "preview-resend", Method: http.MethodGet, Path: "/campaigns/{id}/resend", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "preview-resend", Method: http.MethodGet, Path: "/campaigns/{id}/resend", Tags: tags,
 		Summary: "Tell what a resend would do", Description: "Changes nothing. Counts by what became of the targets, with advice, and says what keeps it from being sent again and what somebody should know first."},
 		func(ctx context.Context, in *struct {
 			CampaignPath
@@ -75,7 +76,7 @@ func (s *server) resends() {
 			return &struct{ Body store.ResendPreview }{p}, err
 		})
 
-	register(s, huma.Operation{OperationID: "recover-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/recover", Tags: tags,
+	register(s, access.CampaignsRun, huma.Operation{OperationID: "recover-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/recover", Tags: tags,
 		Summary: "Restart a campaign whose workflow is gone",
 		Description: "Of one that should be at work and whose workflow somebody terminated in Temporal, or that failed in its middle. A new run is checked and goes on " +
 			"with what is queued, paused or stopping if the last order says so; nobody is sent to twice. " + answers,

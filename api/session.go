@@ -27,8 +27,9 @@ type Account struct {
 
 // Session is who is signed in, and how long.
 type Session struct {
-	Account   Account   `json:"account"`
-	ExpiresAt time.Time `json:"expires_at" doc:"When the session ends unless it is used before: 12 hours from now, and 7 days from sign-in at the latest"`
+	Account   Account             `json:"account"`
+	May       []access.Permission `json:"may" doc:"The permissions of its role"`
+	ExpiresAt time.Time           `json:"expires_at" doc:"When the session ends unless it is used before: 12 hours from now, and 7 days from sign-in at the latest"`
 }
 
 // Credentials are what people sign in with.
@@ -45,8 +46,8 @@ func (s *server) session() {
 		SetCookie string `header:"Set-Cookie"`
 		Body      Session
 	}
-	register(s, huma.Operation{OperationID: "sign-in", Method: http.MethodPost, Path: "/session", Tags: tags,
-		Summary: "Sign in", Security: []map[string][]string{}, MaxBodyBytes: credentialsEnough,
+	register(s, access.Everyone, huma.Operation{OperationID: "sign-in", Method: http.MethodPost, Path: "/session", Tags: tags,
+		Summary: "Sign in", MaxBodyBytes: credentialsEnough,
 		Description: "Sets the session's cookie and ends the session there was. What does not belong together is `wrong_credentials`, " +
 			"whatever of it is wrong. After 5 failures in a row, of an account or from an address, tries are `locked_out`: for 30 s first, " +
 			"twice as long after each further failure, 15 min at most; Retry-After says how long."},
@@ -57,15 +58,15 @@ func (s *server) session() {
 			if err != nil {
 				return nil, err
 			}
-			return &answer{s.cookie(token, opened.ExpiresAt), Session{accountOf(account), opened.Ends()}}, nil
+			return &answer{s.cookie(token, opened.ExpiresAt), sessionOf(account, opened)}, nil
 		})
-	register(s, huma.Operation{OperationID: "get-session", Method: http.MethodGet, Path: "/session", Tags: tags,
+	register(s, access.SignedIn, huma.Operation{OperationID: "get-session", Method: http.MethodGet, Path: "/session", Tags: tags,
 		Summary: "Who is signed in"},
 		func(ctx context.Context, _ *struct{}) (*struct{ Body Session }, error) {
 			v, err := signedIn(ctx)
-			return &struct{ Body Session }{Session{accountOf(v.account), v.session.Ends()}}, err
+			return &struct{ Body Session }{sessionOf(v.account, v.session)}, err
 		})
-	register(s, huma.Operation{OperationID: "sign-out", Method: http.MethodDelete, Path: "/session", Tags: tags,
+	register(s, access.SignedIn, huma.Operation{OperationID: "sign-out", Method: http.MethodDelete, Path: "/session", Tags: tags,
 		Summary: "Sign out", DefaultStatus: http.StatusNoContent},
 		func(ctx context.Context, _ *struct{}) (*struct {
 			SetCookie string `header:"Set-Cookie"`
@@ -105,6 +106,10 @@ func (s *server) cookie(token string, until time.Time) string {
 		c.MaxAge = -1
 	}
 	return c.String()
+}
+
+func sessionOf(a store.Account, s store.Session) Session {
+	return Session{accountOf(a), access.PermissionsOf(a.Role), s.Ends()}
 }
 
 func accountOf(a store.Account) Account {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/store"
 )
 
@@ -53,7 +54,7 @@ longest locale, then the one that names the channel.`
 
 func (s *server) settings() {
 	tags := []string{"Settings"}
-	register(s, huma.Operation{OperationID: "list-settings", Method: http.MethodGet, Path: "/settings", Tags: tags,
+	register(s, access.SettingsRead, huma.Operation{OperationID: "list-settings", Method: http.MethodGet, Path: "/settings", Tags: tags,
 		Summary: "List settings", Description: "The newest revision of each key; revision 0 is a default that nobody has changed."},
 		func(ctx context.Context, _ *struct{}) (*struct{ Body Settings }, error) {
 			var out struct{ Body Settings }
@@ -66,13 +67,13 @@ func (s *server) settings() {
 			}
 			return &out, nil
 		})
-	register(s, huma.Operation{OperationID: "get-setting", Method: http.MethodGet, Path: "/settings/{key}", Tags: tags,
+	register(s, access.SettingsRead, huma.Operation{OperationID: "get-setting", Method: http.MethodGet, Path: "/settings/{key}", Tags: tags,
 		Summary: "Get a setting", Description: "Its ETag is its revision, for the If-Match of who changes it."},
 		func(ctx context.Context, in *SettingsKey) (*setting, error) {
 			rev, err := s.Store.Setting(ctx, in.Key)
 			return settingOf(rev), err
 		})
-	register(s, huma.Operation{OperationID: "list-setting-revisions", Method: http.MethodGet, Path: "/settings/{key}/revisions", Tags: tags,
+	register(s, access.SettingsRead, huma.Operation{OperationID: "list-setting-revisions", Method: http.MethodGet, Path: "/settings/{key}/revisions", Tags: tags,
 		Summary: "List what a setting was", Description: "Newest first."},
 		func(ctx context.Context, in *struct {
 			SettingsKey
@@ -83,7 +84,7 @@ func (s *server) settings() {
 			all, next := cut(all, in.Limit, func(r store.SettingsRevision) string { return strconv.FormatInt(r.Revision, 10) })
 			return &struct{ Body SettingsRevisions }{SettingsRevisions{append([]store.SettingsRevision{}, all...), next}}, err
 		})
-	register(s, huma.Operation{OperationID: "put-setting", Method: http.MethodPut, Path: "/settings/{key}", Tags: tags,
+	register(s, access.SettingsWrite, huma.Operation{OperationID: "put-setting", Method: http.MethodPut, Path: "/settings/{key}", Tags: tags,
 		Summary: "Change a setting", Description: "Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails " +
 			"as `setting_changed`, status 412, when the setting is not any more what its caller knew.\n\n" + quietHoursDoc},
 		func(ctx context.Context, in *struct {

@@ -8,15 +8,15 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
-	"lastcall/domain/contact"
 	"lastcall/store"
 )
 
 // Target is one recipient of a campaign, with its happy path as times.
 type Target struct {
 	ID          int64                `json:"id"`
-	MSISDN      contact.MSISDN       `json:"msisdn"`
+	Masked      string               `json:"masked" doc:"Its number, without the digits that tell whose it is; reveal-target shows it"`
 	State       campaign.TargetState `json:"state"`
 	Reason      string               `json:"reason,omitempty" doc:"Why it is queued with not_before, failed or unknown"`
 	ErrorCode   int                  `json:"error_code,omitempty" doc:"The provider's"`
@@ -37,7 +37,7 @@ type TargetPage struct {
 }
 
 func (s *server) targets() {
-	register(s, huma.Operation{OperationID: "list-targets", Method: http.MethodGet, Path: "/campaigns/{id}/targets", Tags: []string{"Campaigns"},
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-targets", Method: http.MethodGet, Path: "/campaigns/{id}/targets", Tags: []string{"Campaigns"},
 		Summary: "List a campaign's targets"},
 		func(ctx context.Context, in *struct {
 			CampaignPath
@@ -59,7 +59,7 @@ func (s *server) targets() {
 }
 
 func target(t store.Target) Target {
-	return Target{ID: t.ID, MSISDN: t.MSISDN, State: t.State, Reason: value(t.Reason), ErrorCode: value(t.ErrorCode),
+	return Target{ID: t.ID, Masked: t.MSISDN.Masked(), State: t.State, Reason: value(t.Reason), ErrorCode: value(t.ErrorCode),
 		Attempt: t.Attempt, NotBefore: t.NotBefore, ProviderID: value(t.ProviderID), SendingAt: t.SendingAt, SentAt: t.SentAt,
 		DeliveredAt: t.DeliveredAt, ReadAt: t.ReadAt, EndedAt: t.EndedAt}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/store"
 )
 
@@ -19,13 +20,13 @@ type Templates struct {
 
 func (s *server) templates() {
 	tags := []string{"Templates"}
-	register(s, huma.Operation{OperationID: "list-templates", Method: http.MethodGet, Path: "/templates", Tags: tags,
+	register(s, access.TemplatesRead, huma.Operation{OperationID: "list-templates", Method: http.MethodGet, Path: "/templates", Tags: tags,
 		Summary: "List templates", Description: "Every version, by name, newest version first."},
 		func(ctx context.Context, _ *struct{}) (*struct{ Body Templates }, error) {
 			all, err := s.Store.Templates(ctx)
 			return &struct{ Body Templates }{Templates{append([]store.Template{}, all...)}}, err
 		})
-	register(s, huma.Operation{OperationID: "get-template", Method: http.MethodGet, Path: "/templates/{template}", Tags: tags,
+	register(s, access.TemplatesRead, huma.Operation{OperationID: "get-template", Method: http.MethodGet, Path: "/templates/{template}", Tags: tags,
 		Summary: "Get a template"},
 		func(ctx context.Context, in *struct {
 			Template string `path:"template" maxLength:"512" doc:"A name, for its newest version that may be sent, or a version's id"`

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain/access"
 	"lastcall/domain/contact"
 	"lastcall/domain/delivery"
 )
@@ -29,7 +31,7 @@ type TargetTimeline struct {
 
 func (s *server) timelines() {
 	tags := []string{"Campaigns"}
-	register(s, huma.Operation{OperationID: "find-target", Method: http.MethodPost, Path: "/campaigns/{id}/targets/find", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "find-target", Method: http.MethodPost, Path: "/campaigns/{id}/targets/find", Tags: tags,
 		Summary: "Find the target with a number", Description: "Changes nothing. It is a POST so that no number stands in an address."},
 		func(ctx context.Context, in *struct {
 			CampaignPath
@@ -43,7 +45,20 @@ func (s *server) timelines() {
 			return &struct{ Body Target }{target(t)}, err
 		})
 
-	register(s, huma.Operation{OperationID: "get-target-timeline", Method: http.MethodGet, Path: "/campaigns/{id}/targets/{target_id}/timeline", Tags: tags,
+	register(s, access.ContactsReveal, huma.Operation{OperationID: "reveal-target", Method: http.MethodPost, Path: "/campaigns/{id}/targets/{target_id}/reveal", Tags: tags,
+		Summary: "See a target's number", Description: "That it was seen is in the audit log."},
+		func(ctx context.Context, in *struct {
+			CampaignPath
+			TargetID int64 `path:"target_id" minimum:"1"`
+		}) (*struct{ Body Revealed }, error) {
+			t, err := s.Store.Timeline(ctx, in.ID, in.TargetID)
+			if err != nil {
+				return nil, err
+			}
+			return s.reveal(ctx, t.Target.MSISDN, fmt.Sprintf("campaign/%s/target/%d", in.ID, in.TargetID))
+		})
+
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "get-target-timeline", Method: http.MethodGet, Path: "/campaigns/{id}/targets/{target_id}/timeline", Tags: tags,
 		Summary: "Why was this not sent?",
 		Description: "All that happened to one target, oldest first: attempts, errors with advice, receipts, and what held it in the queue. " +
 			"`now` answers the question; of a queued target it is what the engine that sends would decide this moment."},

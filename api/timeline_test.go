@@ -69,7 +69,7 @@ func TestWhyWasThisNotSent(t *testing.T) {
 	}
 	var found api.Target
 	require.Equal(t, http.StatusOK, find(c, `{"msisdn":"078 123 4567","country":"RW"}`, &found))
-	require.EqualValues(t, "+250781234567", found.MSISDN)
+	require.Equal(t, "+250 78• ••• 567", found.Masked)
 	for body, want := range map[string]string{`{"msisdn":"+250781234568"}`: "target_not_found", `{"msisdn":"nobody"}`: "not_a_number",
 		`{}`: "invalid", `{"msisdn":"0781234567"}`: "no_country_code"} {
 		var p api.Problem

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/audience"
 	"lastcall/store"
 )
@@ -38,7 +39,7 @@ type uploadOutput struct{ Body Upload }
 
 func (s *server) uploads() {
 	tags := []string{"Campaigns"}
-	register(s, huma.Operation{OperationID: "start-upload", Method: http.MethodPost, Path: "/campaigns/{id}/uploads", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "start-upload", Method: http.MethodPost, Path: "/campaigns/{id}/uploads", Tags: tags,
 		Summary: "Upload a file of recipients in parts",
 		Description: "For large files: a lost part is sent again, not the file. Cut the file's bytes into parts of at most 8 MiB (10,000 at most), " +
 			"put each, in any order, and complete the upload; a workflow then imports it as a whole, while `get-import` and the events tell how " +
@@ -53,7 +54,7 @@ func (s *server) uploads() {
 			return &uploadOutput{uploadOf(imp, []store.UploadPart{})}, nil
 		})
 
-	register(s, huma.Operation{OperationID: "get-upload", Method: http.MethodGet, Path: "/uploads/{id}", Tags: tags,
+	register(s, access.CampaignsRead, huma.Operation{OperationID: "get-upload", Method: http.MethodGet, Path: "/uploads/{id}", Tags: tags,
 		Summary: "Get an upload", Description: "Whoever goes on with it sees which parts are there. They are gone when its import has ended."},
 		func(ctx context.Context, in *UploadPath) (*uploadOutput, error) {
 			imp, err := s.Store.ImportOf(ctx, in.ID)
@@ -65,7 +66,7 @@ func (s *server) uploads() {
 		})
 
 	binary := &huma.Schema{Type: huma.TypeString, Format: "binary"}
-	register(s, huma.Operation{OperationID: "put-upload-part", Method: http.MethodPut, Path: "/uploads/{id}/parts/{n}", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "put-upload-part", Method: http.MethodPut, Path: "/uploads/{id}/parts/{n}", Tags: tags,
 		Summary: "Send a part of a file", Description: "The same part again changes nothing; another one of the same number is refused.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: binary}}},
 		// What has this many bytes is refused: one more than the largest part.
@@ -83,7 +84,7 @@ func (s *server) uploads() {
 			return &struct{ Body store.UploadPart }{part}, err
 		})
 
-	register(s, huma.Operation{OperationID: "complete-upload", Method: http.MethodPost, Path: "/uploads/{id}/complete", Tags: tags,
+	register(s, access.CampaignsWrite, huma.Operation{OperationID: "complete-upload", Method: http.MethodPost, Path: "/uploads/{id}/complete", Tags: tags,
 		Summary:       "Import an uploaded file",
 		Description:   "What is wrong with the header comes at once, and the upload stays; the rest is the import's. Again, it changes nothing.",
 		DefaultStatus: http.StatusAccepted},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -40,3 +41,13 @@ func (tx *Tx) enter(e audit.Entry) error {
 		actor.Kind, actor.Name, e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
 	return wrap(err, "audit "+e.Action)
 }
+
+// Enter writes e into the audit log in a transaction of its own: a refusal, a sensitive read, a sign-in, which
+// change nothing. It is written even if the caller has hung up since, so that hanging up hides nothing.
+func (s *Store) Enter(ctx context.Context, e audit.Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), enterWithin)
+	defer cancel()
+	return s.Write(ctx, func(*Tx) (audit.Entry, error) { return e, nil })
+}
+
+const enterWithin = 5 * time.Second

@@ -28,6 +28,7 @@ type Progress struct {
 	NeedsHuman string
 	SendAt     *time.Time
 	CreatedAt  time.Time
+	UpdatedAt  time.Time
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 	Lines      int64 // of all its imports, with Invalid and Duplicates
@@ -77,7 +78,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
 	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.variables, c.channel, c.weight, c.status, c.gate, c.needs_human,
-			c.send_at, c.created_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts, standing(c.channel, t.id)
+			c.send_at, c.created_at, c.updated_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts, standing(c.channel, t.id)
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
 			coalesce(sum(duplicates), 0)::bigint AS duplicates FROM imports WHERE campaign_id = c.id AND phase = 'done') i ON true
@@ -99,7 +100,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 		var ks []cohort
 		var held []byte
 		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Variables, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
-			&p.SendAt, &p.CreatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks, &held)
+			&p.SendAt, &p.CreatedAt, &p.UpdatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks, &held)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)
 		}

@@ -185,7 +185,7 @@ func campaignsTargets(o *output) *cobra.Command {
 			return o.print(nil, func(t *listing) {
 				t.header("id", "number", "state", "reason", "error", "attempt", "not before", "sent")
 				for _, g := range all {
-					t.row(strconv.FormatInt(g.ID, 10), g.MSISDN.Masked(), g.State, g.Reason, number(g.ErrorCode), g.Attempt, g.NotBefore, g.SentAt)
+					t.row(strconv.FormatInt(g.ID, 10), g.Masked, g.State, g.Reason, number(g.ErrorCode), g.Attempt, g.NotBefore, g.SentAt)
 				}
 			})
 		},

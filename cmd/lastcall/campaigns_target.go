@@ -43,7 +43,7 @@ still queued it says what the engine that sends would decide this moment.`,
 // timeline prints what happened to a target, and the answer as the last line.
 func (o *output) timeline(t api.TargetTimeline) error {
 	err := o.print(t, func(l *listing) {
-		l.header("time", "what happened to "+t.Target.MSISDN.Masked())
+		l.header("time", "what happened to "+t.Target.Masked)
 		for _, m := range t.Moments {
 			what := m.What
 			if m.By != "" {

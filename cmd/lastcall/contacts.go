@@ -38,7 +38,7 @@ func contactsList(o *output) *cobra.Command {
 			return o.print(page, func(t *listing) {
 				t.header("id", "number", "name", "country", "locale", "zone", "tags")
 				for _, each := range page.Contacts {
-					t.row(each.ID, each.MSISDN.Masked(), each.Name, each.Country, each.Locale, each.Zone, each.Tags)
+					t.row(each.ID, each.Masked, each.Name, each.Country, each.Locale, each.Zone, each.Tags)
 				}
 			})
 		},
@@ -66,7 +66,7 @@ func contactsAdd(o *output) *cobra.Command {
 			}
 			return o.print(p, func(t *listing) {
 				t.row("id", p.ID)
-				t.row("number", p.MSISDN.Masked())
+				t.row("number", p.Masked)
 				t.row("name", p.Name)
 				t.row("country", p.Country)
 			})
@@ -98,7 +98,7 @@ func contactsOptIn(o *output) *cobra.Command {
 			}
 			return o.print(p, func(t *listing) {
 				t.row("id", p.ID)
-				t.row("number", p.MSISDN.Masked())
+				t.row("number", p.Masked)
 				t.row("opted in", p.OptedInAt)
 			})
 		},

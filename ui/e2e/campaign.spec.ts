@@ -70,7 +70,7 @@ test('a campaign is watched, paused, resumed and stopped where the numbers say',
   await page.getByRole('button', { name: 'Resume…' }).click();
   await dialog.getByRole('button', { name: 'Resume campaign' }).click();
   await expect(toast(page, 'Campaign resumed')).toBeVisible();
-  await expect(standing(page)).toContainText('Running');
+  await expect(standing(page)).toContainText('Running', { timeout: 60_000 });
 
   // Stop: only with a reason, and once however often it is clicked.
   let stops = 0;

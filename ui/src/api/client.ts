@@ -1,4 +1,4 @@
-import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
+import { MutationCache, QueryCache, QueryClient, replaceEqualDeep } from '@tanstack/react-query';
 import createFetchClient from 'openapi-fetch';
 import createQueryClient from 'openapi-react-query';
 import { tell } from '../parts/toast';
@@ -40,9 +40,19 @@ declare module '@tanstack/react-query' {
   }
 }
 
+/** Whether something newer than what has come is held: answers and the stream's events overtake each other. */
+function overtaken(held: unknown, come: unknown): boolean {
+  const changed = (of: unknown) => Date.parse((of as { updated_at?: string } | undefined)?.updated_at ?? '');
+  return changed(come) < changed(held);
+}
+
 export const queries = new QueryClient({
   defaultOptions: {
-    queries: { staleTime: 15_000, retry: (times, error) => times < 2 && problemOf(error).passing },
+    queries: {
+      staleTime: 15_000,
+      retry: (times, error) => times < 2 && problemOf(error).passing,
+      structuralSharing: (held, come) => (overtaken(held, come) ? held : replaceEqualDeep(held, come)),
+    },
     mutations: { retry: false },
   },
   queryCache: new QueryCache({ onError: heard }),

@@ -11,16 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List accounts
-         * @description For API tokens and accounts with the role admin.
-         */
+        /** List accounts */
         get: operations["list-accounts"];
         put?: never;
-        /**
-         * Add an account
-         * @description For API tokens and accounts with the role admin.
-         */
+        /** Add an account */
         post: operations["add-account"];
         delete?: never;
         options?: never;
@@ -37,10 +31,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Keep an account from signing in, and end its sessions
-         * @description For API tokens and accounts with the role admin.
-         */
+        /** Keep an account from signing in, and end its sessions */
         post: operations["disable-account"];
         delete?: never;
         options?: never;
@@ -57,10 +48,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Let an account sign in again
-         * @description For API tokens and accounts with the role admin.
-         */
+        /** Let an account sign in again */
         post: operations["enable-account"];
         delete?: never;
         options?: never;
@@ -76,10 +64,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Give an account another password, and end its sessions and its lock-out
-         * @description For API tokens and accounts with the role admin.
-         */
+        /** Give an account another password, and end its sessions and its lock-out */
         put: operations["reset-password"];
         post?: never;
         delete?: never;
@@ -535,6 +520,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{id}/targets/{target_id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See a target's number
+         * @description That it was seen is in the audit log.
+         */
+        post: operations["reveal-target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns/{id}/targets/{target_id}/timeline": {
         parameters: {
             query?: never;
@@ -724,6 +729,26 @@ export interface paths {
          */
         put: operations["opt-in-contact"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See a contact's number
+         * @description That it was seen is in the audit log.
+         */
+        post: operations["reveal-contact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1249,6 +1274,11 @@ export interface components {
             temporal_web?: string;
             /** Format: int64 */
             unknown: number;
+            /**
+             * Format: date-time
+             * @description When its status, orders or text last changed; of two answers the older one tells what was
+             */
+            updated_at: string;
             /** @description Values of template variables that hold for every target */
             variables: {
                 [key: string]: string;
@@ -1369,9 +1399,8 @@ export interface components {
             /** Format: uuid */
             id: string;
             locale?: string;
-            /** @description The number as it is shown to people */
+            /** @description The number, without the digits that tell whose it is; reveal-contact shows it */
             masked: string;
-            msisdn: string;
             name: string;
             opt_in_source?: string;
             /** Format: date-time */
@@ -2000,6 +2029,9 @@ export interface components {
              */
             targets: number;
         };
+        Revealed: {
+            msisdn: string;
+        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -2007,6 +2039,8 @@ export interface components {
              * @description When the session ends unless it is used before: 12 hours from now, and 7 days from sign-in at the latest
              */
             expires_at: string;
+            /** @description The permissions of its role */
+            may: string[];
         };
         Settings: {
             settings: components["schemas"]["SettingsRevision"][];
@@ -2062,7 +2096,8 @@ export interface components {
             error_code?: number;
             /** Format: int64 */
             id: number;
-            msisdn: string;
+            /** @description Its number, without the digits that tell whose it is; reveal-target shows it */
+            masked: string;
             /** Format: date-time */
             not_before?: string;
             /** @description The message's id at the provider */
@@ -3702,6 +3737,38 @@ export interface operations {
             };
         };
     };
+    "reveal-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                target_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revealed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-target-timeline": {
         parameters: {
             query?: never;
@@ -4050,6 +4117,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reveal-contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revealed"];
                 };
             };
             /** @description Error */

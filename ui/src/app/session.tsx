@@ -17,6 +17,12 @@ export function useAccount() {
   return session.account;
 }
 
+/** What whoever is signed in may do: `may('campaigns.run')`. The server decides; this only hides what it would refuse. */
+export function useMay(): (permission: Session['may'][number]) => boolean {
+  const session = useContext(Signed);
+  return (permission) => session?.may.includes(permission) ?? false;
+}
+
 const session = api.queryOptions('get', '/session');
 
 /** Puts a changed account where the panel keeps it. */

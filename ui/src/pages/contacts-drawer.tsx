@@ -1,11 +1,12 @@
 import { Alert, Badge, Button, Group, Stack, Text, TextInput, Title } from '@mantine/core';
 import { IconCheck, IconHelpCircle } from '@tabler/icons-react';
 import { type FormEvent, useState } from 'react';
-import { api, queries } from '../api/client';
+import { api, client, queries } from '../api/client';
 import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
 import { Facts } from '../parts/facts';
 import { countryName, localeName, zoneName } from '../parts/format';
+import { PhoneNumber } from '../parts/number';
 import { Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
 import { Time } from '../parts/time';
@@ -24,8 +25,13 @@ export function ContactFacts({ id }: { id: string }) {
         <Title order={3} size="h3" className="wrap">
           {c.name || 'No name'}
         </Title>
-        <Text c="dimmed" className="number">
-          {c.masked}
+        <Text c="dimmed" component="div">
+          <PhoneNumber
+            masked={c.masked}
+            reveal={() =>
+              client.POST('/contacts/{id}/reveal', { params: { path: { id } } }).then(({ data }) => data?.msisdn)
+            }
+          />
         </Text>
       </div>
       <Facts

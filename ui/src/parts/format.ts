@@ -61,18 +61,6 @@ export const upper = (s: string) =>
 /** provider_refused is provider refused. */
 export const words = (code: string) => code.replaceAll('_', ' ');
 
-/**
- * A number as people may see it, "+250 78• ••• 012": the country code, two digits and as many of the last three
- * as leave four hidden. As contact.MSISDN.Masked has it.
- */
-export function masked(msisdn: string): string {
-  const [, code, national] =
-    /^\+(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9]\d\d)(\d{6,})$/.exec(msisdn) ?? [];
-  if (!code || !national) return '+••• ••• •••';
-  const tail = national.slice(national.length - Math.min(3, national.length - 6));
-  return `+${code} ${national.slice(0, 2)}• ••• ${(national.length > 6 ? tail : '').padStart(3, '•')}`;
-}
-
 /** 2 h 5 min, from seconds; two units at most. */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));

@@ -7,7 +7,7 @@ import { useState } from 'react';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
 import { showProblem } from '../../parts/form';
-import { count, localZone, masked, words, zoneName } from '../../parts/format';
+import { count, localZone, words, zoneName } from '../../parts/format';
 import { Empty } from '../../parts/states';
 import { Status, statusWord } from '../../parts/status';
 import { type Column, DataTable, usePager } from '../../parts/table';
@@ -34,7 +34,7 @@ export const states = [
 export type State = (typeof states)[number];
 
 const columns: Column<Target>[] = [
-  { header: 'Number', width: 168, cell: (t) => <span className="nowrap">{masked(t.msisdn)}</span> },
+  { header: 'Number', width: 168, cell: (t) => <span className="nowrap">{t.masked}</span> },
   { header: 'State', width: 120, cell: (t) => <Status of={t.state} /> },
   { header: 'Why', width: 200, cell: (t) => <Why target={t} /> },
   { header: 'Attempts', width: 88, align: 'right', cell: (t) => count(t.attempt) },

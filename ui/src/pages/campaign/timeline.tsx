@@ -1,7 +1,8 @@
 import { Alert, Drawer, Group, Skeleton, Text, Title } from '@mantine/core';
-import { api } from '../../api/client';
+import { api, client } from '../../api/client';
 import type { components } from '../../api/schema';
-import { localZone, masked, upper, zoneName } from '../../parts/format';
+import { localZone, upper, zoneName } from '../../parts/format';
+import { PhoneNumber } from '../../parts/number';
 import { Failed } from '../../parts/states';
 import { Status } from '../../parts/status';
 import { Time } from '../../parts/time';
@@ -48,8 +49,17 @@ function Story({ campaign: c, target }: { campaign: Campaign; target: number }) 
   return (
     <>
       <Group justify="space-between" mb="xs">
-        <Text fw={600} ff="monospace">
-          {masked(t.msisdn)}
+        <Text fw={600} component="div">
+          <PhoneNumber
+            masked={t.masked}
+            reveal={() =>
+              client
+                .POST('/campaigns/{id}/targets/{target_id}/reveal', {
+                  params: { path: { id: c.campaign_id, target_id: target } },
+                })
+                .then(({ data }) => data?.msisdn)
+            }
+          />
         </Text>
         <Status of={t.state} />
       </Group>

@@ -1,0 +1,136 @@
+package access
+
+import (
+	"maps"
+	"slices"
+)
+
+// Permission is one thing that somebody may do. Each route of the API declares the one it takes; roles have them by
+// the table below, and nothing else decides.
+type Permission string
+
+// Two permissions that no role has to grant.
+const (
+	Everyone Permission = ""          // whoever calls, without signing in
+	SignedIn Permission = "signed_in" // whoever is recognised
+)
+
+// The permissions that roles grant, by what they are about.
+const (
+	CampaignsRead    Permission = "campaigns.read"
+	CampaignsWrite   Permission = "campaigns.write"   // drafts, audiences and imports
+	CampaignsRun     Permission = "campaigns.run"     // start, pause, resume, stop, send again
+	CampaignsApprove Permission = "campaigns.approve" // let another's campaign start
+
+	OverridesRead    Permission = "overrides.read"
+	OverridesRequest Permission = "overrides.request"
+	OverridesDecide  Permission = "overrides.decide"
+
+	TemplatesRead   Permission = "templates.read"
+	TemplatesWrite  Permission = "templates.write"
+	TemplatesReview Permission = "templates.review" // approve and lock another's
+
+	ContactsRead   Permission = "contacts.read" // numbers masked
+	ContactsWrite  Permission = "contacts.write"
+	ContactsReveal Permission = "contacts.reveal" // whole numbers; each look is in the audit log
+	ContactsErase  Permission = "contacts.erase"
+	OptOutsRead    Permission = "opt_outs.read"
+	OptOutsWrite   Permission = "opt_outs.write"
+
+	SendsRead  Permission = "sends.read"
+	SendsWrite Permission = "sends.write" // single messages
+
+	SettingsRead  Permission = "settings.read"
+	SettingsWrite Permission = "settings.write"
+	ChannelsRun   Permission = "channels.run" // suspend and resume channels and templates
+
+	VouchersRead   Permission = "vouchers.read"
+	VouchersIssue  Permission = "vouchers.issue"
+	VouchersVoid   Permission = "vouchers.void"
+	VouchersTotals Permission = "vouchers.totals" // sums and exports of value
+
+	BarsRead      Permission = "bars.read"
+	BarsWrite     Permission = "bars.write"
+	DevicesManage Permission = "devices.manage" // operators, their PINs, and devices of stations
+	StationUse    Permission = "station.use"    // the app of one station
+
+	PaymentsRead    Permission = "payments.read"
+	PaymentsWrite   Permission = "payments.write"
+	PaymentsConfirm Permission = "payments.confirm"
+
+	AccountsManage Permission = "accounts.manage"
+	AuditRead      Permission = "audit.read"
+	AuditExport    Permission = "audit.export"
+)
+
+// staff is who works in the panel.
+var staff = []Role{Admin, ProjectLead, Ops, Support, Compliance, Finance, Viewer}
+
+// granted is who may do what.
+var granted = map[Permission][]Role{
+	SignedIn: Roles,
+
+	CampaignsRead:    staff,
+	CampaignsWrite:   {Admin, Ops},
+	CampaignsRun:     {Admin, Ops},
+	CampaignsApprove: {Admin, ProjectLead},
+
+	OverridesRead:    staff,
+	OverridesRequest: {Admin, Ops, Support},
+	OverridesDecide:  {ProjectLead},
+
+	TemplatesRead:   staff,
+	TemplatesWrite:  {Admin, Ops},
+	TemplatesReview: {Compliance},
+
+	ContactsRead:   staff,
+	ContactsWrite:  {Admin, Support},
+	ContactsReveal: {Admin, Support},
+	ContactsErase:  {Admin, Support, Compliance},
+	OptOutsRead:    staff,
+	OptOutsWrite:   {Admin, Support, Compliance},
+
+	SendsRead:  staff,
+	SendsWrite: {Admin, Support},
+
+	SettingsRead:  staff,
+	SettingsWrite: {Admin, Ops},
+	ChannelsRun:   {Admin, Ops},
+
+	VouchersRead:   staff,
+	VouchersIssue:  {Admin, Support},
+	VouchersVoid:   {Admin, Support},
+	VouchersTotals: {Admin, Finance},
+
+	BarsRead:      staff,
+	BarsWrite:     {Admin},
+	DevicesManage: {Admin},
+	StationUse:    {StationOperator},
+
+	PaymentsRead:    staff,
+	PaymentsWrite:   {Finance},
+	PaymentsConfirm: {Finance},
+
+	AccountsManage: {Admin},
+	AuditRead:      {Admin, Compliance},
+	AuditExport:    {Compliance},
+}
+
+// May reports whether a role grants a permission. One that the table does not know is nobody's.
+func May(r Role, p Permission) bool {
+	return p == Everyone || slices.Contains(granted[p], r)
+}
+
+// Permissions are all that roles grant, in order.
+func Permissions() []Permission { return slices.Sorted(maps.Keys(granted)) }
+
+// Known reports whether a route may declare p.
+func Known(p Permission) bool {
+	_, ok := granted[p]
+	return ok || p == Everyone
+}
+
+// PermissionsOf are the permissions that a role grants, in order.
+func PermissionsOf(r Role) []Permission {
+	return slices.DeleteFunc(Permissions(), func(p Permission) bool { return !May(r, p) })
+}
