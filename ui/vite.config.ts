@@ -17,10 +17,6 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
-            {
-              name: 'mantine',
-              test: /node_modules\/(@mantine|@floating-ui|react-remove-scroll|react-textarea|react-number)/,
-            },
             { name: 'tanstack', test: /node_modules\/@tanstack\// },
           ],
         },

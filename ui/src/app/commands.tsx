@@ -3,7 +3,7 @@ import { Spotlight, spotlight } from '@mantine/spotlight';
 import { IconKeyboard, IconLogout, IconMoon, IconSearch, IconSun, IconUser } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { navigation } from './pages';
+import { useNavigation } from './pages';
 import { signOut } from './session';
 
 const shortcutsAsked = new EventTarget();
@@ -14,6 +14,7 @@ export const openShortcuts = () => void shortcutsAsked.dispatchEvent(new Event('
 /** The command palette on Ctrl/Cmd+K, the pages' keys after g, and the list of all of them on ?. */
 export function Commands() {
   const navigate = useNavigate();
+  const navigation = useNavigation();
   const { setColorScheme } = useMantineColorScheme();
   const [listed, setListed] = useState(false);
 
@@ -36,7 +37,7 @@ export function Commands() {
     };
     addEventListener('keydown', typed);
     return () => removeEventListener('keydown', typed);
-  }, [navigate]);
+  }, [navigate, navigation]);
 
   const actions = [
     ...navigation.map(({ to, label, icon: Icon }) => ({

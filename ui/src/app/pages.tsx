@@ -6,6 +6,7 @@ import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
+import { useMay } from './session';
 import { Shell } from './shell';
 
 // Every page of the panel: its address, what of its state stands in the address, and its own chunk.
@@ -145,18 +146,19 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** What stands in the navigation, in order. `key` is typed after g. */
-export const navigation: {
+/** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
+const navigation: {
   to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
+  takes: string;
 }[] = [
-  { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c' },
-  { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p' },
-  { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o' },
-  { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't' },
-  { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's' },
+  { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
+  { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
+  { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
+  { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
+  { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.
@@ -171,4 +173,10 @@ function whole(v: unknown): number | undefined {
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {
   return allowed.find((a) => a === v);
+}
+
+/** The pages that whoever is signed in may open. */
+export function useNavigation() {
+  const may = useMay();
+  return navigation.filter((page) => may(page.takes));
 }

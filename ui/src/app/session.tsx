@@ -18,9 +18,14 @@ export function useAccount() {
 }
 
 /** What whoever is signed in may do: `may('campaigns.run')`. The server decides; this only hides what it would refuse. */
-export function useMay(): (permission: Session['may'][number]) => boolean {
+export function useMay(): (permission: string) => boolean {
   const session = useContext(Signed);
   return (permission) => session?.may.includes(permission) ?? false;
+}
+
+/** What is there only for who has a permission. */
+export function Can({ do: permission, children }: { do: string; children: ReactNode }) {
+  return useMay()(permission) ? children : null;
 }
 
 const session = api.queryOptions('get', '/session');

@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'react';
 import { useLine, useLive } from '../api/live';
 import { Bell } from '../parts/bell';
 import { Commands, openCommands, openShortcuts } from './commands';
-import { navigation } from './pages';
+import { useNavigation } from './pages';
 import { signOut, useAccount } from './session';
 
 /** The frame around every page. */
@@ -52,7 +52,7 @@ export function Shell() {
             </UnstyledButton>
           </AppShell.Section>
           <AppShell.Section grow>
-            {navigation.map(({ to, label, icon: Icon }) => (
+            {useNavigation().map(({ to, label, icon: Icon }) => (
               <Link key={to} to={to} className="nav-link" onClick={close}>
                 <Icon size={18} aria-hidden />
                 {label}

@@ -4,6 +4,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
+import { Can } from '../app/session';
 import { localZone, upper, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Progress } from '../parts/progress';
@@ -61,9 +62,11 @@ const columns: Column<Campaign>[] = [
 ];
 
 const newCampaign = (
-  <Button component={Link} to="/campaigns/new">
-    New campaign
-  </Button>
+  <Can do="campaigns.write">
+    <Button component={Link} to="/campaigns/new">
+      New campaign
+    </Button>
+  </Can>
 );
 
 export function CampaignsPage() {

@@ -7,6 +7,7 @@ import { type FormEvent, useState } from 'react';
 import { api } from '../api/client';
 import { type Problem, problemOf } from '../api/problem';
 import type { components } from '../api/schema';
+import { Can } from '../app/session';
 import { CountrySelect } from '../parts/country';
 import { countryName, localeName, localZone, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
@@ -95,9 +96,11 @@ export function ContactsPage() {
       title="Contacts"
       about="People who may be written to, by number."
       action={
-        <Button leftSection={<IconPlus size={16} />} onClick={add}>
-          Add contact
-        </Button>
+        <Can do="contacts.write">
+          <Button leftSection={<IconPlus size={16} />} onClick={add}>
+            Add contact
+          </Button>
+        </Can>
       }
     >
       <Group mb="md" align="flex-start" gap="sm" className="filters">

@@ -6,6 +6,7 @@ import { type FormEvent, useState } from 'react';
 import { api, client, queries } from '../api/client';
 import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
+import { Can } from '../app/session';
 import { CountrySelect } from '../parts/country';
 import { count, localZone, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
@@ -62,14 +63,16 @@ export function OptOutsPage() {
       title="Opt-outs"
       about="Who said no gets nothing, from any campaign. The registry keeps fingerprints, no numbers. Oldest first."
       action={
-        <Group gap="xs">
-          <Button variant="default" onClick={() => ask('remove')}>
-            Take numbers out
-          </Button>
-          <Button leftSection={<IconPlus size={16} />} onClick={() => ask('add')}>
-            Opt numbers out
-          </Button>
-        </Group>
+        <Can do="opt_outs.write">
+          <Group gap="xs">
+            <Button variant="default" onClick={() => ask('remove')}>
+              Take numbers out
+            </Button>
+            <Button leftSection={<IconPlus size={16} />} onClick={() => ask('add')}>
+              Opt numbers out
+            </Button>
+          </Group>
+        </Can>
       }
     >
       <DataTable

@@ -1,15 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  count,
-  countryName,
-  dayTime,
-  dayTimeZone,
-  duration,
-  localeName,
-  money,
-  share,
-  zoneName,
-} from './format';
+import { count, countryName, dayTime, dayTimeZone, duration, localeName, money, share, zoneName } from './format';
 
 const now = new Date('2026-11-23T08:00:00Z');
 

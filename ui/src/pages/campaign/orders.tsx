@@ -13,6 +13,7 @@ import { Link } from '@tanstack/react-router';
 import { client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
+import { useMay } from '../../app/session';
 import { useConfirm } from '../../parts/confirm';
 import { count, dayTimeZone, upper } from '../../parts/format';
 import { Status, statusWord } from '../../parts/status';
@@ -68,10 +69,12 @@ function useOrder(id: string) {
 
 /** What somebody may order now. One primary button: what one most likely came for. */
 export function Orders({ campaign: c, resend }: { campaign: Campaign; resend: () => void }) {
+  const may = useMay();
   const ask = useConfirm();
   const order = useOrder(c.campaign_id);
   const give = (what: Order) => (reason: string) => order.mutateAsync({ order: what, reason });
 
+  if (!may(c.status === 'draft' ? 'campaigns.write' : 'campaigns.run')) return null;
   if (c.status === 'draft')
     return (
       <Button component={Link} to={`/campaigns/${c.campaign_id}/edit`} leftSection={<IconPencil size={16} />}>
