@@ -11,24 +11,24 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/access"
-	"lastcall/domain/audit"
 	"lastcall/domain/contact"
 	"lastcall/store"
 )
 
 // Contact is a person who may be written to.
 type Contact struct {
-	ID          uuid.UUID  `json:"id" format:"uuid"`
-	Masked      string     `json:"masked" doc:"The number, without the digits that tell whose it is; reveal-contact shows it"`
-	Name        string     `json:"name"`
-	Country     string     `json:"country"`
-	Locale      string     `json:"locale,omitempty"`
-	Zone        string     `json:"zone,omitempty" doc:"IANA; absent: the country's only one"`
-	Tags        []string   `json:"tags"`
-	OptedInAt   *time.Time `json:"opted_in_at,omitempty"`
-	OptInSource string     `json:"opt_in_source,omitempty"`
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
+	ID          uuid.UUID      `json:"id" format:"uuid"`
+	Masked      string         `json:"masked" doc:"The number, without the digits that tell whose it is; reveal-contact shows it"`
+	MSISDN      contact.MSISDN `json:"msisdn,omitempty" doc:"Only where reveal asked for it"`
+	Name        string         `json:"name"`
+	Country     string         `json:"country"`
+	Locale      string         `json:"locale,omitempty"`
+	Zone        string         `json:"zone,omitempty" doc:"IANA; absent: the country's only one"`
+	Tags        []string       `json:"tags"`
+	OptedInAt   *time.Time     `json:"opted_in_at,omitempty"`
+	OptInSource string         `json:"opt_in_source,omitempty"`
+	CreatedAt   time.Time      `json:"created_at"`
+	UpdatedAt   time.Time      `json:"updated_at"`
 }
 
 // NewContact is what a contact is made of.
@@ -67,6 +67,7 @@ func (s *server) contacts() {
 			Country string    `query:"country" pattern:"^[A-Z]{2}$" patternDescription:"ISO 3166-1 alpha-2" doc:"Only those of this country"`
 			Tag     string    `query:"tag" maxLength:"50" doc:"Only those with this tag"`
 			After   uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
+			Reveal
 			Limit
 		}) (*struct{ Body ContactPage }, error) {
 			var after contact.MSISDN // the order is by number, the cursor an id: addresses hold no numbers
@@ -78,6 +79,9 @@ func (s *server) contacts() {
 				after = last.MSISDN
 			}
 			all, err := s.Store.Contacts(ctx, store.ContactFilter{Country: in.Country, Tag: in.Tag}, after, in.fetch())
+			if err == nil {
+				err = s.revealing(ctx, &in.Reveal, "contacts", len(all))
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -85,6 +89,9 @@ func (s *server) contacts() {
 			page := ContactPage{Contacts: make([]Contact, len(all)), Next: next}
 			for i, c := range all {
 				page.Contacts[i] = contactOf(c)
+				if in.Wanted {
+					page.Contacts[i].MSISDN = c.MSISDN
+				}
 			}
 			return &struct{ Body ContactPage }{page}, nil
 		})
@@ -179,19 +186,6 @@ func (n NewContact) check() (store.Contact, error) {
 		c.OptedInAt = &now
 	}
 	return c, errors.Join(problems...)
-}
-
-// Revealed is a whole number.
-type Revealed struct {
-	MSISDN contact.MSISDN `json:"msisdn"`
-}
-
-// reveal tells a number to somebody who may see it, once the audit log has that they did.
-func (s *server) reveal(ctx context.Context, number contact.MSISDN, of string) (*struct{ Body Revealed }, error) {
-	if err := s.Store.Enter(ctx, audit.Entry{Action: "number.revealed", Target: of}); err != nil {
-		return nil, err
-	}
-	return &struct{ Body Revealed }{Revealed{number}}, nil
 }
 
 func contactOf(c store.Contact) Contact {

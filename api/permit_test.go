@@ -133,6 +133,17 @@ func TestNumbersAreSeenByWhoMaySeeThem(t *testing.T) {
 		require.Len(t, o.audited("number.revealed"), i+1)
 	}
 	require.Equal(t, []string{"account " + amina + " contact", "account " + amina + " campaign"}, o.audited("number.revealed"))
+
+	var contacts api.ContactPage
+	viewer.do("GET", "/api/v1/contacts?reveal=true", nil, &contacts)
+	require.Empty(t, contacts.Contacts[0].MSISDN)
+	require.Len(t, o.audited("number.revealed"), 2)
+	admin.do("GET", "/api/v1/contacts?reveal=true", nil, &contacts)
+	require.EqualValues(t, "+250781234567", contacts.Contacts[0].MSISDN)
+	var targets api.TargetPage
+	admin.do("GET", path(c, "/targets?reveal=true"), nil, &targets)
+	require.EqualValues(t, "+250781234567", targets.Targets[0].MSISDN)
+	require.Len(t, o.audited("number.revealed"), 4)
 }
 
 // status is what a request without a body to speak of gets. A stream is left once it answers.

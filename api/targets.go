@@ -10,6 +10,7 @@ import (
 
 	"lastcall/domain/access"
 	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
 	"lastcall/store"
 )
 
@@ -17,6 +18,7 @@ import (
 type Target struct {
 	ID          int64                `json:"id"`
 	Masked      string               `json:"masked" doc:"Its number, without the digits that tell whose it is; reveal-target shows it"`
+	MSISDN      contact.MSISDN       `json:"msisdn,omitempty" doc:"Only where reveal asked for it"`
 	State       campaign.TargetState `json:"state"`
 	Reason      string               `json:"reason,omitempty" doc:"Why it is queued with not_before, failed or unknown"`
 	ErrorCode   int                  `json:"error_code,omitempty" doc:"The provider's"`
@@ -43,9 +45,13 @@ func (s *server) targets() {
 			CampaignPath
 			State string `query:"state" enum:"queued,sending,sent,delivered,read,failed,opted_out,unknown,cancelled" doc:"Only those in this state"`
 			After int64  `query:"after" minimum:"0" doc:"The next of the page before"`
+			Reveal
 			Limit
 		}) (*struct{ Body TargetPage }, error) {
 			all, err := s.Store.Targets(ctx, in.ID, campaign.TargetState(in.State), in.After, in.fetch())
+			if err == nil {
+				err = s.revealing(ctx, &in.Reveal, "campaign/"+in.ID.String()+"/targets", len(all))
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -53,6 +59,9 @@ func (s *server) targets() {
 			page := TargetPage{Targets: make([]Target, len(all)), Next: next}
 			for i, t := range all {
 				page.Targets[i] = target(t)
+				if in.Wanted {
+					page.Targets[i].MSISDN = t.MSISDN
+				}
 			}
 			return &struct{ Body TargetPage }{page}, nil
 		})

@@ -170,7 +170,7 @@ func (s *Store) loads(ctx context.Context, channel string) ([]load, error) {
 		}
 		of := &all[len(all)-1]
 		k.Groups = []forecast.Group{g}
-		of.Load.Cohorts, of.cohorts = append(of.Load.Cohorts, k), append(of.cohorts, cohort)
+		of.Cohorts, of.cohorts = append(of.Cohorts, k), append(of.cohorts, cohort)
 		return nil
 	})
 	return all, unavailable(err)

@@ -213,8 +213,8 @@ func TestNobodyGetsTwoMessagesWithinThePairInterval(t *testing.T) {
 	require.WithinDuration(t, first0.Add(8*time.Second), *d.RetryAfter, time.Millisecond)
 	story, err := b.Timeline(t.Context(), id, query[int64](t, b, `SELECT id FROM targets WHERE campaign_id = $1 AND state = 'queued'`, id))
 	require.NoError(t, err)
-	require.Equal(t, "throttled", story.Timeline.Now.WaitsFor)
-	require.Empty(t, story.Timeline.Now.Also)
+	require.Equal(t, "throttled", story.Now.WaitsFor)
+	require.Empty(t, story.Now.Also)
 
 	now.advance(t, 6900*time.Millisecond)
 	b.exec(t, `UPDATE targets SET not_before = clock_timestamp() WHERE state = 'queued'`)

@@ -160,7 +160,7 @@ func campaignsTargets(o *output) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "targets ID", Short: "List a campaign's targets", Args: cobra.MatchAll(cobra.ExactArgs(1), campaignIDs),
-		Long:    "Lists a campaign's targets in the order of the file: all of them, unless --limit says less. Tables show numbers masked.",
+		Long:    "Lists a campaign's targets in the order of the file: all of them, unless --limit says less. Tables show numbers masked; JSON has them whole where whoever asks may see them.",
 		Example: "  lastcall campaigns targets 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f --status failed --output json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if state != "" && !campaign.ValidTargetState(state) {
@@ -170,7 +170,7 @@ func campaignsTargets(o *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pages := targetPages{client: c, id: args[0], state: state, left: limit}
+			pages := targetPages{client: c, id: args[0], state: state, reveal: o.format == formatJSON, left: limit}
 			if o.format == formatJSON {
 				return pages.stream(cmd, o.sh.stdout)
 			}

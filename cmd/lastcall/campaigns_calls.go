@@ -61,6 +61,7 @@ type targetPages struct {
 	client *apiClient
 	id     string
 	state  string
+	reveal bool   // whole numbers, for a program
 	left   int    // how many are still wanted; 0 for all there are
 	after  string // the cursor
 	done   bool
@@ -77,6 +78,9 @@ func (p *targetPages) fetch(ctx context.Context) ([]api.Target, error) {
 	}
 	if p.after != "" {
 		query.Set("after", p.after)
+	}
+	if p.reveal {
+		query.Set("reveal", "true")
 	}
 	var page api.TargetPage
 	if err := p.client.get(ctx, "/campaigns/"+p.id+"/targets", query, &page); err != nil {

@@ -165,7 +165,7 @@ func (u *uploading) patiently(ctx context.Context, call func(context.Context) er
 		}
 		_, silent := errors.AsType[unreachable](err)
 		p, refused := errors.AsType[*api.Problem](err)
-		if !silent && !(refused && p.Status == http.StatusServiceUnavailable) {
+		if !silent && (!refused || p.Status != http.StatusServiceUnavailable) {
 			return err
 		}
 		if since.IsZero() {

@@ -32,6 +32,9 @@ func contactsList(o *output) *cobra.Command {
 					q.Set(name, v)
 				}
 			}
+			if o.format == formatJSON {
+				q.Set("reveal", "true")
+			}
 			if err := c.get(cmd.Context(), "/contacts", q, &page); err != nil {
 				return err
 			}

@@ -104,10 +104,10 @@ const Relapse = 10 * time.Minute
 // ChannelWhy says why a channel is suspended, in words that go after "…: ".
 func ChannelWhy(channel string, c Cause, code int, note string) string {
 	why := channel + " is suspended: "
-	switch {
-	case c == ByOperator:
+	switch c {
+	case ByOperator:
 		return why + "an operator suspended it" + noted(note)
-	case c == Trouble:
+	case Trouble:
 		return why + "WhatsApp does not answer, or answers with errors; it is tried again by itself"
 	}
 	e := Lookup(code)

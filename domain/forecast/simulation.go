@@ -51,7 +51,6 @@ type stream struct {
 	open     bool
 	next     float64 // when it is to be asked again; +Inf: never
 	sent     float64
-	last     float64 // when it last sent
 	since    float64 // when its present wait ended
 	waited   policy.Reason
 	episodes []episode

@@ -1401,6 +1401,8 @@ export interface components {
             locale?: string;
             /** @description The number, without the digits that tell whose it is; reveal-contact shows it */
             masked: string;
+            /** @description Only where reveal asked for it */
+            msisdn?: string;
             name: string;
             opt_in_source?: string;
             /** Format: date-time */
@@ -2098,6 +2100,8 @@ export interface components {
             id: number;
             /** @description Its number, without the digits that tell whose it is; reveal-target shows it */
             masked: string;
+            /** @description Only where reveal asked for it */
+            msisdn?: string;
             /** Format: date-time */
             not_before?: string;
             /** @description The message's id at the provider */
@@ -3671,6 +3675,8 @@ export interface operations {
                 state?: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
                 /** @description The next of the page before */
                 after?: number;
+                /** @description Whole numbers too, for those whose role may see them; the audit log has that they were seen */
+                reveal?: boolean;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
@@ -3940,6 +3946,8 @@ export interface operations {
                 tag?: string;
                 /** @description The next of the page before */
                 after?: string;
+                /** @description Whole numbers too, for those whose role may see them; the audit log has that they were seen */
+                reveal?: boolean;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
