@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -33,6 +34,8 @@ type Deps struct {
 
 	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
+	VoucherCards   VoucherCards
 	Panel          fs.FS    // the built panel, served at /; nil for none
 	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
 	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
@@ -96,6 +99,7 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.settings()
 	s.policy()
+	s.voucherCards()
 	s.events()
 
 	s.docs()

@@ -134,6 +134,12 @@ func TestCardsByLink(t *testing.T) {
 	require.WithinDuration(t, time.Now().Add(time.Hour), link.ExpiresAt, time.Minute)
 	require.NotContains(t, link.URL, second.Token)
 
+	m := newMessage("+250788000001", "k") // with a card above its text
+	m.HeaderMedia = link.URL
+	_, err = w.client.Send(t.Context(), m)
+	require.NoError(t, err)
+	require.Equal(t, link.URL, w.messages("")[0].HeaderMedia)
+
 	w.stop()
 	again := start(t, Config{Dir: dir, CardSecret: cardSecret}) // links survive a restart
 	path := again.url + link.URL[len(w.url):]
