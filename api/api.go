@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -39,6 +40,10 @@ type Deps struct {
 	Panel          fs.FS    // the built panel, served at /; nil for none
 	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
 	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
+	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
+	Panel          fs.FS              // the built panel, served at /; nil for none
+	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
+	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -101,6 +106,7 @@ func newServer(d Deps) *server {
 	s.policy()
 	s.voucherCards()
 	s.events()
+	s.audit()
 
 	s.docs()
 	s.webhooks()
@@ -118,6 +124,7 @@ type server struct {
 	messaging func(context.Context) error
 	origins   *http.CrossOriginProtection
 	everyones map[string]bool // the routes that take no signing in, by method and path
+	verifying sync.Mutex      // the audit log
 }
 
 // describe is the head of the OpenAPI document.

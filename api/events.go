@@ -46,19 +46,24 @@ func (s *server) events() {
 				}
 				l.tell(in.Campaign, event{"campaign", in.Campaign, body})
 			}
-			return &huma.StreamResponse{Body: func(hc huma.Context) {
-				hc.SetHeader("Content-Type", "text/event-stream")
-				hc.SetHeader("X-Accel-Buffering", "no")
-				s.feed.add(l)
-				defer s.feed.remove(l)
-				l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
-			}}, nil
+			return s.stream(l), nil
 		})
+}
+
+// stream is the answer that tells a listener what there is to tell, for as long as it listens.
+func (s *server) stream(l *listener) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "text/event-stream")
+		hc.SetHeader("X-Accel-Buffering", "no")
+		s.feed.add(l)
+		defer s.feed.remove(l)
+		l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
+	}}
 }
 
 // event is something that is told.
 type event struct {
-	kind     string // campaign or import
+	kind     string // campaign, import or audit
 	campaign uuid.UUID
 	body     []byte
 }
@@ -66,6 +71,7 @@ type event struct {
 // listener is one open stream. Of a campaign that changes faster than it reads it gets the newest state.
 type listener struct {
 	only    uuid.UUID // uuid.Nil: all campaigns
+	audit   bool      // the audit log, and no campaigns
 	mu      sync.Mutex
 	pending map[uuid.UUID]event
 	wake    chan struct{}
@@ -102,7 +108,7 @@ func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.R
 
 // tell tells of something of a campaign, or of the campaign itself: whatever has this id.
 func (l *listener) tell(id uuid.UUID, e event) {
-	if l.only != uuid.Nil && l.only != e.campaign {
+	if l.audit != (e.kind == "audit") || l.only != uuid.Nil && l.only != e.campaign {
 		return
 	}
 	l.mu.Lock()
@@ -208,6 +214,18 @@ func (f *feed) check(ctx context.Context) {
 	}
 }
 
+// audited reports whether somebody listens to the audit log.
+func (f *feed) audited() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.listeners {
+		if l.audit {
+			return true
+		}
+	}
+	return false
+}
+
 // poll tells the listeners which campaigns changed since the last time.
 func (f *feed) poll(ctx context.Context) {
 	const overlap = time.Minute // between our clock and the database's; what did not change is told once all the same
@@ -216,6 +234,10 @@ func (f *feed) poll(ctx context.Context) {
 	var imports []store.Import
 	if err == nil {
 		imports, err = f.server.Store.ActiveImports(ctx, since)
+	}
+	var audited event
+	if err == nil && f.audited() {
+		audited, err = f.server.auditMoved(ctx)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -233,6 +255,9 @@ func (f *feed) poll(ctx context.Context) {
 		if body, err := json.Marshal(importOf(i)); err == nil {
 			now[i.ID] = event{"import", i.CampaignID, body}
 		}
+	}
+	if audited.body != nil {
+		now[auditEvent] = audited
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -56,7 +56,7 @@ func (s *Store) AuditEntries(ctx context.Context, f AuditFilter, before *AuditPl
 		args = append(args, actions)
 		query = `SELECT ` + auditColumns + ` FROM (SELECT newest.id FROM unnest($` + fmt.Sprint(a) + `::text[]) wanted (action),
 				LATERAL (SELECT l.created_at, l.id FROM audit_log l WHERE l.action = wanted.action AND ` + where + order + fmt.Sprintf(`$%d) newest
-				ORDER BY newest.created_at DESC, newest.id DESC LIMIT $%d) some JOIN audit_log l USING (id) ORDER BY l.created_at DESC, l.id DESC`, n, n)
+				ORDER BY newest.created_at DESC, newest.id DESC LIMIT $%d) found JOIN audit_log l USING (id) ORDER BY l.created_at DESC, l.id DESC`, n, n)
 	}
 	rows, err := s.pool.Query(ctx, query, args...)
 	if err != nil {
