@@ -1,4 +1,11 @@
-import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconListSearch,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUsers,
+} from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
@@ -117,6 +124,35 @@ const profile = createRoute({
   component: lazyRouteComponent(() => import('../pages/profile'), 'ProfilePage'),
 });
 
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: '/audit',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): {
+    action?: string;
+    actor?: string;
+    target?: string;
+    request?: string;
+    from?: string;
+    to?: string;
+    after?: string;
+    entry?: number;
+    live?: true;
+  } => ({
+    action: text(s.action),
+    actor: text(s.actor),
+    target: text(s.target),
+    request: text(s.request),
+    from: day(s.from),
+    to: day(s.to),
+    after: text(s.after),
+    entry: whole(s.entry),
+    live: s.live === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -129,6 +165,7 @@ export const router = createRouter({
     templates,
     template,
     settings,
+    audit,
     profile,
   ]),
   defaultPreload: 'intent',
@@ -148,7 +185,7 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -159,6 +196,7 @@ const navigation: {
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
+  { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.
@@ -169,6 +207,10 @@ function text(v: unknown): string | undefined {
 
 function whole(v: unknown): number | undefined {
   return typeof v === 'number' && Number.isSafeInteger(v) && v > 0 ? v : undefined;
+}
+
+function day(v: unknown): string | undefined {
+  return typeof v === 'string' && /^\d{4}-\d\d-\d\d$/.test(v) ? v : undefined;
 }
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {
