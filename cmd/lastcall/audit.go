@@ -84,7 +84,7 @@ func (o *output) verdict(v audit.Verdict) error {
 	if err := o.print(v, func(t *listing) {
 		t.row("rows", v.Rows)
 		t.row("sealed and right", fmt.Sprintf("%s (seq %d to %d)", thousands(v.Sealed), v.From, v.To))
-		t.row("not sealed yet", fmt.Sprintf("%s, not protected yet", thousands(v.Unsealed)))
+		t.row("not sealed, so not protected yet", v.Unsealed)
 		t.row("checkpoints", v.Checkpoints)
 		t.row("verdict", map[bool]string{true: "whole", false: "BROKEN"}[v.OK])
 	}); err != nil {

@@ -66,7 +66,10 @@ test('what somebody did is found, told in words, sealed, followed live and taken
   await page.request.put('/api/v1/settings/toggles', { data: { value: other, reason: `Switched ${tail}` } });
   await save(`Switched back ${tail}`);
   await page.reload();
-  await page.getByRole('row', { name: `Switched back ${tail}` }).getByRole('link').click();
+  await page
+    .getByRole('row', { name: `Switched back ${tail}` })
+    .getByRole('link')
+    .click();
   await expect(entry.getByRole('row', { name: /^Dispatch/ })).toContainText(was.dispatch ? 'noyes' : 'yesno');
   await lookAt(page, 'audit-entry');
   await page.goto('/audit?target=nobody');

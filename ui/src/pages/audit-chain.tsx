@@ -9,7 +9,9 @@ import { tell } from '../parts/toast';
 
 /** How the chain stands: up to where it is sealed, and what was found when all of it was last looked at. */
 export function ChainState() {
-  const state = api.useQuery('get', '/audit/state', undefined, { refetchInterval: 15_000 });
+  const state = api.useQuery('get', '/audit/state', undefined, {
+    refetchInterval: (q) => (q.state.data?.unsealed ? 2000 : 15_000),
+  });
   const verify = api.useMutation('post', '/audit/verifications', {
     onSuccess: (v) => {
       void queries.invalidateQueries({ queryKey: ['get', '/audit/state'] });

@@ -14,7 +14,14 @@ export function EntryFacts({
   id: number;
   only: (filter: { actor?: string; target?: string; request?: string }) => void;
 }) {
-  const query = api.useQuery('get', '/audit/entries/{id}', { params: { path: { id } } });
+  const query = api.useQuery(
+    'get',
+    '/audit/entries/{id}',
+    { params: { path: { id } } },
+    {
+      refetchInterval: (q) => (q.state.data && !q.state.data.seq ? 1000 : false), // its seal comes within 2 s
+    },
+  );
   if (query.isPending) return <Loading label="Loading the entry" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   const e = query.data;
@@ -25,7 +32,7 @@ export function EntryFacts({
           {actionWord(e.action)}
         </Title>
         <Text c="dimmed" size="sm">
-          <Time at={e.created_at} seconds /> by <span className="wrap">{e.actor}</span>
+          <Time at={e.created_at} /> by <span className="wrap">{e.actor}</span>
         </Text>
       </div>
       <Changes diff={e.diff} />

@@ -214,6 +214,12 @@ function FilterBar({ filters, filter }: { filters: Filters; filter: (change: Fil
       <TextInput
         type="date"
         aria-label="From day"
+        leftSection={
+          <Text size="sm" c="dimmed">
+            From
+          </Text>
+        }
+        leftSectionWidth={56}
         value={filters.from ?? ''}
         max={filters.to}
         onChange={(e) => filter({ from: e.currentTarget.value || undefined })}
@@ -221,6 +227,12 @@ function FilterBar({ filters, filter }: { filters: Filters; filter: (change: Fil
       <TextInput
         type="date"
         aria-label="To day"
+        leftSection={
+          <Text size="sm" c="dimmed">
+            To
+          </Text>
+        }
+        leftSectionWidth={56}
         value={filters.to ?? ''}
         min={filters.from}
         onChange={(e) => filter({ to: e.currentTarget.value || undefined })}
