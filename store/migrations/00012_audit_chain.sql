@@ -26,6 +26,7 @@ CREATE INDEX audit_log_time ON audit_log (created_at, id);
 CREATE INDEX audit_log_target ON audit_log (target, created_at, id);
 CREATE INDEX audit_log_action ON audit_log (action, created_at, id);
 CREATE INDEX audit_log_actor ON audit_log (actor_id, created_at, id);
+CREATE INDEX audit_log_actor_action ON audit_log (actor_id, action, created_at, id);
 CREATE INDEX audit_log_request ON audit_log (request_id, created_at, id) WHERE request_id <> '';
 
 -- Who serves says what happened; when, in which order and with which seal is not theirs to say.
@@ -201,7 +202,7 @@ DROP FUNCTION audit_seal(integer), audit_anchor(bigint, bytea, text, timestamptz
     audit_log_guard(), audit_hash(bytea, audit_log), audit_canonical(audit_log);
 DROP TABLE audit_head, audit_anchors, audit_checkpoints;
 DROP FUNCTION audit_head_guard();
-DROP INDEX audit_log_unsealed, audit_log_time, audit_log_target, audit_log_action, audit_log_actor, audit_log_request;
+DROP INDEX audit_log_unsealed, audit_log_time, audit_log_target, audit_log_action, audit_log_actor, audit_log_actor_action, audit_log_request;
 ALTER TABLE audit_log DROP COLUMN seq, DROP COLUMN prev_hash, DROP COLUMN hash, DROP COLUMN actor_id,
     DROP CONSTRAINT audit_log_time;
 ALTER TABLE audit_log RENAME COLUMN created_at TO at;
