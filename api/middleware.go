@@ -168,7 +168,7 @@ func origins(public string) *http.CrossOriginProtection {
 
 // family is the browser's name, or "other". More of it would tell people apart.
 func family(agent string) string {
-	for _, f := range []struct{ mark, name string }{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
+	for _, f := range []struct{ mark, name string }{{"lastcall/", "command line"}, {"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
 		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
 		if strings.Contains(agent, f.mark) {
 			return f.name
