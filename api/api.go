@@ -36,6 +36,7 @@ type Deps struct {
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	Mail           bool     // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS    // the built panel, served at /; nil for none
 	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
 	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
@@ -79,7 +80,12 @@ func newServer(d Deps) *server {
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
 	s.session()
 	s.profile()
+	s.sessions()
+	s.tokens()
+	s.links()
 	s.accounts()
+	s.invitations()
+	s.permissions()
 	s.campaigns()
 	s.orders()
 	s.resends()

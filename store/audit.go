@@ -38,7 +38,7 @@ func (tx *Tx) enter(e audit.Entry) error {
 	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO audit_log
 			(actor_kind, actor, action, target, diff, reason, request_id, policy_revision)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::bigint, 0))`,
-		actor.Kind, actor.Name, e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
+		actor.Kind, actor.EntryName(), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
 	return wrap(err, "audit "+e.Action)
 }
 

@@ -50,11 +50,10 @@ func (s *Store) Invite(ctx context.Context, n NewInvitation) (Invitation, error)
 	if err != nil {
 		return i, err
 	}
-	actor := audit.ActorFrom(ctx)
-	if err := s.Spend(ctx, Use{access.InvitationsPerUser, actor.Kind + "/" + actor.Name}, Use{access.MailsPerInvitee, i.Email}); err != nil {
+	if err := s.Spend(ctx, ByActor(ctx, access.InvitationsPerUser), Use{access.MailsPerInvitee, i.Email}); err != nil {
 		return i, err
 	}
-	if by, err := uuid.Parse(actor.ID); err == nil {
+	if by, err := uuid.Parse(audit.ActorFrom(ctx).ID); err == nil {
 		i.InvitedBy = &by
 	}
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {

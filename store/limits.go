@@ -80,6 +80,9 @@ func (s *Store) limitKey(u Use) []byte {
 // FromAddress is a use by a client at this address, an IPv6 client being its /64.
 func FromAddress(l access.Limit, address string) Use { return Use{l, network(address)} }
 
+// ByActor is a use by whoever acts in ctx, with or without a token of theirs.
+func ByActor(ctx context.Context, l access.Limit) Use { return Use{l, audit.ActorFrom(ctx).LogName()} }
+
 // client names whoever is at an address in the audit log, where it only has to be recognised.
 func (s *Store) client(address string) audit.Actor {
 	c := failureCount{key: s.failureKey("address", network(address))}
@@ -101,9 +104,7 @@ func (s *Store) RefuseCaller(ctx context.Context, address, code string) error {
 	})
 }
 
-// refused enters into the audit log that something was refused, in a transaction of its own, and returns why.
+// refused enters into the audit log that something was refused, and returns why.
 func (s *Store) refused(ctx context.Context, action, target string, why error) error {
-	return errors.Join(why, s.Write(ctx, func(*Tx) (audit.Entry, error) {
-		return audit.Entry{Action: action, Target: target, Diff: map[string]any{"code": domain.CodeOf(why)}}, nil
-	}))
+	return errors.Join(why, s.Enter(ctx, audit.Entry{Action: action, Target: target, Diff: map[string]any{"code": domain.CodeOf(why)}}))
 }

@@ -31,6 +31,15 @@ type APIToken struct {
 // TableName tells GORM the table.
 func (APIToken) TableName() string { return "api_tokens" }
 
+// Permissions are the token's scopes.
+func (t APIToken) Permissions() access.Scopes {
+	all := make(access.Scopes, len(t.Scopes))
+	for i, s := range t.Scopes {
+		all[i] = access.Permission(s)
+	}
+	return all
+}
+
 func (t APIToken) target() string { return "api_token/" + t.ID.String() }
 
 // EnsureToken makes a token of the system valid under this name and revokes the name's other ones. Called again with
@@ -94,7 +103,11 @@ func (s *Store) CreateToken(ctx context.Context, a Account, n NewToken) (token s
 	var problems [3]error
 	t = APIToken{ID: uuid.Must(uuid.NewV7()), AccountID: &a.ID}
 	t.Name, problems[0] = access.ParseName(n.Name)
-	t.Scopes, problems[1] = parseScopes(a.Role, n.Scopes)
+	scopes, err := access.ParseScopes(a.Role, n.Scopes)
+	for _, p := range scopes {
+		t.Scopes = append(t.Scopes, string(p))
+	}
+	problems[1] = err
 	if n.Lasts == 0 {
 		n.Lasts = access.TokenLasts
 	}

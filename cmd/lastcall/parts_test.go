@@ -44,7 +44,7 @@ func TestMigrate(t *testing.T) {
 	again := migrate("up")
 	require.Zero(t, again.Steps)
 	require.Zero(t, again.Templates)
-	_, err := storetest.Open(t, url).Authenticate(t.Context(), "a token for the first caller")
+	_, _, err := storetest.Open(t, url).Authenticate(t.Context(), "a token for the first caller")
 	require.NoError(t, err)
 
 	after := migrate("down").Migrations

@@ -16,7 +16,7 @@ var (
 	LinksPerAddress    = Limit{"links_address", 20, time.Minute}
 	InvitationsPerUser = Limit{"invitations", 30, 2 * time.Minute}
 	MailsPerInvitee    = Limit{"invitation_mails", 3, 20 * time.Minute}
-	ImportsPerUser     = Limit{"imports", 60, 5 * time.Second}
+	ImportsPerUser     = Limit{"imports", 100, 2 * time.Second}
 	RefusalsEntered    = Limit{"refusals_entered", 10, time.Minute} // of one client, in the audit log
 )
 
