@@ -1,4 +1,11 @@
-import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUserShield,
+  IconUsers,
+} from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
@@ -111,6 +118,13 @@ const editCampaign = createRoute({
   component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
 });
 
+const users = createRoute({
+  getParentRoute: () => root,
+  path: '/users',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/users'), 'UsersPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -129,6 +143,7 @@ export const router = createRouter({
     templates,
     template,
     settings,
+    users,
     profile,
   ]),
   defaultPreload: 'intent',
@@ -148,7 +163,7 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -159,6 +174,7 @@ const navigation: {
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
+  { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.
