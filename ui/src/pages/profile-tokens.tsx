@@ -66,7 +66,7 @@ export function Tokens() {
   return (
     <>
       <DataTable
-        caption="API tokens"
+        caption="your API tokens"
         query={query}
         rows={(page) => page.tokens}
         rowKey={(t) => t.id}

@@ -43,7 +43,7 @@ export function Invitations() {
   return (
     <Section title="Open invitations" about="Good once, and for 72 hours after the mail was written.">
       <DataTable
-        caption="open invitations"
+        caption="who is invited"
         query={query}
         rows={(page) => page.invitations}
         rowKey={(i) => i.id}

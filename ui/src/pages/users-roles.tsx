@@ -1,4 +1,4 @@
-import { VisuallyHidden } from '@mantine/core';
+import { Text } from '@mantine/core';
 import { IconCheck } from '@tabler/icons-react';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
@@ -17,12 +17,11 @@ export function RoleTable() {
       width: 96,
       cell: (line: Line) =>
         line.roles.includes(role) ? (
-          <>
-            <IconCheck size={16} aria-hidden color="var(--good)" />
-            <VisuallyHidden>may</VisuallyHidden>
-          </>
+          <IconCheck size={16} role="img" aria-label="may" color="var(--good)" />
         ) : (
-          <VisuallyHidden>may not</VisuallyHidden>
+          <Text span c="dimmed" aria-label="may not" role="img">
+            –
+          </Text>
         ),
     })),
   ];
