@@ -145,6 +145,8 @@ export const variables: CSSVariablesResolver = () => ({
     '--mantine-color-ink-filled-hover': ink[9],
     '--mantine-primary-color-filled': ink[8],
     '--mantine-primary-color-filled-hover': ink[9],
+    '--mantine-color-red-filled': '#C22A2A',
+    '--mantine-color-red-filled-hover': '#A82323',
     '--on-ink': '#FFFFFF',
     '--ground': '#F7F8FA',
     '--hover': '#EDF0F4',

@@ -3,7 +3,6 @@ import {
   Alert,
   Button,
   Checkbox,
-  Code,
   CopyButton,
   Group,
   Modal,
@@ -168,9 +167,14 @@ function Shown({ token, close }: { token: string; close: () => void }) {
     <Stack gap="md">
       <Text size="sm">Copy it now: it is shown this once, and kept nowhere. Who has it acts in your place.</Text>
       <Group gap="xs" wrap="nowrap">
-        <Code block className="wrap push-left" aria-label="Token">
-          {token}
-        </Code>
+        <TextInput
+          aria-label="Token"
+          value={token}
+          readOnly
+          flex={1}
+          onFocus={(e) => e.currentTarget.select()}
+          data-autofocus
+        />
         <CopyButton value={token}>
           {({ copied, copy }) => (
             <ActionIcon variant="default" size="lg" onClick={copy} aria-label={copied ? 'Copied' : 'Copy token'}>
