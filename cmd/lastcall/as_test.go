@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -72,6 +73,23 @@ func TestActingAsAnAccount(t *testing.T) {
 	code, _, errs = lastcall("--as", "viewer@lastcall.test", "accounts", "list")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "role", "what it may not, it may not")
+
+	code, out, errs = lastcall("tokens", "create", "nightly", "--scope", "campaigns.read,contacts.read", "--days", "7", "--as", "viewer@lastcall.test")
+	require.Equal(t, exitDone, code, errs)
+	own := regexp.MustCompile(`token +(lc_\S{43})`).FindStringSubmatch(out)
+	require.NotNil(t, own, out)
+	require.NoError(t, (&apiClient{base: base, token: own[1]}).get(t.Context(), "/campaigns", nil, &struct{}{}))
+	code, out, errs = lastcall("tokens", "list", "--as", "viewer@lastcall.test")
+	require.Equal(t, exitDone, code, errs)
+	require.Contains(t, out, "campaigns.read, contacts.read")
+	require.NotContains(t, out, own[1])
+	code, _, errs = lastcall("tokens", "revoke", "nightly", "--as", "viewer@lastcall.test")
+	require.Equal(t, exitDone, code, errs)
+	require.Error(t, (&apiClient{base: base, token: own[1]}).get(t.Context(), "/campaigns", nil, &struct{}{}))
+	code, _, errs = lastcall("tokens", "revoke", "nightly", "--as", "viewer@lastcall.test")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "no token named nightly")
+
 	code, _, errs = lastcall("accounts", "list", "--as", "gone@lastcall.test")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "sign in as gone@lastcall.test: ")

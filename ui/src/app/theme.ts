@@ -170,6 +170,8 @@ export const variables: CSSVariablesResolver = () => ({
     '--mantine-color-ink-filled-hover': ink[2],
     '--mantine-primary-color-filled': ink[1],
     '--mantine-primary-color-filled-hover': ink[2],
+    '--mantine-color-red-filled': '#C22A2A',
+    '--mantine-color-red-filled-hover': '#A82323',
     '--on-ink': ink[9],
     '--ground': '#0F121E',
     '--hover': '#181D2D',
