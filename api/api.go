@@ -37,10 +37,11 @@ type Deps struct {
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
+	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
 	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
 	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
-	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -81,7 +82,12 @@ func newServer(d Deps) *server {
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
 	s.session()
 	s.profile()
+	s.sessions()
+	s.tokens()
+	s.links()
 	s.accounts()
+	s.invitations()
+	s.permissions()
 	s.campaigns()
 	s.orders()
 	s.resends()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -27,14 +28,14 @@ func (s *server) events() {
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
 			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +
-			"the line is alive. After a break, connect again. The stream ends with its session.",
+			"the line is alive. After a break, connect again. The stream ends with its session or token.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
 			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
-				session: visitFrom(ctx).session.ID, over: make(chan struct{})}
+				session: visitFrom(ctx).session.ID, token: visitFrom(ctx).token, over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
 				if err != nil {
@@ -76,6 +77,7 @@ type listener struct {
 	pending map[uuid.UUID]event
 	wake    chan struct{}
 	session uuid.UUID     // uuid.Nil: a token's
+	token   uuid.UUID     // uuid.Nil: a session's
 	over    chan struct{} // closed when the session has ended
 	end     sync.Once
 }
@@ -184,21 +186,20 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// check ends the streams whose session was revoked or has expired. While the database does not answer nobody knows,
+// check ends the streams whose session or token was revoked or has expired. While the database does not answer nobody knows,
 // and there is nothing to tell either.
 func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
-	var sessions []uuid.UUID
+	var sessions, tokens []uuid.UUID
 	for l := range f.listeners {
 		if l.session != uuid.Nil {
 			sessions = append(sessions, l.session)
+		} else {
+			tokens = append(tokens, l.token)
 		}
 	}
 	f.mu.Unlock()
-	if len(sessions) == 0 {
-		return
-	}
-	alive, err := f.server.Store.LiveSessions(ctx, sessions)
+	alive, err := f.alive(ctx, sessions, tokens)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.server.Log.Warn("sessions cannot be watched now", "error", err)
@@ -208,7 +209,7 @@ func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l := range f.listeners {
-		if slices.Contains(sessions, l.session) && !alive[l.session] {
+		if (slices.Contains(sessions, l.session) || slices.Contains(tokens, l.token)) && !alive[l.session] && !alive[l.token] {
 			l.end.Do(func() { close(l.over) })
 		}
 	}
@@ -224,6 +225,26 @@ func (f *feed) audited() bool {
 		}
 	}
 	return false
+}
+
+// alive returns those of the sessions and tokens that have not ended.
+func (f *feed) alive(ctx context.Context, sessions, tokens []uuid.UUID) (map[uuid.UUID]bool, error) {
+	alive := map[uuid.UUID]bool{}
+	if len(sessions) > 0 {
+		found, err := f.server.Store.LiveSessions(ctx, sessions)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(alive, found)
+	}
+	if len(tokens) > 0 {
+		found, err := f.server.Store.LiveTokens(ctx, tokens)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(alive, found)
+	}
+	return alive, nil
 }
 
 // poll tells the listeners which campaigns changed since the last time.

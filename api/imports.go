@@ -93,6 +93,9 @@ func (s *server) imports() {
 		RequestBody:   &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: csv}}},
 		DefaultStatus: http.StatusCreated},
 		func(ctx context.Context, in *importInput) (*importOutput, error) {
+			if err := s.Store.Spend(ctx, store.ByActor(ctx, access.ImportsPerUser)); err != nil {
+				return nil, err
+			}
 			options, err := in.options()
 			if err != nil {
 				return nil, err

@@ -43,7 +43,7 @@ func (tx *Tx) enter(e audit.Entry) error {
 	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO audit_log
 			(actor_kind, actor, actor_id, action, target, diff, reason, request_id, policy_revision)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::bigint, 0))`,
-		actor.Kind, actor.Name, cmp.Or(actor.ID, actor.Name), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
+		actor.Kind, actor.EntryName(), cmp.Or(actor.ID, actor.Name), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
 	return wrap(err, "audit "+e.Action)
 }
 

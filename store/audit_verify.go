@@ -70,7 +70,7 @@ func verifySnapshot(ctx context.Context, tx pgx.Tx, v Verification) (audit.Verdi
 	if err := tx.QueryRow(ctx, `SELECT seq, hash FROM audit_head`).Scan(&head.Seq, &hash); err != nil {
 		return audit.Verdict{}, err
 	}
-	head.Hash = hashOf(hash)
+	head.Hash = storedHash(hash)
 
 	first, last := start.Seq, cmp.Or(v.To, math.MaxInt64)
 	if first == 0 {
@@ -121,7 +121,7 @@ func auditStart(ctx context.Context, tx pgx.Tx, v Verification) (start audit.Hea
 	case err != nil:
 		return start, nil, err
 	default:
-		a.Head = hashOf(head)
+		a.Head = storedHash(head)
 		if !a.Signed(v.Keys) {
 			verdict := badSignature(a.Size, "the anchor at seq %d is not signed by a key that is known", a.Size)
 			return start, &verdict, nil
@@ -138,7 +138,7 @@ func auditStart(ctx context.Context, tx pgx.Tx, v Verification) (start audit.Hea
 	if errors.Is(err, pgx.ErrNoRows) {
 		return start, nil, domain.E(domain.NotFound, "seq_not_found", "there is no row with seq %d to begin behind", v.From-1).About("from")
 	}
-	return audit.Head{Seq: v.From - 1, Hash: hashOf(head)}, nil, err
+	return audit.Head{Seq: v.From - 1, Hash: storedHash(head)}, nil, err
 }
 
 // auditCheckpoints are the checkpoints that are signed, by size, and the first that is not.
@@ -151,7 +151,7 @@ func auditCheckpoints(ctx context.Context, tx pgx.Tx, v Verification, after int6
 	var c audit.Checkpoint
 	var head []byte
 	if _, err = pgx.ForEachRow(rows, []any{&c.Size, &head, &c.Origin, &c.CreatedAt, (*[]byte)(&c.Signer), &c.Signature}, func() error {
-		c.Head = hashOf(head)
+		c.Head = storedHash(head)
 		all = append(all, c)
 		return nil
 	}); err != nil {
@@ -188,7 +188,7 @@ func eachSealed(ctx context.Context, tx pgx.Tx, after, to int64, take func(*audi
 			(*[]byte)(&r.Diff), &r.Reason, &r.RequestID, &r.PolicyRevision); err != nil {
 			return last, err
 		}
-		r.PrevHash, r.Hash, r.CreatedAt = hashOf(prev), hashOf(hash), at.Time
+		r.PrevHash, r.Hash, r.CreatedAt = storedHash(prev), storedHash(hash), at.Time
 		last = r.Seq
 		if !take(&r) {
 			return last, nil
@@ -197,8 +197,8 @@ func eachSealed(ctx context.Context, tx pgx.Tx, after, to int64, take func(*audi
 	return last, rows.Err()
 }
 
-// hashOf is a stored hash; one of nothing if it is none.
-func hashOf(b []byte) (h audit.Hash) {
+// storedHash is a stored hash; one of nothing if it is none.
+func storedHash(b []byte) (h audit.Hash) {
 	if len(b) == len(h) {
 		copy(h[:], b)
 	}

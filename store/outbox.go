@@ -24,6 +24,8 @@ const (
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindInvitation      = "mail.invitation"  // SendInvitation
+	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
 	KindCancelImport    = "import.cancel"    // CancelImport
 )
@@ -99,6 +101,17 @@ type OpsNotice struct {
 type Mail struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+}
+
+// SendInvitation mails somebody a link to make an account. The link is made when the mail is: no message holds one.
+type SendInvitation struct {
+	InvitationID uuid.UUID `json:"invitation_id"`
+}
+
+// SendPasswordReset mails somebody a link to choose another password. uuid.Nil: the address that was asked for has no
+// account, and nothing is sent.
+type SendPasswordReset struct {
+	AccountID uuid.UUID `json:"account_id"`
 }
 
 // querier is what the pool and a transaction's connection have in common.
@@ -205,11 +218,14 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
-// no window reaches further back, and uploads that nobody goes on with.
+// no window reaches further back, limits that nothing counts against, and uploads that nobody goes on with.
 func (s *Store) prune(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
+	}
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM rate_limits WHERE used_up_until < clock_timestamp()`)
 	}
 	if err == nil {
 		err = s.pruneImports(ctx)

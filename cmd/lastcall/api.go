@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -71,7 +72,9 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
-	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
+	handlers := outboxHandlers(c, temporal)
+	maps.Copy(handlers, linkHandlers(c, st))
+	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
 	sealer := store.Sealer{Store: st, Log: log}
@@ -90,7 +93,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
-		Audit: keeper, Panel: ui.Dist(), PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
+		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }
@@ -118,8 +121,7 @@ func outboxHandlers(c *config.Config, temporal client.Client) map[string]store.H
 		}
 		return ops.Post(ctx, opschannel.Notice{Title: n.Title, Text: n.Text, Level: opschannel.Level(n.Level)})
 	}
-	sender := mail.New(mail.Config{Address: c.Mail.Address, From: c.Mail.From, Username: c.Mail.Username,
-		Password: c.Mail.Password.Reveal(), TLS: c.Mail.TLS})
+	sender := mailSender(c)
 	handlers[store.KindMail] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
 		var m store.Mail
 		if err := json.Unmarshal(payload, &m); err != nil || c.Mail.Address == "" || len(c.Mail.Reports) == 0 {

@@ -43,9 +43,9 @@ export const test = base.extend<Watched>({
   },
 });
 
-export async function signIn(page: Page) {
-  await page.getByLabel('E-mail').fill(email);
-  await page.getByLabel('Password', { exact: true }).fill(password);
+export async function signIn(page: Page, as = { email, password }) {
+  await page.getByLabel('E-mail').fill(as.email);
+  await page.getByLabel('Password', { exact: true }).fill(as.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('navigation', { name: 'Main' })).toBeAttached();
 }
@@ -93,7 +93,11 @@ export async function makeCampaign(page: Page, name: string): Promise<string> {
 }
 
 /** What a running Lastcall says of itself: LASTCALL_UP is its up.json, which is replaced as its processes are. */
-export function up(): { sandbox: string; pids: Record<string, number> } {
+export function up(): {
+  sandbox: string;
+  pids: Record<string, number>;
+  accounts: { email: string; password: string; role: string }[];
+} {
   const file = process.env.LASTCALL_UP;
   if (!file) throw new Error('LASTCALL_UP must be the up.json of the Lastcall that is tested');
   return JSON.parse(readFileSync(file, 'utf8'));

@@ -31,7 +31,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Keep an account from signing in, and end its sessions */
+        /**
+         * Keep an account from signing in, and end its sessions
+         * @description Nobody does this to their own account, and one admin is always left.
+         */
         post: operations["disable-account"];
         delete?: never;
         options?: never;
@@ -48,8 +51,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let an account sign in again */
+        /**
+         * Let an account sign in again
+         * @description Nobody does this to their own account, and one admin is always left.
+         */
         post: operations["enable-account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/accounts/{id}/end-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign somebody out everywhere */
+        post: operations["end-account-sessions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -66,6 +89,26 @@ export interface paths {
         get?: never;
         /** Give an account another password, and end its sessions and its lock-out */
         put: operations["reset-password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/accounts/{id}/role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Give an account another role, and end its sessions
+         * @description Nobody does this to their own account (`own_account`), and one admin is always left (`last_admin`).
+         */
+        put: operations["put-account-role"];
         post?: never;
         delete?: never;
         options?: never;
@@ -764,11 +807,72 @@ export interface paths {
         };
         /**
          * Watch campaigns
-         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session.
+         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
          */
         get: operations["stream-events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List open invitations */
+        get: operations["list-invitations"];
+        put?: never;
+        /**
+         * Invite somebody
+         * @description Mails them a link that is good once and for 72 hours. Behind it they choose their password, and are signed in. Without mail configured it is `no_mail`. Who invites too often is told when to go on, by Retry-After.
+         */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invitations/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send an invitation again
+         * @description With a new link, for another 72 hours; the one before ends.
+         */
+        post: operations["resend-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invitations/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw an invitation
+         * @description Its link ends at once.
+         */
+        post: operations["withdraw-invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -813,6 +917,50 @@ export interface paths {
          * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/password-resets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose another password by a link
+         * @description Ends all sessions of the account, and its lock-out. A link that does not lead there is `link_unknown`, `link_used`, `link_withdrawn` or `link_expired`.
+         */
+        put: operations["use-password-reset"];
+        /**
+         * Ask for a link to choose another password
+         * @description If the address has an account, a mail with a link goes there, good once and for an hour. Nobody is told whether it has: the answer is the same. Too many requests, for an address or from one client, are `too_often`; Retry-After says when to go on.
+         */
+        post: operations["request-password-reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which role may what
+         * @description The table that every request is held against.
+         */
+        get: operations["list-permissions"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -871,6 +1019,101 @@ export interface paths {
         put: operations["put-password"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/profile/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where one is signed in */
+        get: operations["list-own-sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/profile/sessions/end-others": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign out everywhere else */
+        post: operations["end-other-sessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/profile/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Sign out elsewhere
+         * @description Its event streams end, too.
+         */
+        delete: operations["end-own-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/profile/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's own API tokens */
+        get: operations["list-own-tokens"];
+        put?: never;
+        /**
+         * Make an API token
+         * @description It may do what its scopes say, and of that what its owner's role may at the moment of each call. It ends when it is revoked, after its days, and with its account. Only who is signed in makes one: a token makes no others.
+         */
+        post: operations["create-own-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/profile/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API token of one's own
+         * @description Its event streams end, too.
+         */
+        delete: operations["revoke-own-token"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1143,10 +1386,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/welcome": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Accept an invitation
+         * @description Makes the account and signs its owner in, as sign-in does. A link that does not lead there is `link_unknown`, `link_used`, `link_withdrawn` or `link_expired`.
+         */
+        put: operations["accept-invitation"];
+        /**
+         * What an invitation offers
+         * @description A link that does not lead there is `link_unknown`, `link_used`, `link_withdrawn` or `link_expired`.
+         */
+        post: operations["look-at-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Acceptance: {
+            name: string;
+            /** @description At least 12 characters */
+            password: string;
+            /** @description What stands behind the # of the link */
+            token: string;
+        };
         Account: {
             email: string;
             /** Format: uuid */
@@ -1169,6 +1443,16 @@ export interface components {
             name: string;
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
+            /**
+             * Format: date-time
+             * @description Its last request from a session, to the minute; in lists only
+             */
+            seen_at?: string;
+            /**
+             * Format: int64
+             * @description Where it is signed in now; in lists only
+             */
+            sessions: number;
         };
         AccountPage: {
             accounts: components["schemas"]["AccountEntry"][];
@@ -1531,6 +1815,24 @@ export interface components {
             /** Format: int64 */
             unknown: number;
         };
+        CreatedToken: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description To the minute; absent: never
+             */
+            last_used_at?: string;
+            name: string;
+            /** @description The permissions it was given. Those that its owner's role has lost since do not count */
+            scopes: string[];
+            /** @description Send it as Authorization: Bearer …; it is shown once */
+            token: string;
+        };
         Credentials: {
             email: string;
             password: string;
@@ -1557,6 +1859,10 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+        };
+        Ended: {
+            /** Format: int64 */
+            ended: number;
         };
         Event: {
             /** Format: date-time */
@@ -1777,6 +2083,35 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Invitation: {
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /**
+             * Format: date-time
+             * @description When the link in that mail ends
+             */
+            expires_at?: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
+            /**
+             * Format: date-time
+             * @description When its newest mail was written; absent: in a moment
+             */
+            sent_at?: string;
+        };
+        InvitationPage: {
+            invitations: components["schemas"]["Invitation"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        Link: {
+            /** @description What stands behind the # of the link */
+            token: string;
+        };
         Moment: {
             /** Format: date-time */
             at: string;
@@ -1856,15 +2191,37 @@ export interface components {
             /** @description IANA, like Africa/Kigali; absent: the country's only one */
             zone?: string;
         };
+        NewInvitation: {
+            email: string;
+            /** @description They may choose another when they accept */
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
+        };
+        NewRole: {
+            /** @enum {string} */
+            role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
         NewSetting: {
             /** @description Why, for the audit log */
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true} */
             value: unknown;
+        };
+        NewToken: {
+            /**
+             * Format: int64
+             * @description How long it lasts; 90 if left out
+             */
+            days?: number;
+            /** @description What uses it; no other token of yours has it */
+            name: string;
+            /** @description Permissions that your role has */
+            scopes: string[];
         };
         Now: {
             /** @description What it would wait for as well */
@@ -1939,6 +2296,29 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OwnSession: {
+            /** @description The browser's family */
+            agent: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The one that asks */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description Unless it is used before
+             */
+            ends_at: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Its last request, to the minute
+             */
+            seen_at: string;
+        };
+        OwnSessions: {
+            sessions: components["schemas"]["OwnSession"][];
+        };
         Part: {
             /** @description ISO 3166-1 alpha-2 */
             country: string;
@@ -1957,6 +2337,15 @@ export interface components {
             current: string;
             /** @description At least 12 characters, and not the current one */
             new: string;
+        };
+        PermissionEntry: {
+            permission: string;
+            /** @description Who has it */
+            roles: string[];
+        };
+        PermissionTable: {
+            permissions: components["schemas"]["PermissionEntry"][];
+            roles: string[];
         };
         Problem: {
             /**
@@ -2103,6 +2492,15 @@ export interface components {
              * @description Put back into the queue
              */
             targets: number;
+        };
+        Reset: {
+            /** @description At least 12 characters */
+            password: string;
+            /** @description What stands behind the # of the link */
+            token: string;
+        };
+        ResetRequest: {
+            email: string;
         };
         Revealed: {
             msisdn: string;
@@ -2279,6 +2677,25 @@ export interface components {
         Templates: {
             templates: components["schemas"]["Template"][];
         };
+        Token: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description To the minute; absent: never
+             */
+            last_used_at?: string;
+            name: string;
+            /** @description The permissions it was given. Those that its owner's role has lost since do not count */
+            scopes: string[];
+        };
+        Tokens: {
+            tokens: components["schemas"]["Token"][];
+        };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
             bad_lines: components["schemas"]["ImportLine"][];
@@ -2375,6 +2792,14 @@ export interface components {
             to: string;
             /** @description Why they did not go earlier; absent for the first */
             waited?: string;
+        };
+        Welcome: {
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
         Word: {
             /** @description For the audit log, and for who wonders */
@@ -2518,6 +2943,37 @@ export interface operations {
             };
         };
     };
+    "end-account-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ended"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "reset-password": {
         parameters: {
             query?: never;
@@ -2530,6 +2986,41 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-account-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
             };
         };
         responses: {
@@ -4292,6 +4783,135 @@ export interface operations {
             };
         };
     };
+    "list-invitations": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resend-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "withdraw-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-opt-outs": {
         parameters: {
             query?: {
@@ -4392,6 +5012,97 @@ export interface operations {
             };
         };
     };
+    "use-password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reset"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PermissionTable"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "explain-policy": {
         parameters: {
             query?: never;
@@ -4470,6 +5181,184 @@ export interface operations {
                 "application/json": components["schemas"]["PasswordChange"];
             };
         };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-own-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnSessions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-other-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ended"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-own-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-own-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-own-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revoke-own-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description No Content */
             204: {
@@ -5028,6 +5917,73 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "accept-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acceptance"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "look-at-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Link"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Welcome"];
+                };
+            };
+            /** @description Error */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };

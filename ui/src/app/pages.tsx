@@ -4,6 +4,10 @@ import {
   IconMessage2,
   IconSpeakerphone,
   IconUserOff,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUserShield,
   IconUsers,
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
@@ -118,6 +122,13 @@ const editCampaign = createRoute({
   component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
 });
 
+const users = createRoute({
+  getParentRoute: () => root,
+  path: '/users',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/users'), 'UsersPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -166,6 +177,7 @@ export const router = createRouter({
     template,
     settings,
     audit,
+    users,
     profile,
   ]),
   defaultPreload: 'intent',
@@ -186,6 +198,7 @@ declare module '@tanstack/react-router' {
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
   to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit';
+  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -197,6 +210,7 @@ const navigation: {
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
+  { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.
