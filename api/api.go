@@ -79,6 +79,7 @@ func newServer(d Deps) *server {
 	s.accounts()
 	s.campaigns()
 	s.orders()
+	s.approvals()
 	s.resends()
 	s.forecasts()
 	s.imports()

@@ -84,7 +84,7 @@ type ask struct {
 // ask files a request in the name of the account that acts. The one that was open, and the approvals there are, it
 // supersedes. It fails with domain.Forbidden when no account acts.
 func (tx *Tx) ask(a ask) (ApprovalRequest, error) {
-	who, err := tx.actingAccount()
+	who, err := tx.actingAccount(true)
 	if err != nil {
 		return ApprovalRequest{}, err
 	}
@@ -122,7 +122,7 @@ func (tx *Tx) decide(d decision) (a Approval, err error) {
 	if d.verdict == approval.Rejected && d.reason == "" {
 		return a, domain.E(domain.Invalid, "no_reason", "say why it is rejected").About("reason")
 	}
-	who, err := tx.actingAccount()
+	who, err := tx.actingAccount(true)
 	if err != nil {
 		return a, err
 	}
@@ -188,32 +188,37 @@ func (s *Store) VerifyApproval(ctx context.Context, id uuid.UUID, w Wanted) (a A
 	return a, s.Refused(ctx, w.Subject, id, err)
 }
 
-// verifyApproval is VerifyApproval in a transaction. The caller hands what it fails with to Refused when that has ended.
+// verifyApproval is VerifyApproval in a transaction, until whose end what was found stays so. The caller hands what it
+// fails with to Refused when that has ended.
 func (tx *Tx) verifyApproval(id uuid.UUID, w Wanted) (a Approval, err error) {
 	found := tx.orm.Clauses(clause.Locking{Strength: "SHARE"}).Limit(1).Find(&a, "id = ?", id)
 	if found.Error == nil && found.RowsAffected == 0 {
 		return a, domain.E(domain.Conflict, approval.Unknown, "there is no such approval")
 	}
+	if found.Error != nil {
+		return a, found.Error
+	}
+	who, err := tx.person(a.ActorID, true)
+	if err != nil {
+		return a, err
+	}
+	return a, tx.holds(a, who, w)
+}
+
+// holds tells whether an approval that this person gave holds now.
+func (tx *Tx) holds(a Approval, who approval.Person, w Wanted) error {
 	var now time.Time
-	err = found.Error
-	if err == nil {
-		err = tx.pgx.QueryRow(tx.ctx, `SELECT clock_timestamp()`).Scan(&now)
+	if err := tx.pgx.QueryRow(tx.ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return err
 	}
-	if err == nil {
-		err = a.decision().Check(w.Subject, w.Digest, now)
-	}
-	if err != nil {
-		return a, err
-	}
-	who, err := tx.person(a.ActorID)
-	if err != nil {
-		return a, err
+	if err := a.decision().Check(w.Subject, w.Digest, now); err != nil {
+		return err
 	}
 	editor, err := tx.lastEditor(w.Subject)
 	if err != nil {
-		return a, err
+		return err
 	}
-	return a, who.MayDecide(w.Permission, a.RequesterID, editor)
+	return who.MayDecide(w.Permission, a.RequesterID, editor)
 }
 
 // Refused enters the refusal of an approval, if err is one, in a transaction of its own, since that which was refused
@@ -281,19 +286,23 @@ func (tx *Tx) lastEditor(subject approval.Subject) (id *uuid.UUID, err error) {
 }
 
 // actingAccount is the person who acts, as the database knows them now: domain.Forbidden when a token or Lastcall does.
-func (tx *Tx) actingAccount() (approval.Person, error) {
+func (tx *Tx) actingAccount(keep bool) (approval.Person, error) {
 	actor := audit.ActorFrom(tx.ctx)
 	id, err := uuid.Parse(actor.ID)
 	if err != nil || actor.Kind != "account" {
 		return approval.Person{}, domain.E(domain.Forbidden, approval.NoAccount, "this takes a person's account: sign in; a token cannot")
 	}
-	return tx.person(id)
+	return tx.person(id, keep)
 }
 
-// person reads an account and keeps it from being disabled until the transaction ends.
-func (tx *Tx) person(id uuid.UUID) (approval.Person, error) {
+// person reads an account, and may keep it from being disabled until the transaction ends.
+func (tx *Tx) person(id uuid.UUID, keep bool) (approval.Person, error) {
 	var a Account
-	err := tx.orm.Clauses(clause.Locking{Strength: "SHARE"}).First(&a, "id = ?", id).Error
+	q := tx.orm
+	if keep {
+		q = q.Clauses(clause.Locking{Strength: "SHARE"})
+	}
+	err := q.First(&a, "id = ?", id).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return approval.Person{}, domain.E(domain.Forbidden, approval.NoAccount, "there is no such account")
 	}

@@ -181,6 +181,9 @@ func (s *Store) Clear(ctx context.Context, q Clearance) (problem string, err err
 		if q.Try {
 			return nil
 		}
+		if err := tx.closeRequest(subject, "over"); err != nil {
+			return err
+		}
 		return tx.change(q.Campaign, columns)
 	})
 	return s.problemOf(ctx, subject, id, err)
@@ -227,7 +230,7 @@ func (s *Store) approvalToStart(tx *Tx, c *Campaign, sendAt *time.Time) (*uuid.U
 	}
 	if !rules.Approval.Needed(m.Targets()) {
 		c.SendAt = sendAt
-		return nil, nil
+		return nil, tx.closeRequest(campaignSubject(c.ID), "over")
 	}
 	if sendAt != nil {
 		c.SendAt, m.SendAt = sendAt, sendAt
@@ -251,7 +254,10 @@ func (s *Store) approvalToStart(tx *Tx, c *Campaign, sendAt *time.Time) (*uuid.U
 func (s *Store) needsNoApproval(tx *Tx, id uuid.UUID) error {
 	m, rules, err := s.materialOf(tx.ctx, tx.pgx, id)
 	if err == nil && rules.Approval.Needed(m.Targets()) {
-		err = required(id, errUnapproved)
+		return required(id, errUnapproved)
+	}
+	if err == nil {
+		err = tx.closeRequest(campaignSubject(id), "over")
 	}
 	return err
 }

@@ -170,6 +170,11 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 		if err := tx.change(id, map[string]any{"gate": gate}); err != nil {
 			return audit.Entry{}, err
 		}
+		if gate == campaign.GateStopped {
+			if err := tx.closeRequest(campaignSubject(id), "over"); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order, Resend: c.Resend})
 		return audit.Entry{Action: "campaign." + order + "_ordered", Target: target(id), Reason: reason,
 			Diff: map[string]any{"gate": []campaign.Gate{c.Gate, gate}}}, err
