@@ -73,6 +73,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what waits for a decision
+         * @description Newest first.
+         */
+        get: operations["list-approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -113,6 +133,47 @@ export interface paths {
          * @description The weight holds from the next permit on, for a campaign that is running too; everything else is changed of drafts only, while nothing is imported into them. Once there is an audience the template stays, and a value that holds for all can become another but not none.
          */
         patch: operations["change-campaign"];
+        trace?: never;
+    };
+    "/campaigns/{id}/approval-request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for the approval of a campaign
+         * @description Of the campaign as it is now: whatever of it changes, or of the rules, the approval does not hold any more. What was asked or approved before is superseded. It takes an account: a token asks for nothing.
+         */
+        post: operations["request-campaign-approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How it stands about the approval of a campaign */
+        get: operations["get-campaign-approval"];
+        put?: never;
+        /**
+         * Approve or reject a campaign
+         * @description Fails as `approval_changed`, status 412, when the campaign is not any more what was looked at, and as `approval_own`, status 403, for who asked for it or edited it last. A draft that is approved waits for its start; a campaign that waits for approval goes on by itself.
+         */
+        post: operations["decide-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/campaigns/{id}/audience": {
@@ -454,7 +515,7 @@ export interface paths {
         put?: never;
         /**
          * Start a campaign
-         * @description From then on its audience is fixed. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description From then on its audience is fixed. What has to be approved and is not ends as `approval_required`, status 409; with its approval it starts at the time that was approved. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["start-campaign"];
         delete?: never;
@@ -1135,6 +1196,61 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        ApprovalDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** @description SHA-256 of what was decided about, in hex */
+            digest: string;
+            /** Format: date-time */
+            expires_at?: string;
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+            /** @description changed: it was changed since; superseded: it was asked about anew */
+            void_reason?: string;
+            /** Format: date-time */
+            voided_at?: string;
+        };
+        ApprovalPage: {
+            approvals: components["schemas"]["ApprovalRequest"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        ApprovalRequest: {
+            /** @description What it was then */
+            campaign: components["schemas"]["CampaignFacts"];
+            /** @description It is not what was asked about any more: it must be asked about again */
+            changed: boolean;
+            /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
+            digest: string;
+            /** Format: uuid */
+            id: string;
+            /** @description What is decided about: campaign */
+            kind: string;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            reason?: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** @description Its id */
+            subject: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        ApprovalVerdict: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
         AudienceCount: {
             /**
              * Format: int64
@@ -1295,6 +1411,42 @@ export interface components {
              */
             weight: number;
         };
+        CampaignApproval: {
+            /**
+             * Format: int64
+             * @description Of above: with more targets than this
+             */
+            above?: number;
+            /** @description The roles that may approve */
+            approvers: string[];
+            /** Format: uuid */
+            campaign_id: string;
+            /** @description Newest first */
+            decisions: components["schemas"]["ApprovalDecision"][];
+            /** @description SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision */
+            digest: string;
+            /** @description How long an approval lets a campaign begin */
+            lasts: string;
+            max_late: string;
+            /** @description Of void: why */
+            problem?: string;
+            /** @description What waits for a decision */
+            request?: components["schemas"]["ApprovalRequest"];
+            /**
+             * @description When approval is needed, by the setting
+             * @enum {string}
+             */
+            rule: "never" | "always" | "above";
+            /** Format: date-time */
+            send_at?: string;
+            /**
+             * @description needed: nobody has asked; changed: what was asked about is not what there is; void: the approval does not hold any more; cleared: it has begun to send
+             * @enum {string}
+             */
+            state: "not_needed" | "needed" | "waiting" | "changed" | "approved" | "rejected" | "void" | "cleared";
+            /** Format: int64 */
+            targets: number;
+        };
         CampaignChange: {
             name?: string;
             /** @description Why, for the audit log */
@@ -1310,6 +1462,44 @@ export interface components {
              * @description Its part of the channel where campaigns compete for it
              */
             weight?: number;
+        };
+        CampaignFacts: {
+            category: string;
+            channel: string;
+            /** @description Targets by country */
+            countries: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description When the last will have gone, by the forecast; absent: never, as things stood
+             */
+            finishes_at?: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description May go at once
+             */
+            permitted: number;
+            /** Format: int64 */
+            policy_revision: number;
+            /**
+             * Format: date-time
+             * @description Absent: when it is started
+             */
+            send_at?: string;
+            /**
+             * Format: int64
+             * @description Of the targets, by the forecast: neither opted out nor without a consent that is required
+             */
+            sendable: number;
+            /** Format: int64 */
+            targets: number;
+            template: string;
+            /** Format: uuid */
+            template_id: string;
+            /** Format: int64 */
+            template_version: number;
         };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
@@ -1755,6 +1945,15 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewApprovalRequest: {
+            /** @description For whoever decides */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When the campaign is to begin; absent: when it is started
+             */
+            send_at?: string;
+        };
         NewCampaign: {
             name: string;
             /** @description A template's name, for its newest version that may be sent, or a version's id */
@@ -1790,7 +1989,7 @@ export interface components {
         NewSetting: {
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true} */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
         };
         Now: {
@@ -2060,10 +2259,16 @@ export interface components {
             next?: string;
             revisions: components["schemas"]["SettingsRevision"][];
         };
+        Somebody: {
+            email: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
         StartOrder: {
             /**
              * Format: date-time
-             * @description Not before then; absent: now
+             * @description Not before then; absent: now, or when it was approved for
              */
             send_at?: string;
         };
@@ -2458,6 +2663,40 @@ export interface operations {
             };
         };
     };
+    "list-approvals": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-campaigns": {
         parameters: {
             query?: {
@@ -2605,6 +2844,215 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-campaign-approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApprovalRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-campaign-approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-campaign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4515,7 +4963,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -4551,7 +4999,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -4593,7 +5041,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;

@@ -1,4 +1,11 @@
-import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconCheckbox,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUsers,
+} from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
@@ -110,6 +117,13 @@ const editCampaign = createRoute({
   component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
 });
 
+const approvals = createRoute({
+  getParentRoute: () => root,
+  path: '/approvals',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -123,6 +137,7 @@ export const router = createRouter({
     newCampaign,
     editCampaign,
     campaign,
+    approvals,
     contacts,
     optOuts,
     templates,
@@ -147,12 +162,13 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g. */
 export const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'a' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't' },
