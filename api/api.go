@@ -90,6 +90,7 @@ func newServer(d Deps) *server {
 	s.permissions()
 	s.campaigns()
 	s.orders()
+	s.approvals()
 	s.resends()
 	s.forecasts()
 	s.imports()

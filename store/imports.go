@@ -115,6 +115,9 @@ func (tx *Tx) finishImport(i *Import) error {
 	now := time.Now()
 	i.Phase, i.FinishedAt = audience.Done, &now
 	i.Duplicates = i.Lines - i.Invalid - i.Targets
+	if err := tx.edited(campaignSubject(i.CampaignID)); err != nil {
+		return err
+	}
 	return tx.orm.Clauses(clause.Returning{}).Create(i).Error
 }
 

@@ -21,6 +21,7 @@ const (
 	KindStartCampaign   = "campaign.start"   // StartCampaign
 	KindOrderCampaign   = "campaign.order"   // OrderCampaign
 	KindRecoverCampaign = "campaign.recover" // RecoverCampaign
+	KindApproveCampaign = "campaign.approve" // ApproveCampaign
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
@@ -55,6 +56,7 @@ type StartCampaign struct {
 	SendAt     *time.Time `json:"send_at,omitempty"`
 	Targets    int64      `json:"targets"`
 	Resend     int        `json:"resend,omitempty"` // which of the campaign's workflows: 0 for its first
+	ApprovalID *uuid.UUID `json:"approval_id,omitempty"`
 }
 
 // RecoverCampaign starts a new run of a campaign's workflow in place of one that is gone.
@@ -68,6 +70,13 @@ type RecoverCampaign struct {
 type OrderCampaign struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Order      string    `json:"order"`
+	Resend     int       `json:"resend,omitempty"`
+}
+
+// ApproveCampaign tells a campaign's workflow that somebody has approved it.
+type ApproveCampaign struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	ApprovalID uuid.UUID `json:"approval_id"`
 	Resend     int       `json:"resend,omitempty"`
 }
 

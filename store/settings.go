@@ -24,7 +24,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -89,6 +89,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Throttle, err = policy.ParseThrottle(value)
 	case "toggles":
 		set.Toggles, err = policy.ParseToggles(value)
+	case "campaigns":
+		set.Campaigns, err = policy.ParseCampaigns(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
 	}
@@ -109,7 +111,7 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 		rev = SettingsRevision{Key: key, Actor: "default"}
 		d := s.defaults
 		rev.Value, _ = json.Marshal(map[string]any{"quiet_hours": d.QuietHours, "missing_zone": d.MissingZone, "consent": d.Consent,
-			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles}[key])
+			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles, "campaigns": d.Campaigns}[key])
 	}
 	return rev, nil
 }

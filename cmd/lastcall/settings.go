@@ -72,6 +72,10 @@ func settingsSet(o *output) *cobra.Command {
   throttle       {"whatsapp":{"per_minute":60}}               how much a channel may send; 0 stops it
   frequency_cap  {"marketing":{"per_day":1,"per_week":3}}     how much one recipient gets; 0 is no limit
   toggles        {"dispatch":true}                            whether anything goes out at all
+  campaigns      {"approval":"always","max_late":"2h","approval_ttl":"24h"}
+                                                              which campaigns a second person approves: never,
+                                                              always or {"above":10000} targets; how late an approved
+                                                              one may begin; and how long an approval lasts
 
 A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
 recipients in any 24 hours, and seconds between two messages to one recipient:

@@ -8,6 +8,10 @@ import {
   IconSpeakerphone,
   IconUserOff,
   IconUserShield,
+  IconCheckbox,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
   IconUsers,
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
@@ -127,6 +131,11 @@ const users = createRoute({
   path: '/users',
   validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
   component: lazyRouteComponent(() => import('../pages/users'), 'UsersPage'),
+const approvals = createRoute({
+  getParentRoute: () => root,
+  path: '/approvals',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
 });
 
 const profile = createRoute({
@@ -171,6 +180,7 @@ export const router = createRouter({
     newCampaign,
     editCampaign,
     campaign,
+    approvals,
     contacts,
     optOuts,
     templates,
@@ -199,6 +209,9 @@ declare module '@tanstack/react-router' {
 const navigation: {
   to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit';
   to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/users';
+/** What stands in the navigation, in order. `key` is typed after g. */
+export const navigation: {
+  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -211,6 +224,12 @@ const navigation: {
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
+  { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'a' },
+  { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p' },
+  { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o' },
+  { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't' },
+  { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.

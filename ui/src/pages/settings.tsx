@@ -6,6 +6,7 @@ import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { Degraded, Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
+import { CampaignsSetting } from './settings-campaigns';
 import { QuietHoursSetting } from './settings-quiet-hours';
 import { type Revision, SaveBar, Setting, useEdit } from './settings-save';
 
@@ -26,6 +27,9 @@ export function SettingsPage() {
       <Stack gap="lg" maw={960}>
         {shown('toggles', (r) => (
           <Dispatch revision={r} />
+        ))}
+        {shown('campaigns', (r) => (
+          <CampaignsSetting revision={r} />
         ))}
         {shown('quiet_hours', (r) => (
           <QuietHoursSetting revision={r} />
