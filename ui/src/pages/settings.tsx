@@ -1,4 +1,4 @@
-import { Button, Group, NumberInput, SegmentedControl, Stack, Switch } from '@mantine/core';
+import { Button, Group, Progress as Meter, NumberInput, SegmentedControl, Stack, Switch } from '@mantine/core';
 import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { api } from '../api/client';
@@ -190,6 +190,7 @@ function Throttle({ revision }: { revision: Revision }) {
       revision={revision}
       inWords={(v) => words(read(v))}
     >
+      <Use />
       <Group align="flex-start" gap="md">
         <NumberInput
           label="WhatsApp, messages a minute"
@@ -247,6 +248,44 @@ function Throttle({ revision }: { revision: Revision }) {
         }
       />
     </Setting>
+  );
+}
+
+/** How much of the limits is used now. */
+function Use() {
+  const query = api.useQuery(
+    'get',
+    '/channels/{name}/use',
+    { params: { path: { name: 'whatsapp' } } },
+    { refetchInterval: 2000 },
+  );
+  if (query.isPending) return <Loading label="Loading what is used" rows={1} />;
+  if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  const u = query.data;
+  const rows = (
+    [
+      ['In the last minute', u.used_minute, u.per_minute],
+      ['In the last second', u.used_second, u.per_second],
+      ['People in the last 24 hours', u.used_tier, u.tier],
+    ] as const
+  ).filter(([, , limit], i) => i === 0 || limit > 0);
+  return (
+    <section className="use" aria-label="What is used now">
+      {rows.map(([label, used, limit]) => (
+        <div key={label} className="use-row">
+          <span>{label}</span>
+          <Meter
+            aria-label={label}
+            value={limit > 0 ? Math.min(100, (100 * used) / limit) : 0}
+            color={limit > 0 && used >= 0.98 * limit ? 'amber' : undefined}
+          />
+          <span className="use-count">{limit > 0 ? `${count(used)} of ${count(limit)}` : 'stopped'}</span>
+        </div>
+      ))}
+      {u.wanting > 0 && (
+        <span>{u.wanting === 1 ? 'A campaign waits for more.' : `${count(u.wanting)} campaigns wait for more.`}</span>
+      )}
+    </section>
   );
 }
 
