@@ -19,6 +19,7 @@ async function agree(page: Page, action: string, reason: string) {
 test('quiet hours are drawn, changed for a weekday and a language, and saved with their reason', async ({
   signedIn: page,
 }) => {
+  test.slow(); // it looks at much
   // Countries that no other test writes to.
   await put(page, 'quiet_hours', {
     KE: { start: '22:00', end: '06:00' },
@@ -81,6 +82,7 @@ test('sending is stopped and goes on', async ({ signedIn: page }) => {
 });
 
 test('what somebody else changed meanwhile is not overwritten', async ({ signedIn: page, complaints }) => {
+  test.slow();
   await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 100 } });
   await page.goto('/settings');
   const limits = page.getByRole('region', { name: 'Marketing to one person' });

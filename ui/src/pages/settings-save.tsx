@@ -5,6 +5,7 @@ import { type ReactNode, useState } from 'react';
 import { api, client, queries } from '../api/client';
 import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
+import { useMay } from '../app/session';
 import { useConfirm } from '../parts/confirm';
 import { dayTimeZone } from '../parts/format';
 import { Section } from '../parts/page';
@@ -71,6 +72,7 @@ function Past({ of, title, inWords }: { of: string; title: string; inWords: (val
     params: { path: { key: of }, query: { limit: 50 } },
   });
   const ask = useConfirm();
+  const may = useMay();
   if (query.isPending) return <Loading label="Loading the history" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   if (query.data.revisions.length === 0) return <Empty title="Never changed">It is as it was installed.</Empty>;
@@ -105,7 +107,7 @@ function Past({ of, title, inWords }: { of: string; title: string; inWords: (val
               Revision {r.revision} · <Time at={r.created_at} /> · {r.actor}
               {r.reason && ` · “${r.reason}”`}
             </Text>
-            {r.revision !== newest && (
+            {r.revision !== newest && may('settings.write') && (
               <Button
                 variant="subtle"
                 size="compact-xs"
@@ -208,6 +210,8 @@ export function SaveBar({
   name: string;
   wrong?: boolean;
 }) {
+  const may = useMay();
+  if (!may('settings.write')) return null;
   return (
     <Stack gap="sm" mt="md">
       {edit.overtaken && (

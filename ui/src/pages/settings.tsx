@@ -2,6 +2,7 @@ import { Button, Group, Progress as Meter, NumberInput, SegmentedControl, Stack,
 import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { api } from '../api/client';
+import { useMay } from '../app/session';
 import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { Degraded, Failed, Loading } from '../parts/states';
@@ -51,6 +52,7 @@ function Dispatch({ revision }: { revision: Revision }) {
   const read = (value: unknown) => (value as { dispatch: boolean }).dispatch;
   const edit = useEdit(revision, read);
   const on = edit.saved;
+  const may = useMay();
   return (
     <Setting
       title="Sending"
@@ -60,32 +62,34 @@ function Dispatch({ revision }: { revision: Revision }) {
     >
       <Group gap="md">
         <Mark word={on ? 'On' : 'Off'} tone={on ? 'live' : 'waits'} icon={on ? IconPlayerPlay : IconPlayerPause} />
-        <Button
-          variant="default"
-          onClick={() =>
-            edit.save(
-              { dispatch: !on },
-              on
-                ? {
-                    title: 'Stop all sending?',
-                    impact: [
-                      'No campaign sends anything more until somebody lets it.',
-                      'Messages that are on their way to WhatsApp still arrive.',
-                    ],
-                    action: 'Stop all sending',
-                  }
-                : {
-                    title: 'Let sending go on?',
-                    impact: [
-                      'Every running campaign goes on where it stopped, in the hours and the speed that are set.',
-                    ],
-                    action: 'Go on sending',
-                  },
-            )
-          }
-        >
-          {on ? 'Stop all sending…' : 'Go on sending…'}
-        </Button>
+        {may('settings.write') && (
+          <Button
+            variant="default"
+            onClick={() =>
+              edit.save(
+                { dispatch: !on },
+                on
+                  ? {
+                      title: 'Stop all sending?',
+                      impact: [
+                        'No campaign sends anything more until somebody lets it.',
+                        'Messages that are on their way to WhatsApp still arrive.',
+                      ],
+                      action: 'Stop all sending',
+                    }
+                  : {
+                      title: 'Let sending go on?',
+                      impact: [
+                        'Every running campaign goes on where it stopped, in the hours and the speed that are set.',
+                      ],
+                      action: 'Go on sending',
+                    },
+              )
+            }
+          >
+            {on ? 'Stop all sending…' : 'Go on sending…'}
+          </Button>
+        )}
       </Group>
     </Setting>
   );
