@@ -255,7 +255,7 @@ func TestEditsAtOnceAreEachReckonedWithWhatTheyReplace(t *testing.T) {
 	failed := make(chan error, n)
 	for range n {
 		go func() {
-			_, err := b.EditSetting(t.Context(), store.SettingEdit{Key: "toggles", Value: json.RawMessage(`{"dispatch":true}`)})
+			_, err := b.EditSetting(t.Context(), store.SettingEdit{Key: "throttle", Value: json.RawMessage(`{"whatsapp":{"per_minute":60}}`)})
 			failed <- err
 		}()
 	}
@@ -263,4 +263,5 @@ func TestEditsAtOnceAreEachReckonedWithWhatTheyReplace(t *testing.T) {
 		require.NoError(t, <-failed)
 	}
 	require.Equal(t, n, query[int](t, b, `SELECT count(*) FROM settings_revisions`))
+	require.Equal(t, 1, query[int](t, b, `SELECT count(*) FROM audit_log WHERE diff->'findings' ? 'cap_drop'`), "for the others it was 60 already")
 }

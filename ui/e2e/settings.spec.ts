@@ -178,6 +178,7 @@ test('a change is shown before it is saved, dangers are agreed to, and history g
   await back.getByLabel('Reason').fill('It was a slip');
   await back.getByRole('button', { name: 'Go back', exact: true }).click();
   await expect(back).toBeHidden();
+  await page.getByRole('button', { name: 'History of quiet hours' }).click();
   await expect(history.getByRole('listitem').first()).toContainText('It was a slip');
   const saved = await (await page.request.get('/api/v1/settings/quiet_hours')).json();
   expect(saved.value).toEqual(night);

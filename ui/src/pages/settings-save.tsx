@@ -61,13 +61,23 @@ export function Setting({
         )}
       </Text>
       <Drawer opened={opened} onClose={close} title={`${title}: what it was`}>
-        {opened && <Past of={revision.key} title={title} inWords={inWords} />}
+        {opened && <Past of={revision.key} title={title} inWords={inWords} close={close} />}
       </Drawer>
     </Section>
   );
 }
 
-function Past({ of, title, inWords }: { of: string; title: string; inWords: (value: unknown) => string }) {
+function Past({
+  of,
+  title,
+  inWords,
+  close,
+}: {
+  of: string;
+  title: string;
+  inWords: (value: unknown) => string;
+  close: () => void;
+}) {
   const query = api.useQuery('get', '/settings/{key}/revisions', {
     params: { path: { key: of }, query: { limit: 50 } },
   });
@@ -79,6 +89,7 @@ function Past({ of, title, inWords }: { of: string; title: string; inWords: (val
   const newest = query.data.revisions[0]?.revision ?? 0;
   const back = (r: Revision) => {
     const acknowledged = new Set<string>();
+    close();
     ask({
       title: `${title}: go back to revision ${r.revision}?`,
       impact: [`Then: ${inWords(r.value)}.`],
