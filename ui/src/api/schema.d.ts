@@ -640,6 +640,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/channels/{name}/use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how much of a channel's limits is used now
+         * @description By the permit ledger, whose minute is a second longer than the clock's.
+         */
+        get: operations["get-channel-use"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts": {
         parameters: {
             query?: never;
@@ -932,7 +952,7 @@ export interface paths {
         get: operations["get-setting"];
         /**
          * Change a setting
-         * @description Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew.
+         * @description Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; its facts are `theirs`, what is in force, `yours`, and the `changes` from the one to the other. It fails as `settings_danger`, status 409, when its impact finds a danger whose code is not acknowledged; its facts are the `findings`.
          *
          *     The quiet hours of a country are one window, every day (`{"start":"22:00","end":"06:00"}`) or on the
          *     weekdays on which it starts (`"days":["fri","sat"]`), or a list of them (`"windows":[…]`); an end may be 24:00. Beside it, `"overrides":[{"locale":"en","channel":"whatsapp",…}]` has hours that stand in place of the country's: of those that fit the one of the
@@ -940,6 +960,46 @@ export interface paths {
          */
         put: operations["put-setting"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/{key}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a new value would mean, without saving it
+         * @description By the policy that decides: for each campaign at work and for all contacts, who would wait or go instead, until when and why; when each campaign would finish; and what is suspicious about the value.
+         */
+        post: operations["tell-setting-impact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/{key}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to an earlier revision
+         * @description Saves a new revision with the value of the earlier one. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; its facts are `theirs`, what is in force, `yours`, and the `changes` from the one to the other. It fails as `settings_danger`, status 409, when its impact finds a danger whose code is not acknowledged; its facts are the `findings`.
+         */
+        post: operations["revert-setting"];
         delete?: never;
         options?: never;
         head?: never;
@@ -955,7 +1015,7 @@ export interface paths {
         };
         /**
          * List what a setting was
-         * @description Newest first.
+         * @description Newest first, each with who, when, why, and what it changed.
          */
         get: operations["list-setting-revisions"];
         put?: never;
@@ -1351,6 +1411,21 @@ export interface components {
              */
             weight?: number;
         };
+        CampaignImpact: {
+            /** Format: uuid */
+            campaign_id: string;
+            /** @description When it begins, or now */
+            effect: components["schemas"]["Effect"];
+            /** Format: date-time */
+            finishes_after?: string;
+            /**
+             * Format: date-time
+             * @description As it is; absent: never, or it is paused
+             */
+            finishes_before?: string;
+            name: string;
+            status: string;
+        };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
             /** @description Pass it as after for the next page; absent on the last */
@@ -1425,6 +1500,40 @@ export interface components {
             state: "closed" | "open" | "half_open";
             /** @description The same for people, with what to do about it */
             why?: string;
+        };
+        ChannelUse: {
+            /**
+             * Format: int64
+             * @description The limit of any minute; 0: the channel is stopped
+             */
+            per_minute: number;
+            /**
+             * Format: int64
+             * @description The limit of any second; 0: none
+             */
+            per_second: number;
+            /**
+             * Format: int64
+             * @description Recipients in any 24 hours; 0: no limit
+             */
+            tier: number;
+            /** Format: int64 */
+            used_minute: number;
+            /**
+             * Format: int64
+             * @description 0 without a limit
+             */
+            used_second: number;
+            /**
+             * Format: int64
+             * @description 0 without a limit
+             */
+            used_tier: number;
+            /**
+             * Format: int64
+             * @description Campaigns that want more than they get
+             */
+            wanting: number;
         };
         Channels: {
             channels: components["schemas"]["Channel"][];
@@ -1557,6 +1666,37 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+        };
+        Effect: {
+            /**
+             * Format: date-time
+             * @description Of which instant it is told; of a campaign that starts later, the start
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description May go as it is, and would wait or end unsent
+             */
+            blocked: number;
+            /**
+             * Format: int64
+             * @description May go with the change
+             */
+            go_after: number;
+            /**
+             * Format: int64
+             * @description May go with the settings as they are
+             */
+            go_before: number;
+            /** @description For whom it is another decision, the most first */
+            moves: components["schemas"]["Move"][];
+            /**
+             * Format: int64
+             * @description Wait as it is, or would end unsent, and might go
+             */
+            released: number;
+            /** Format: int64 */
+            targets: number;
         };
         Event: {
             /** Format: date-time */
@@ -1717,6 +1857,32 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Impact: {
+            /** Format: date-time */
+            at: string;
+            /** @description Each campaign at work with something queued */
+            campaigns: components["schemas"]["CampaignImpact"][];
+            /** @description Field by field; none: it is what is in force */
+            changes: components["schemas"]["SettingChange"][];
+            /** @description On marketing to all contacts */
+            contacts: components["schemas"]["Effect"];
+            /** @description Who agreed was looked up for a sample of the targets: there are too many of them */
+            estimated?: boolean;
+            /** @description What is suspicious; a danger must be acknowledged by who saves */
+            findings: components["schemas"]["SettingFinding"][];
+            key: string;
+            /** @description If it changes nothing now: on the contacts when it first does, within eight days */
+            next?: components["schemas"]["Effect"];
+            /**
+             * Format: int64
+             * @description Of the key: the one that would be replaced
+             */
+            revision: number;
+            /** @description The effect in sentences, the most important first */
+            summary: string[];
+            /** @description On what is queued of campaigns that have begun */
+            targets: components["schemas"]["Effect"];
+        };
         Import: {
             /** @description The first 100 invalid lines; none in lists and events */
             bad_lines: components["schemas"]["ImportLine"][];
@@ -1813,6 +1979,29 @@ export interface components {
             /** @description The same for people */
             what: string;
         };
+        Move: {
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /**
+             * Format: int64
+             * @description All of the country
+             */
+            of: number;
+            /** @description Why they would not go; absent: they would */
+            reason?: string;
+            /** Format: int64 */
+            targets: number;
+            /** Format: date-time */
+            until?: string;
+            /** @description Why they may not go as it is; absent: they may */
+            was?: string;
+            /**
+             * Format: date-time
+             * @description Until when; absent: not by time alone
+             */
+            was_until?: string;
+            why?: string;
+        };
         Never: {
             /** @description A policy's reason, or too_long */
             reason: string;
@@ -1861,6 +2050,8 @@ export interface components {
             password: string;
         };
         NewSetting: {
+            /** @description The codes of the dangers that whoever saves it knows of */
+            acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true} */
@@ -1971,6 +2162,8 @@ export interface components {
             detail: string;
             /** @description Each thing that is wrong, when it is more than one */
             errors?: components["schemas"]["Fault"][];
+            /** @description What the operation says it tells with this code */
+            facts?: unknown;
             /** @description The field, column or entry it is about */
             field?: string;
             /** @description The reference by which the log knows this request */
@@ -2117,11 +2310,45 @@ export interface components {
             /** @description The permissions of its role */
             may: string[];
         };
+        SettingChange: {
+            /** @description Absent: it is not there any more */
+            after?: unknown;
+            /** @description Absent: it was not there */
+            before?: unknown;
+            /** @description Like RW.start; absent: the whole value */
+            field?: string;
+        };
+        SettingFinding: {
+            /** @description Stable; a danger is acknowledged by it */
+            code: string;
+            /** @description What it is about, like RW or whatsapp.per_minute; absent: the whole setting */
+            field?: string;
+            /** @description For people */
+            message: string;
+            /** @enum {string} */
+            severity: "warning" | "danger";
+        };
+        SettingReversal: {
+            /** @description The codes of the dangers that whoever saves it knows of */
+            acknowledged?: string[];
+            /** @description Why, for the audit log */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Whose value is to count again; 0: the default
+             */
+            revision: number;
+        };
+        SettingTrial: {
+            value: unknown;
+        };
         Settings: {
             settings: components["schemas"]["SettingsRevision"][];
         };
         SettingsRevision: {
             actor: string;
+            /** @description In a list of revisions: what this one changed */
+            changes?: components["schemas"]["SettingChange"][];
             /** Format: date-time */
             created_at: string;
             key: string;
@@ -4028,6 +4255,37 @@ export interface operations {
             };
         };
     };
+    "get-channel-use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelUse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-contacts": {
         parameters: {
             query?: {
@@ -4658,6 +4916,82 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewSetting"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsRevision"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tell-setting-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingTrial"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revert-setting": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the revision that this one is to replace; absent: whichever */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingReversal"];
             };
         };
         responses: {
