@@ -265,3 +265,20 @@ func TestEditsAtOnceAreEachReckonedWithWhatTheyReplace(t *testing.T) {
 	require.Equal(t, n, query[int](t, b, `SELECT count(*) FROM settings_revisions`))
 	require.Equal(t, 1, query[int](t, b, `SELECT count(*) FROM audit_log WHERE diff->'findings' ? 'cap_drop'`), "for the others it was 60 already")
 }
+
+// Of very many targets a sample is looked at, and the answer says so.
+func TestImpactOfConsentOnVeryManyIsAnEstimate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, _ := b.running(t, rw(1))
+	const n = 120_000
+	b.exec(t, `INSERT INTO targets (campaign_id, cohort, msisdn, msisdn_hash) SELECT $1, 1, '+2507' || (10000000 + i), sha256(i::text::bytea)
+		FROM generate_series(1, $2) i`, id, n-1)
+	b.exec(t, `INSERT INTO contacts (id, msisdn, country, opted_in_at, opt_in_source)
+		SELECT gen_random_uuid(), '+2507' || (10000000 + i), 'RW', now(), 'card' FROM generate_series(1, $1) i WHERE i % 4 = 0`, n)
+	imp := b.impact(t, "consent", `{"required":true}`)
+	require.True(t, imp.Estimated)
+	require.EqualValues(t, n, imp.Targets.Targets, "how many there are is known")
+	require.InEpsilon(t, 0.75*n, float64(imp.Targets.Blocked), 0.05)
+	require.Equal(t, "the targets are estimated from a sample of 20,000", imp.Summary[len(imp.Summary)-1])
+}
