@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -16,7 +12,8 @@ import (
 
 func settingsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "settings", "Quiet hours, consent, throttle, frequency cap, toggles", settingsList(o), settingsGet(o), settingsSet(o))
+	return group(o, "settings", "Quiet hours, consent, throttle, frequency cap, toggles", settingsList(o), settingsGet(o), settingsSet(o),
+		settingsImpact(o), settingsHistory(o), settingsRevert(o))
 }
 
 func settingsList(o *output) *cobra.Command {
@@ -62,9 +59,11 @@ func settingsGet(o *output) *cobra.Command {
 
 func settingsSet(o *output) *cobra.Command {
 	var reason string
+	var known []string
 	cmd := &cobra.Command{
 		Use: "set KEY JSON", Short: "Change a setting; campaigns that run act on it within a second", Args: cobra.ExactArgs(2),
-		Long: `Changes a setting to the JSON given ("-" for standard input). The keys are
+		Long: `Changes a setting to the JSON given ("-" for standard input). What is dangerous, like quiet hours whose start and
+end seem swapped, is refused unless it is acknowledged; settings impact tells before. The keys are
 
   quiet_hours    {"RW":{"start":"22:00","end":"06:00"}}       when nobody in a country is written to
   missing_zone   {"policy":"hold"}                            who has no known zone there: hold or send
@@ -91,29 +90,24 @@ the one that names the channel:
          "overrides":[{"locale":"en","start":"23:00","end":"06:00"}]}}`,
 		Example: `  lastcall settings set quiet_hours '{"RW":{"start":"22:00","end":"06:00"}}' --reason "neighbours"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			value := []byte(args[1])
-			if args[1] == "-" {
-				var err error
-				if value, err = io.ReadAll(cmd.InOrStdin()); err != nil {
-					return fmt.Errorf("read standard input: %w", err)
-				}
-			}
-			if !json.Valid(value) {
-				return usageError{errors.New("the value is not JSON")}
+			value, err := settingValue(cmd, args[1])
+			if err != nil {
+				return err
 			}
 			c, err := o.sh.client()
 			if err != nil {
 				return err
 			}
 			var saved store.SettingsRevision
-			_, err = c.call(cmd.Context(), http.MethodPut, "/settings/"+url.PathEscape(args[0]), api.NewSetting{Value: value, Reason: reason}, &saved)
+			_, err = c.call(cmd.Context(), http.MethodPut, "/settings/"+url.PathEscape(args[0]), api.NewSetting{Value: value, Reason: reason, Acknowledged: known}, &saved)
 			if err != nil {
-				return err
+				return dangers(err)
 			}
 			return o.print(saved, func(t *listing) { revision(t, saved) })
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	cmd.Flags().StringSliceVar(&known, "acknowledge", nil, acknowledgeUsage)
 	return cmd
 }
 

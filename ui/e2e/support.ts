@@ -109,12 +109,23 @@ export async function sandbox(page: Page, method: 'PUT' | 'DELETE', path: string
   expect(answer.ok(), await answer.text()).toBe(true);
 }
 
+/** What a setting may be called dangerous for; a test that puts one knows of it. */
+export const dangers = [
+  'hardly_open',
+  'inverted_window',
+  'night_without_zone',
+  'consent_off',
+  'cap_jump',
+  'blocks_masses',
+  'releases_masses',
+];
+
 /** Puts a setting, and what it was before when the test is over. */
 export async function setFor(page: Page, key: string, change: (was: Record<string, unknown>) => object) {
   const at = `/api/v1/settings/${key}`;
   const was = (await (await page.request.get(at)).json()).value;
   const put = async (value: object) => {
-    const answer = await page.request.put(at, { data: { value, reason: 'browser tests' } });
+    const answer = await page.request.put(at, { data: { value, reason: 'browser tests', acknowledged: dangers } });
     expect(answer.ok(), await answer.text()).toBe(true);
   };
   await put(change(was));
