@@ -66,7 +66,9 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	messages := whatsapp.New(provider)
 	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
+	relay.Handlers[store.KindReply] = replyHandler(st, messages)
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
 	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
@@ -79,7 +81,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
-		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
 		Panel: ui.Dist(), PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
