@@ -21,7 +21,7 @@ import (
 var contactColumns = []string{"msisdn", "name", "country", "locale", "zone", "tags", "bar", "opted_in_at", "opt_in_source", "opted_out"}
 
 type contactsInput struct {
-	fileInput
+	FileInput
 	Tags    []string `query:"tag,explode" maxItems:"50" doc:"A tag that every contact of the file gets, repeated"`
 	Mode    string   `query:"tags_mode" enum:"add,replace" default:"add" doc:"Whether tags are added to those a contact has, or take their place"`
 	Consent string   `query:"consent_source" maxLength:"200" doc:"Where everybody in the file agreed to marketing; absent: only who has opted_in_at or opt_in_source did"`

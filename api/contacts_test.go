@@ -61,6 +61,7 @@ func TestContactsOverTheAPI(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, change("", `{"locale":"english","zone":"Kigali"}`, &p))
 	require.Len(t, p.Errors, 2)
 
+	c = api.Contact{}
 	status, _ = b.do("POST", at+"/consents", api.NewConsent{Reference: "told the barman"}, &c)
 	require.Equal(t, http.StatusCreated, status)
 	require.Nil(t, c.OptedInAt)

@@ -69,11 +69,11 @@ const shownLines = 100
 
 type importInput struct {
 	CampaignPath
-	fileInput
+	FileInput
 }
 
-// fileInput is a CSV file as a body, and how to read it.
-type fileInput struct {
+// FileInput is a CSV file as a body, and how to read it.
+type FileInput struct {
 	Country     string   `query:"country" doc:"Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW"`
 	Map         []string `query:"map,explode" doc:"field:column, repeated: which column holds a field (msisdn, name, country, locale, zone) or a template variable"`
 	ContentType string   `header:"Content-Type"`
@@ -82,7 +82,7 @@ type fileInput struct {
 }
 
 // Resolve keeps the body for the handler, which streams it: huma reads none that is not declared.
-func (in *fileInput) Resolve(hc huma.Context) []error {
+func (in *FileInput) Resolve(hc huma.Context) []error {
 	in.file = &upload{from: hc.BodyReader(), left: audience.MaxBytes, tooLarge: audience.TooLarge()}
 	return nil
 }
@@ -227,7 +227,7 @@ func importOf(i store.Import) Import {
 }
 
 // options are the audience.Options that the request asks for.
-func (in *fileInput) options() (audience.Options, error) {
+func (in *FileInput) options() (audience.Options, error) {
 	o := audience.Options{Country: in.Country, Columns: map[string]string{}}
 	if kind, _, _ := mime.ParseMediaType(in.ContentType); in.ContentType != "" && kind != "text/csv" && kind != "text/plain" && kind != "application/octet-stream" {
 		return o, &Problem{Title: http.StatusText(http.StatusUnsupportedMediaType), Status: http.StatusUnsupportedMediaType,
