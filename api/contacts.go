@@ -33,6 +33,7 @@ type Contact struct {
 	OptedOut    bool           `json:"opted_out" doc:"In the opt-out registry: nothing is sent, whatever they agreed to"`
 	CreatedAt   time.Time      `json:"created_at"`
 	UpdatedAt   time.Time      `json:"updated_at"`
+	Revision    string         `json:"revision" doc:"Its ETag, without the quotes"`
 }
 
 // BarName is a bar as people know it.
@@ -51,10 +52,10 @@ func answerContact(c store.Contact, err error) (*contactOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &contactOutput{ETag: contactTag(c.UpdatedAt), Body: contactOf(c)}, nil
+	out := &contactOutput{Body: contactOf(c)}
+	out.ETag = strconv.Quote(out.Body.Revision)
+	return out, nil
 }
-
-func contactTag(at time.Time) string { return strconv.Quote(strconv.FormatInt(at.UnixMicro(), 36)) }
 
 // ContactPath is the part of an address that names a contact.
 type ContactPath struct {
@@ -318,7 +319,7 @@ func (n NewContact) check() (store.Contact, error) {
 func contactOf(c store.Contact) Contact {
 	out := Contact{ID: c.ID, Masked: c.MSISDN.Masked(), Name: c.Name, Country: c.Country, Locale: c.Locale, Zone: c.Zone,
 		Tags: append([]string{}, c.Tags...), OptedInAt: c.OptedInAt, OptInSource: c.OptInSource, OptedOut: c.OptedOut,
-		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Revision: strconv.FormatInt(c.UpdatedAt.UnixMicro(), 36)}
 	if c.BarCode != "" {
 		out.Bar = &BarName{c.BarCode, c.BarName}
 	}
