@@ -228,3 +228,36 @@ func TestReplies(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, turn)
 }
+
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	now := time.Now().Truncate(time.Second).Add(-time.Minute)
+	p := b.person(t, rw(1))
+	if !query[bool](t, b, `SELECT to_regclass('public.qr_tokens') IS NOT NULL`) {
+		p.writes("JOIN Tok-1", now)
+		require.Zero(t, query[int](t, b, `SELECT count(*) FROM inbound_commands`))
+		b.exec(t, `CREATE TABLE qr_tokens (id uuid PRIMARY KEY, bar_id uuid NOT NULL, token text UNIQUE NOT NULL, revoked_at timestamptz);
+			GRANT SELECT ON qr_tokens TO lastcall_app`)
+	}
+	b.exec(t, `WITH b AS (INSERT INTO bars (id, code, name, country) VALUES (gen_random_uuid(), 'KGL', 'The Blue Door', 'RW') RETURNING id)
+		INSERT INTO qr_tokens (id, bar_id, token, revoked_at) SELECT gen_random_uuid(), id, t, r FROM b, (VALUES ('Tok-1', NULL), ('Tok-2', now())) v (t, r)`)
+	p.writes("stop", now)
+	p.writes("join Tok-1", now.Add(2*time.Second))
+	require.Empty(t, p.out(), "who joins wants messages")
+	c, err := b.ContactOf(t.Context(), msisdn(rw(1)))
+	require.NoError(t, err)
+	require.Equal(t, []string{"KGL", "RW", "QR code of KGL"}, []string{c.BarCode, c.Country, c.OptInSource})
+	require.Equal(t, []string{"stopped ", "joined "}, p.answers())
+	require.Equal(t, "The Blue Door", query[string](t, b, `SELECT place FROM inbound_commands WHERE answer = 'joined'`))
+	p.again("join Tok-1", now.Add(2*time.Second))
+	require.EqualValues(t, 1, query[int](t, b, `SELECT count(*) FROM contact_consents`))
+	q := b.person(t, rw(2))
+	for i, token := range []string{"Tok-2", "tok-1", "none"} { // revoked, another case, unknown
+		q.writes("JOIN "+token, now.Add(time.Duration(i)*time.Second))
+	}
+	require.Equal(t, []string{"no_such "}, q.answers(), "one answer a day")
+	none, err := b.ContactOf(t.Context(), msisdn(rw(2)))
+	require.NoError(t, err)
+	require.Nil(t, none)
+}
