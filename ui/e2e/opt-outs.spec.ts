@@ -17,7 +17,9 @@ test('numbers are opted out by the list, and taken out again, each with its reas
   await lookAt(page, 'opt-outs-add');
   await dialog.getByLabel('Numbers').fill('');
   const file = `name;Phone\nA;+2507880${tail}\nB;+2507881${tail}\n`;
-  await dialog.locator('input[type=file]').setInputFiles({ name: 'out.csv', mimeType: 'text/csv', buffer: Buffer.from(file) });
+  await dialog
+    .locator('input[type=file]')
+    .setInputFiles({ name: 'out.csv', mimeType: 'text/csv', buffer: Buffer.from(file) });
   await expect(dialog.getByLabel('Numbers')).toHaveValue(`+2507880${tail}\n+2507881${tail}`);
   await dialog.getByRole('button', { name: 'Opt out 2 numbers' }).click();
   await expect(page.getByText('2 numbers opted out')).toBeVisible();

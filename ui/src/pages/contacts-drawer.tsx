@@ -23,6 +23,7 @@ export function ContactFacts({ id, gone }: { id: string; gone: () => void }) {
   if (query.isPending) return <Loading label="Loading the contact" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   const c = query.data;
+  if (editing) return <EditContact close={stopEditing} contact={c} />;
   return (
     <Stack gap="lg">
       <div>
@@ -76,7 +77,6 @@ export function ContactFacts({ id, gone }: { id: string; gone: () => void }) {
       </Group>
       <Consents contact={c} />
       <Messages id={id} />
-      <EditContact opened={editing} close={stopEditing} contact={c} />
     </Stack>
   );
 }
@@ -89,6 +89,7 @@ function useErase(id: string, gone: () => void) {
     try {
       const { data: impact } = await client.GET('/contacts/{id}/erasure', path);
       if (!impact) return;
+      gone(); // one dialog at a time
       const people = (n: number, one: string, many: string) => `${count(n)} ${n === 1 ? one : many}`;
       ask({
         title: 'Erase this contact?',
@@ -111,7 +112,6 @@ function useErase(id: string, gone: () => void) {
         final: true,
         run: async (reason) => {
           await client.POST('/contacts/{id}/erase', { ...path, body: { reason } });
-          gone();
           queries.removeQueries({ queryKey: ['get', '/contacts/{id}', path] });
           void queries.invalidateQueries({ queryKey: ['post', '/contacts/search'] });
           tell.done('Contact erased');

@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Modal, Select, Stack, TagsInput, TextInput } from '@mantine/core';
+import { Alert, Button, Group, Select, Stack, TagsInput, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api, queries } from '../api/client';
@@ -8,20 +8,11 @@ import { Loading } from '../parts/states';
 import { tell } from '../parts/toast';
 
 type Contact = components['schemas']['Contact'];
-type Props = { opened: boolean; close: () => void; contact: Contact };
-
-export function EditContact({ opened, close, contact }: Props) {
-  return (
-    <Modal opened={opened} onClose={close} title="Edit contact" size={480} centered>
-      <Ready contact={contact} close={close} />
-    </Modal>
-  );
-}
-
-function Ready({ contact, close }: { contact: Contact; close: () => void }) {
-  const bars = api.useQuery('get', '/contacts/facets');
-  if (bars.isPending) return <Loading label="Loading the bars" />;
-  return <EditForm contact={contact} close={close} bars={bars.data?.bars ?? []} />;
+/** The form in place of a contact's facts. */
+export function EditContact({ contact, close }: { contact: Contact; close: () => void }) {
+  const facets = api.useQuery('get', '/contacts/facets');
+  if (facets.isPending) return <Loading label="Loading the bars" />;
+  return <EditForm contact={contact} close={close} bars={facets.data?.bars ?? []} />;
 }
 
 function EditForm({
@@ -69,6 +60,7 @@ function EditForm({
         });
       })}
       noValidate
+      aria-label="Edit contact"
     >
       <Stack gap="md">
         <TextInput label="Name" maxLength={200} autoComplete="off" data-autofocus {...form.getInputProps('name')} />

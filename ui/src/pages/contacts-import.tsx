@@ -257,7 +257,7 @@ function Result({ of, close }: { of: Done; close: () => void }) {
         ]}
       />
       {of.bad_lines.length > 0 && (
-        <Alert color="yellow" title={`${count(of.invalid)} ${of.invalid === 1 ? 'line was' : 'lines were'} left out`}>
+        <Alert color="gray" title={`${count(of.invalid)} ${of.invalid === 1 ? 'line was' : 'lines were'} left out`}>
           <List size="sm">
             {of.bad_lines.slice(0, shown).map((l) => (
               <List.Item key={l.line}>
