@@ -146,7 +146,7 @@ export function ContactsPage() {
       <Group mb="md" align="flex-start" gap="sm" className="filters">
         <TextInput
           aria-label="Name or number"
-          placeholder="Name, or a whole number"
+          placeholder="Name or number"
           type="search"
           autoComplete="off"
           spellCheck={false}
@@ -184,7 +184,7 @@ export function ContactsPage() {
         />
         <Select
           aria-label="Marketing"
-          placeholder="Any word about marketing"
+          placeholder="Any consent"
           data={[
             { value: 'agreed', label: 'Agreed' },
             { value: 'withdrawn', label: 'Withdrawn' },
