@@ -658,6 +658,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export contacts with their numbers
+         * @description CSV (RFC 4180, UTF-8) that can be imported again; the columns are msisdn, name, country, locale, zone, tags, bar, opted_in_at, opt_in_source, opted_out. That it was made is in the audit log. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
+         */
+        get: operations["export-contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase whoever has a number
+         * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
+         *     as `import_running`; try again then. It cannot be undone.
+         */
+        post: operations["erase-number"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/facets": {
         parameters: {
             query?: never;
@@ -698,6 +741,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import contacts from CSV
+         * @description The body is the file: a header, then a line a contact, in UTF-8 or UTF-16, at most 1,000,000 lines and 256 MiB. The fields are msisdn, name, country, locale, zone, tags, bar, opted_in_at, opt_in_source; tags are written with ; or | between them. By number contacts are added or changed; what the file leaves empty stays. Lines that cannot be used are reported by their number and the rest goes in: all of it, or nothing if the connection is lost. Consent needs its source: opt_in_source in the line, or consent_source for all. One without opted_in_at is recorded as of now, for those only who never said anything else. Nobody is taken off the opt-out registry.
+         */
+        post: operations["import-contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search contacts by name or number
+         * @description A POST, because addresses hold neither. It changes nothing.
+         */
+        post: operations["search-contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/{id}": {
         parameters: {
             query?: never;
@@ -705,8 +788,99 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a contact */
+        /**
+         * Get a contact
+         * @description Its ETag is for the If-Match of who changes it.
+         */
         get: operations["get-contact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a contact
+         * @description Its number stays: another number is another contact. With If-Match it fails as `contact_changed`, status 412, when the contact is not any more what its caller knew.
+         */
+        patch: operations["change-contact"];
+        trace?: never;
+    };
+    "/contacts/{id}/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a contact said about marketing
+         * @description The word that holds first: the newest by when it was said.
+         */
+        get: operations["list-consents"];
+        put?: never;
+        /**
+         * Record what a contact said about marketing
+         * @description That they agreed, or that they withdrew it. It takes nobody off the opt-out registry and puts nobody on it.
+         */
+        post: operations["record-consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a contact
+         * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
+         *     as `import_running`; try again then. It cannot be undone.
+         */
+        post: operations["erase-contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** See what erasing a contact would do */
+        get: operations["preview-erasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the campaigns' messages to a contact
+         * @description The youngest campaign first: what became of each message, when, and why not.
+         */
+        get: operations["list-contact-messages"];
         put?: never;
         post?: never;
         delete?: never;
@@ -793,6 +967,26 @@ export interface paths {
          * @description All or none. It counts for every message whose sending has not begun, of running campaigns too.
          */
         post: operations["add-opt-outs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/opt-outs/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find whether a number is in the registry
+         * @description A POST, because addresses hold no numbers. It is hashed here and changes nothing.
+         */
+        post: operations["find-opt-out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1212,6 +1406,10 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        BarName: {
+            code: string;
+            name: string;
+        };
         Block: {
             /**
              * Format: int64
@@ -1463,7 +1661,33 @@ export interface components {
              */
             parts: number;
         };
+        Consent: {
+            /**
+             * Format: date-time
+             * @description When they said it
+             */
+            at: string;
+            /** @description Who recorded it */
+            by: string;
+            /** @description Else withdrawn */
+            granted: boolean;
+            /** Format: date-time */
+            recorded_at: string;
+            /** @description What they saw or said, and where */
+            reference: string;
+            /**
+             * @description How it came to us; earlier: before there was a history
+             * @enum {string}
+             */
+            source: "panel" | "api" | "import" | "join" | "message" | "earlier";
+        };
+        ConsentPage: {
+            consents: components["schemas"]["Consent"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         Contact: {
+            bar?: components["schemas"]["BarName"];
             country: string;
             /** Format: date-time */
             created_at: string;
@@ -1476,12 +1700,30 @@ export interface components {
             msisdn?: string;
             name: string;
             opt_in_source?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When they last agreed to marketing; absent: never, or withdrawn since
+             */
             opted_in_at?: string;
+            /** @description In the opt-out registry: nothing is sent, whatever they agreed to */
+            opted_out: boolean;
+            /** @description Its ETag, without the quotes */
+            revision: string;
             tags: string[];
             /** Format: date-time */
             updated_at: string;
             /** @description IANA; absent: the country's only one */
+            zone?: string;
+        };
+        ContactChange: {
+            /** @description Its code; empty for none */
+            bar?: string;
+            /** @description BCP 47, like rw-RW; empty for none */
+            locale?: string;
+            name?: string;
+            /** @description All of them */
+            tags?: string[];
+            /** @description IANA, like Africa/Kigali; empty: the country's only one */
             zone?: string;
         };
         ContactFilter: {
@@ -1498,6 +1740,87 @@ export interface components {
              */
             tags_match?: "any" | "all";
         };
+        ContactImport: {
+            /** Format: int64 */
+            added: number;
+            /** @description The first 1,000 lines that could not be used, in order */
+            bad_lines: components["schemas"]["ImportLine"][];
+            /** Format: int64 */
+            changed: number;
+            /**
+             * Format: int64
+             * @description Words about marketing that were recorded
+             */
+            consents: number;
+            /**
+             * Format: int64
+             * @description Later lines of a number that the file had before
+             */
+            duplicates: number;
+            /** @description Columns that nothing uses */
+            ignored_columns: string[];
+            /** Format: int64 */
+            invalid: number;
+            /**
+             * Format: int64
+             * @description Below the header, without blank ones
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description Of the file's contacts, in the opt-out registry: they stay there
+             */
+            opted_out: number;
+            /**
+             * Format: int64
+             * @description Contacts that were like this already
+             */
+            same: number;
+            /**
+             * Format: int64
+             * @description Contacts that once withdrew their consent: without a date in the file it stays withdrawn
+             */
+            withdrawn: number;
+        };
+        ContactMessage: {
+            /** Format: int64 */
+            attempts: number;
+            /** @description Its name */
+            campaign: string;
+            /** Format: uuid */
+            campaign_id: string;
+            /** Format: date-time */
+            delivered_at?: string;
+            /**
+             * Format: date-time
+             * @description Failed, opted out, unknown, cancelled
+             */
+            ended_at?: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            error_code?: number;
+            /** @description The same for people */
+            meaning?: string;
+            /** Format: date-time */
+            not_before?: string;
+            /** Format: date-time */
+            read_at?: string;
+            /** @description Why not, or why it waits; stable */
+            reason?: string;
+            /** Format: date-time */
+            sent_at?: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** Format: int64 */
+            target_id: number;
+        };
+        ContactMessagePage: {
+            messages: components["schemas"]["ContactMessage"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         ContactNumber: {
             /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
             country?: string;
@@ -1508,6 +1831,43 @@ export interface components {
             contacts: components["schemas"]["Contact"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        ContactSearch: {
+            /**
+             * Format: uuid
+             * @description The next of the page before
+             */
+            after?: string;
+            /** @description Only those of this bar: its code */
+            bar?: string;
+            /**
+             * @description Only those who agreed to marketing, withdrew it, or never said anything
+             * @enum {string}
+             */
+            consent?: "agreed" | "withdrawn" | "none";
+            /** @description Only those of this country */
+            country?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            dialled_in?: string;
+            /**
+             * Format: int64
+             * @description At most this many; never more than 500
+             * @default 100
+             */
+            limit: number;
+            /** @description Only those with this language: BCP 47 */
+            locale?: string;
+            /** @description The whole number, with + and country code, or as dialled in dialled_in */
+            msisdn?: string;
+            /** @description It begins like this, whatever the case */
+            name?: string;
+            /**
+             * @description Only those in the opt-out registry, or not in it
+             * @enum {string}
+             */
+            opted_out?: "yes" | "no";
+            /** @description Only those with this tag */
+            tag?: string;
         };
         Counts: {
             /** Format: int64 */
@@ -1557,6 +1917,44 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+        };
+        Erase: {
+            /** @description Why, for the audit log; without number or name */
+            reason: string;
+        };
+        EraseNumber: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
+            /** @description Why, for the audit log; without number or name */
+            reason: string;
+        };
+        Erasure: {
+            /**
+             * Format: int64
+             * @description Words about marketing that go with it
+             */
+            consents: number;
+            /** @description There is a contact with this number; else only campaigns know it */
+            contact: boolean;
+            /** @description In the opt-out registry, where the keyed hash stays: it must be honoured for as long as somebody could import the number again */
+            opted_out: boolean;
+            /**
+             * Format: int64
+             * @description Of them still queued: they are cancelled
+             */
+            queued: number;
+            /**
+             * Format: int64
+             * @description Of them on their way this very moment: nothing is erased until they have gone
+             */
+            sending: number;
+            /**
+             * Format: int64
+             * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
+             */
+            targets: number;
         };
         Event: {
             /** Format: date-time */
@@ -1842,6 +2240,17 @@ export interface components {
              */
             weight?: number;
         };
+        NewConsent: {
+            /**
+             * Format: date-time
+             * @description When they said it; absent: now
+             */
+            at?: string;
+            /** @description false: they withdrew it */
+            granted: boolean;
+            /** @description What they saw or said, and where: card at the bar */
+            reference: string;
+        };
         NewContact: {
             /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
             country?: string;
@@ -1909,8 +2318,11 @@ export interface components {
             /** @description The beginning of the number's keyed hash, by which the audit log names it too */
             digest: string;
             reason?: string;
-            /** @enum {string} */
-            source: "registry" | "provider";
+            /**
+             * @description registry: entered by staff; provider: told to WhatsApp; inbound: STOP written to us
+             * @enum {string}
+             */
+            source: "registry" | "provider" | "inbound";
         };
         OptOutPage: {
             /** @description Pass it as after for the next page; absent on the last */
@@ -4035,6 +4447,14 @@ export interface operations {
                 country?: string;
                 /** @description Only those with this tag */
                 tag?: string;
+                /** @description Only those of this bar: its code */
+                bar?: string;
+                /** @description Only those with this language: BCP 47 */
+                locale?: string;
+                /** @description Only those who agreed to marketing, withdrew it, or never said anything */
+                consent?: "agreed" | "withdrawn" | "none";
+                /** @description Only those in the opt-out registry, or not in it */
+                opted_out?: "yes" | "no";
                 /** @description The next of the page before */
                 after?: string;
                 /** @description Whole numbers too, for those whose role may see them; the audit log has that they were seen */
@@ -4084,10 +4504,86 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-contacts": {
+        parameters: {
+            query?: {
+                /** @description Only those of this country */
+                country?: string;
+                /** @description Only those with this tag */
+                tag?: string;
+                /** @description Only those of this bar: its code */
+                bar?: string;
+                /** @description Only those with this language: BCP 47 */
+                locale?: string;
+                /** @description Only those who agreed to marketing, withdrew it, or never said anything */
+                consent?: "agreed" | "withdrawn" | "none";
+                /** @description Only those in the opt-out registry, or not in it */
+                opted_out?: "yes" | "no";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "erase-number": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EraseNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
                 };
             };
             /** @description Error */
@@ -4146,10 +4642,91 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-contacts": {
+        parameters: {
+            query?: {
+                /** @description Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW */
+                country?: string;
+                /** @description field:column, repeated: which column holds a field (msisdn, name, country, locale, zone) or a template variable */
+                map?: string[];
+                /** @description A tag that every contact of the file gets, repeated */
+                tag?: string[];
+                /** @description Whether tags are added to those a contact has, or take their place */
+                tags_mode?: "add" | "replace";
+                /** @description Where everybody in the file agreed to marketing; absent: only who has opted_in_at or opt_in_source did */
+                consent_source?: string;
+            };
+            header?: {
+                "Content-Type"?: string;
+                "Content-Encoding"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "search-contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactSearch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactPage"];
                 };
             };
             /** @description Error */
@@ -4177,10 +4754,224 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-contact": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the contact that is to be changed; absent: however it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-consents": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsentPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "record-consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConsent"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "erase-contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Erase"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-contact-messages": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactMessagePage"];
                 };
             };
             /** @description Error */
@@ -4212,6 +5003,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4346,6 +5138,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OptOutsAdded"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "find-opt-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OptOut"];
                 };
             };
             /** @description Error */
