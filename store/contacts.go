@@ -77,7 +77,7 @@ func (f ContactFilter) where() (string, []any) {
 		add("c.locale = ?", f.Locale)
 	}
 	if f.Name != "" {
-		add("c.name <> '' AND lower(c.name) LIKE lower(?::text)", likeEscaper.Replace(f.Name)+"%")
+		add("lower(c.name) LIKE lower(?::text)", likeEscaper.Replace(f.Name)+"%")
 	}
 	if f.MSISDN != "" {
 		add("c.msisdn = ?", string(f.MSISDN))

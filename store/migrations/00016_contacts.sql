@@ -38,7 +38,7 @@ REVOKE INSERT, UPDATE ON contacts FROM lastcall_app;
 GRANT INSERT (id, msisdn, name, country, locale, zone, tags, bar_id, created_at, updated_at, msisdn_hash),
     UPDATE (msisdn, name, country, locale, zone, tags, bar_id, updated_at, msisdn_hash) ON contacts TO lastcall_app;
 
-CREATE INDEX contacts_name ON contacts (lower(name) text_pattern_ops, msisdn) WHERE name <> '';
+CREATE INDEX contacts_name ON contacts (lower(name) text_pattern_ops); -- of all: the planner reads no statistics of a partial one
 CREATE INDEX contacts_hash ON contacts (msisdn_hash); -- from the registry to its people
 
 -- Who wrote STOP to us. The provider's word may be lifted by the provider, theirs only by themselves.
