@@ -38,3 +38,9 @@ var NobodysHash = nobodysHash
 
 // Prune is what the relay does every hour.
 func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }
+
+// Apply is what an applier does when it wakes.
+func Apply(ctx context.Context, a *Applier) error {
+	_, err := a.apply(ctx)
+	return err
+}

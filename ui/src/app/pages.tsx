@@ -19,6 +19,7 @@ import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
+import type { ContactsSearch } from '../pages/contacts';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -49,11 +50,13 @@ const campaigns = createRoute({
 const contacts = createRoute({
   getParentRoute: () => root,
   path: '/contacts',
-  validateSearch: (
-    s: Record<string, unknown>,
-  ): { tag?: string; country?: string; after?: string; contact?: string } => ({
+  validateSearch: (s: Record<string, unknown>): ContactsSearch => ({
     tag: text(s.tag),
     country: typeof s.country === 'string' && /^[A-Z]{2}$/.test(s.country) ? s.country : undefined,
+    bar: text(s.bar),
+    locale: text(s.locale),
+    consent: oneOf(s.consent, ['agreed', 'withdrawn', 'none']),
+    out: oneOf(s.out, ['yes', 'no']),
     after: text(s.after),
     contact: text(s.contact),
   }),
