@@ -73,6 +73,160 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a signed checkpoint of the audit log now
+         * @description Seals what there is and signs the end of the chain. It goes to the file of checkpoints and to the Ops channel, too.
+         */
+        post: operations["make-audit-checkpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the audit log
+         * @description Newest first. Whoever wants to be told of new ones listens to `/audit/events`.
+         */
+        get: operations["list-audit-entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/entries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an entry of the audit log */
+        get: operations["get-audit-entry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch the audit log
+         * @description Server-sent events: `audit` with `newest`, the id of the newest entry, and `sealed`, the seq of the newest sealed one, at once and whenever one of them changes. The entries themselves are in the list. The stream ends with its session.
+         */
+        get: operations["stream-audit-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the audit log
+         * @description What is sealed when it begins, in the order of the chain: a JSON object a line, from which each hash can be computed again, or CSV (RFC 4180, UTF-8), where cells that a spreadsheet would take for a formula begin with an apostrophe; its columns are seq, prev_hash, hash, id, created_at, actor_kind, actor_id, actor, action, target, diff, reason, request_id, policy_revision. The export is in the audit log itself. A file that was cut short ends in a broken transfer: go on behind the seq of its last whole line.
+         */
+        get: operations["export-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the actions and the actors that are in the audit log */
+        get: operations["get-audit-facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how the audit log's chain stands
+         * @description What is sealed, when all of it was last verified, and the newest signed checkpoint.
+         */
+        get: operations["get-audit-state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/verifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify the audit log's chain
+         * @description Reads the whole log, some 10 s for a million entries, and enters what it found. One runs at a time. Who does not trust this process runs `lastcall audit verify`, which needs only the database.
+         */
+        post: operations["verify-audit-log"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -1206,6 +1360,172 @@ export interface components {
              * @description That it would get
              */
             targets: number;
+        };
+        AuditActor: {
+            id: string;
+            /** @enum {string} */
+            kind: "account" | "token" | "system";
+            /** @description The name of the newest entry */
+            name: string;
+        };
+        AuditCheckpoint: {
+            /** @description That entry's hash, in hexadecimal */
+            head: string;
+            /** @description Whose log it is */
+            origin: string;
+            /** @description In base64 */
+            signature: string;
+            /** @description The Ed25519 public key, in base64 */
+            signer: string;
+            /**
+             * Format: int64
+             * @description The seq of the last entry
+             */
+            size: number;
+            /** Format: date-time */
+            time: string;
+        };
+        AuditEntry: {
+            /** @example campaign.started */
+            action: string;
+            /** @description The actor's name at that time */
+            actor: string;
+            /** @description The account's id; a token's or a part's name */
+            actor_id: string;
+            /** @enum {string} */
+            actor_kind: "account" | "token" | "system";
+            /** Format: date-time */
+            created_at: string;
+            /** @description What changed; null: nothing to tell */
+            diff: unknown;
+            /** @description SHA-256 over prev_hash and the entry's canonical form; empty until it is sealed */
+            hash: string;
+            /**
+             * Format: int64
+             * @description The order of insertion, with gaps
+             */
+            id: number;
+            /**
+             * Format: int64
+             * @description The policy revision that decided; null: none did
+             */
+            policy_revision: number | null;
+            /** @description The hash of the entry before it, in hexadecimal; empty until it is sealed */
+            prev_hash: string;
+            /** @description The actor's words */
+            reason: string;
+            request_id: string;
+            /**
+             * Format: int64
+             * @description Its place in the chain; null until it is sealed, 2 s at most
+             */
+            seq: number | null;
+            /** @example settings/throttle */
+            target: string;
+        };
+        AuditFacets: {
+            actions: string[];
+            actors: components["schemas"]["AuditActor"][];
+        };
+        AuditMark: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            seq: number;
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        AuditState: {
+            /** @description Up to where the retention deleted; absent: nothing was */
+            anchor?: components["schemas"]["AuditMark"];
+            /** @description The newest signed checkpoint; absent: there is none yet */
+            checkpoint?: components["schemas"]["AuditMark"];
+            /**
+             * Format: int64
+             * @description The id of the newest entry; 0: there is none
+             */
+            newest: number;
+            /**
+             * Format: int64
+             * @description The seq of the newest sealed entry; 0: none is sealed yet
+             */
+            sealed: number;
+            /**
+             * Format: date-time
+             * @description That entry's time
+             */
+            sealed_at?: string;
+            /**
+             * Format: int64
+             * @description Entries that are not protected yet; sealing takes 2 s at most
+             */
+            unsealed: number;
+            /** @description When Lastcall last looked at the whole chain; absent: not yet */
+            verified?: components["schemas"]["AuditVerified"];
+        };
+        AuditVerdict: {
+            /**
+             * Format: int64
+             * @description Signed checkpoints that the chain agrees with
+             */
+            checkpoints: number;
+            /** @description The same for people */
+            detail: string;
+            /**
+             * Format: int64
+             * @description Where it is broken first; null: nowhere
+             */
+            first_bad_seq: number | null;
+            /**
+             * Format: int64
+             * @description The first seq looked at
+             */
+            from: number;
+            /** @description Whether signatures were held against a key from outside the database */
+            key_known: boolean;
+            /**
+             * @description What is wrong; empty: nothing
+             * @enum {string}
+             */
+            kind: "" | "edited" | "deleted" | "inserted" | "truncated" | "rewritten" | "bad_signature";
+            ok: boolean;
+            /**
+             * Format: int64
+             * @description Rows that are there, sealed or not
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Sealed rows that were found to be right
+             */
+            sealed: number;
+            /**
+             * Format: int64
+             * @description The last seq found to be right
+             */
+            to: number;
+            /**
+             * Format: int64
+             * @description Rows younger than the last seal, 2 s at most: not protected yet
+             */
+            unsealed: number;
+        };
+        AuditVerified: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** Format: int64 */
+            first_bad_seq?: number;
+            kind?: string;
+            ok: boolean;
+            /**
+             * Format: int64
+             * @description The last seq found to be right
+             */
+            to: number;
         };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
@@ -2540,6 +2860,272 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-audit-checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditCheckpoint"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-audit-entries": {
+        parameters: {
+            query?: {
+                /** @description This action, or all that begin with it */
+                action?: string;
+                /** @description The account's id or address; a token's or a part's name */
+                actor?: string;
+                /** @description Exactly this */
+                target?: string;
+                request_id?: string;
+                /** @description At or after */
+                from?: string;
+                /** @description Before */
+                to?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-entry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "stream-audit-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit-log": {
+        parameters: {
+            query?: {
+                /** @description This action, or all that begin with it */
+                action?: string;
+                /** @description The account's id or address; a token's or a part's name */
+                actor?: string;
+                /** @description Exactly this */
+                target?: string;
+                request_id?: string;
+                /** @description At or after */
+                from?: string;
+                /** @description Before */
+                to?: string;
+                format?: "ndjson" | "csv";
+                /** @description The seq to go on behind */
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditFacets"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditState"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "verify-audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerdict"];
                 };
             };
             /** @description Error */
