@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -28,13 +27,14 @@ func (s *server) events() {
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
 			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +
-			"the line is alive. After a break, connect again. The stream ends with its session or token.",
+			"the line is alive. After a break, connect again. The stream ends with its session.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
-			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1), over: make(chan struct{})}
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
+				session: visitFrom(ctx).session.ID, over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
 				if err != nil {
@@ -46,26 +46,19 @@ func (s *server) events() {
 				}
 				l.tell(in.Campaign, event{"campaign", in.Campaign, body})
 			}
-			return s.stream(l), nil
+			return &huma.StreamResponse{Body: func(hc huma.Context) {
+				hc.SetHeader("Content-Type", "text/event-stream")
+				hc.SetHeader("X-Accel-Buffering", "no")
+				s.feed.add(l)
+				defer s.feed.remove(l)
+				l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
+			}}, nil
 		})
-}
-
-// stream is the answer that tells a listener what there is to tell, for as long as it listens.
-func (s *server) stream(l *listener) *huma.StreamResponse {
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		v := visitFrom(hc.Context())
-		l.session, l.token = v.session.ID, v.token // it ends with the one that has opened it
-		hc.SetHeader("Content-Type", "text/event-stream")
-		hc.SetHeader("X-Accel-Buffering", "no")
-		s.feed.add(l)
-		defer s.feed.remove(l)
-		l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
-	}}
 }
 
 // event is something that is told.
 type event struct {
-	kind     string // campaign, import or audit
+	kind     string // campaign or import
 	campaign uuid.UUID
 	body     []byte
 }
@@ -73,12 +66,10 @@ type event struct {
 // listener is one open stream. Of a campaign that changes faster than it reads it gets the newest state.
 type listener struct {
 	only    uuid.UUID // uuid.Nil: all campaigns
-	audit   bool      // the audit log, and no campaigns
 	mu      sync.Mutex
 	pending map[uuid.UUID]event
 	wake    chan struct{}
 	session uuid.UUID     // uuid.Nil: a token's
-	token   uuid.UUID     // uuid.Nil: a session's
 	over    chan struct{} // closed when the session has ended
 	end     sync.Once
 }
@@ -111,7 +102,7 @@ func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.R
 
 // tell tells of something of a campaign, or of the campaign itself: whatever has this id.
 func (l *listener) tell(id uuid.UUID, e event) {
-	if l.audit != (e.kind == "audit") || l.only != uuid.Nil && l.only != e.campaign {
+	if l.only != uuid.Nil && l.only != e.campaign {
 		return
 	}
 	l.mu.Lock()
@@ -187,20 +178,21 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// check ends the streams whose session or token was revoked or has expired. While the database does not answer nobody knows,
+// check ends the streams whose session was revoked or has expired. While the database does not answer nobody knows,
 // and there is nothing to tell either.
 func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
-	var sessions, tokens []uuid.UUID
+	var sessions []uuid.UUID
 	for l := range f.listeners {
 		if l.session != uuid.Nil {
 			sessions = append(sessions, l.session)
-		} else {
-			tokens = append(tokens, l.token)
 		}
 	}
 	f.mu.Unlock()
-	alive, err := f.alive(ctx, sessions, tokens)
+	if len(sessions) == 0 {
+		return
+	}
+	alive, err := f.server.Store.LiveSessions(ctx, sessions)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.server.Log.Warn("sessions cannot be watched now", "error", err)
@@ -210,42 +202,10 @@ func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l := range f.listeners {
-		if (slices.Contains(sessions, l.session) || slices.Contains(tokens, l.token)) && !alive[l.session] && !alive[l.token] {
+		if slices.Contains(sessions, l.session) && !alive[l.session] {
 			l.end.Do(func() { close(l.over) })
 		}
 	}
-}
-
-// audited reports whether somebody listens to the audit log.
-func (f *feed) audited() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for l := range f.listeners {
-		if l.audit {
-			return true
-		}
-	}
-	return false
-}
-
-// alive returns those of the sessions and tokens that have not ended.
-func (f *feed) alive(ctx context.Context, sessions, tokens []uuid.UUID) (map[uuid.UUID]bool, error) {
-	alive := map[uuid.UUID]bool{}
-	if len(sessions) > 0 {
-		found, err := f.server.Store.LiveSessions(ctx, sessions)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(alive, found)
-	}
-	if len(tokens) > 0 {
-		found, err := f.server.Store.LiveTokens(ctx, tokens)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(alive, found)
-	}
-	return alive, nil
 }
 
 // poll tells the listeners which campaigns changed since the last time.
@@ -256,10 +216,6 @@ func (f *feed) poll(ctx context.Context) {
 	var imports []store.Import
 	if err == nil {
 		imports, err = f.server.Store.ActiveImports(ctx, since)
-	}
-	var audited event
-	if err == nil && f.audited() {
-		audited, err = f.server.auditMoved(ctx)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -277,9 +233,6 @@ func (f *feed) poll(ctx context.Context) {
 		if body, err := json.Marshal(importOf(i)); err == nil {
 			now[i.ID] = event{"import", i.CampaignID, body}
 		}
-	}
-	if audited.body != nil {
-		now[auditEvent] = audited
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,7 +4,6 @@ import { type ReactNode, useState } from 'react';
 import { api } from '../api/client';
 import { Page } from '../parts/page';
 import { Empty, Failed, Loading } from '../parts/states';
-import { ApprovalCard } from './campaign/approval';
 import { AudienceView } from './campaign/audience';
 import { type Campaign, moving } from './campaign/campaign';
 import { Facts } from './campaign/facts';
@@ -74,7 +73,6 @@ function Whole({ campaign }: { campaign: Campaign }) {
     >
       <Standing campaign={campaign} />
       <NeedsHuman campaign={campaign} />
-      <ApprovalCard campaign={campaign} />
       <div className="split no-print">
         <div>
           <Progressing campaign={campaign} />
