@@ -81,6 +81,29 @@ func (a *Campaigns) Preflight(ctx context.Context, id uuid.UUID) (PreflightResul
 	return result, nil
 }
 
+// VerifyApprovalInput asks whether a campaign may begin to send.
+type VerifyApprovalInput struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	Resend     int       `json:"resend,omitempty"`   // which of the campaign's workflows asks
+	Approval   string    `json:"approval,omitempty"` // the id that came with the start or with a message; "": none
+	Claimed    bool      `json:"claimed,omitempty"`  // by a message: look, but it does not begin yet
+}
+
+// VerifyApprovalResult says what keeps it from that.
+type VerifyApprovalResult struct {
+	Problem string `json:"problem,omitempty"` // for people; empty: it may
+}
+
+// VerifyApproval looks the approval up, whatever a message said of it: whose it is, of what, and until when. It is the
+// only thing that clears a campaign which needs one. A refusal is in the audit log.
+func (a *Campaigns) VerifyApproval(ctx context.Context, in VerifyApprovalInput) (VerifyApprovalResult, error) {
+	if _, err := a.current(ctx, in.CampaignID, in.Resend); err != nil {
+		return VerifyApprovalResult{}, err
+	}
+	problem, err := a.Store.Clear(ctx, store.Clearance{Campaign: in.CampaignID, Approval: in.Approval, Try: in.Claimed})
+	return VerifyApprovalResult{problem}, err
+}
+
 // AdvanceInput is a status a campaign has reached.
 type AdvanceInput struct {
 	CampaignID uuid.UUID       `json:"campaign_id"`

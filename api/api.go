@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,9 +37,11 @@ type Deps struct {
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
-	Panel          fs.FS    // the built panel, served at /; nil for none
-	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
-	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
+	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
+	Mail           bool               // mail is configured: invitations and password resets can be sent
+	Panel          fs.FS              // the built panel, served at /; nil for none
+	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
+	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -79,9 +82,15 @@ func newServer(d Deps) *server {
 	s.huma = humagin.NewWithGroup(s.router, s.router.Group(Prefix, s.authenticate), describe())
 	s.session()
 	s.profile()
+	s.sessions()
+	s.tokens()
+	s.links()
 	s.accounts()
+	s.invitations()
+	s.permissions()
 	s.campaigns()
 	s.orders()
+	s.approvals()
 	s.resends()
 	s.forecasts()
 	s.imports()
@@ -96,11 +105,15 @@ func newServer(d Deps) *server {
 	s.templateSuspensions()
 	s.channels()
 	s.contacts()
+	s.contactHistory()
+	s.contactFiles()
+	s.erasure()
 	s.optOuts()
 	s.settings()
 	s.policy()
 	s.voucherCards()
 	s.events()
+	s.audit()
 
 	s.docs()
 	s.webhooks()
@@ -118,6 +131,7 @@ type server struct {
 	messaging func(context.Context) error
 	origins   *http.CrossOriginProtection
 	everyones map[string]bool // the routes that take no signing in, by method and path
+	verifying sync.Mutex      // the audit log
 }
 
 // describe is the head of the OpenAPI document.

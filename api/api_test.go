@@ -79,7 +79,7 @@ func setupOn(t *testing.T, st *store.Store, change ...func(*api.Deps)) *bundle {
 		WhatsApp:       whatsapp.Config{AppSecret: "app secret", VerifyToken: "verify"},
 		Temporal:       func(context.Context) error { return nil },
 		Messaging:      func(context.Context) error { return nil },
-		TemporalWebURL: "http://temporal.test"}
+		TemporalWebURL: "http://temporal.test", Mail: true}
 	for _, c := range change {
 		c(&d)
 	}

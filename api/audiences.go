@@ -32,6 +32,9 @@ func (s *server) audiences() {
 			CampaignPath
 			Body ContactFilter
 		}) (*importOutput, error) {
+			if err := s.Store.Spend(ctx, store.ByActor(ctx, access.ImportsPerUser)); err != nil {
+				return nil, err
+			}
 			f, err := audience.Filter(in.Body).Check()
 			if err != nil {
 				return nil, err

@@ -31,6 +31,17 @@ type Channels struct {
 	Channels []Channel `json:"channels"`
 }
 
+// ChannelUse is how much of a channel's limits is used now, as its permits say.
+type ChannelUse struct {
+	PerMinute  int64 `json:"per_minute" doc:"The limit of any minute; 0: the channel is stopped"`
+	UsedMinute int64 `json:"used_minute"`
+	PerSecond  int64 `json:"per_second" doc:"The limit of any second; 0: none"`
+	UsedSecond int64 `json:"used_second" doc:"0 without a limit"`
+	Tier       int64 `json:"tier" doc:"Recipients in any 24 hours; 0: no limit"`
+	UsedTier   int64 `json:"used_tier" doc:"0 without a limit"`
+	Wanting    int64 `json:"wanting" doc:"Campaigns that want more than they get"`
+}
+
 // Word is why somebody does something.
 type Word struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"For the audit log, and for who wonders"`
@@ -54,6 +65,15 @@ func (s *server) channels() {
 				out.Channels[i] = shownChannel(c)
 			}
 			return &struct{ Body Channels }{out}, err
+		})
+
+	register(s, access.SettingsRead, huma.Operation{OperationID: "get-channel-use", Method: http.MethodGet, Path: "/channels/{name}/use", Tags: tags,
+		Summary: "Tell how much of a channel's limits is used now", Description: "By the permit ledger, whose minute is a second longer than the clock's."},
+		func(ctx context.Context, in *struct {
+			Name string `path:"name" maxLength:"50"`
+		}) (*struct{ Body ChannelUse }, error) {
+			c, err := s.Store.ChannelStats(ctx, in.Name)
+			return &struct{ Body ChannelUse }{ChannelUse{c.PerMinute, c.UsedMinute, c.PerSecond, c.UsedSecond, c.Tier, c.UsedTier, c.Wanting}}, err
 		})
 
 	for _, order := range []struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -27,14 +28,13 @@ func (s *server) events() {
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
 			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +
-			"the line is alive. After a break, connect again. The stream ends with its session.",
+			"the line is alive. After a break, connect again. The stream ends with its session or token.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
-			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
-				session: visitFrom(ctx).session.ID, over: make(chan struct{})}
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1), over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
 				if err != nil {
@@ -46,19 +46,26 @@ func (s *server) events() {
 				}
 				l.tell(in.Campaign, event{"campaign", in.Campaign, body})
 			}
-			return &huma.StreamResponse{Body: func(hc huma.Context) {
-				hc.SetHeader("Content-Type", "text/event-stream")
-				hc.SetHeader("X-Accel-Buffering", "no")
-				s.feed.add(l)
-				defer s.feed.remove(l)
-				l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
-			}}, nil
+			return s.stream(l), nil
 		})
+}
+
+// stream is the answer that tells a listener what there is to tell, for as long as it listens.
+func (s *server) stream(l *listener) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		v := visitFrom(hc.Context())
+		l.session, l.token = v.session.ID, v.token // it ends with the one that has opened it
+		hc.SetHeader("Content-Type", "text/event-stream")
+		hc.SetHeader("X-Accel-Buffering", "no")
+		s.feed.add(l)
+		defer s.feed.remove(l)
+		l.stream(hc.Context(), s.Closing, hc.BodyWriter().(http.ResponseWriter))
+	}}
 }
 
 // event is something that is told.
 type event struct {
-	kind     string // campaign or import
+	kind     string // campaign, import or audit
 	campaign uuid.UUID
 	body     []byte
 }
@@ -66,10 +73,12 @@ type event struct {
 // listener is one open stream. Of a campaign that changes faster than it reads it gets the newest state.
 type listener struct {
 	only    uuid.UUID // uuid.Nil: all campaigns
+	audit   bool      // the audit log, and no campaigns
 	mu      sync.Mutex
 	pending map[uuid.UUID]event
 	wake    chan struct{}
 	session uuid.UUID     // uuid.Nil: a token's
+	token   uuid.UUID     // uuid.Nil: a session's
 	over    chan struct{} // closed when the session has ended
 	end     sync.Once
 }
@@ -102,7 +111,7 @@ func (l *listener) stream(ctx context.Context, closing <-chan struct{}, w http.R
 
 // tell tells of something of a campaign, or of the campaign itself: whatever has this id.
 func (l *listener) tell(id uuid.UUID, e event) {
-	if l.only != uuid.Nil && l.only != e.campaign {
+	if l.audit != (e.kind == "audit") || l.only != uuid.Nil && l.only != e.campaign {
 		return
 	}
 	l.mu.Lock()
@@ -178,21 +187,20 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// check ends the streams whose session was revoked or has expired. While the database does not answer nobody knows,
+// check ends the streams whose session or token was revoked or has expired. While the database does not answer nobody knows,
 // and there is nothing to tell either.
 func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
-	var sessions []uuid.UUID
+	var sessions, tokens []uuid.UUID
 	for l := range f.listeners {
 		if l.session != uuid.Nil {
 			sessions = append(sessions, l.session)
+		} else {
+			tokens = append(tokens, l.token)
 		}
 	}
 	f.mu.Unlock()
-	if len(sessions) == 0 {
-		return
-	}
-	alive, err := f.server.Store.LiveSessions(ctx, sessions)
+	alive, err := f.alive(ctx, sessions, tokens)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.server.Log.Warn("sessions cannot be watched now", "error", err)
@@ -202,10 +210,42 @@ func (f *feed) check(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l := range f.listeners {
-		if slices.Contains(sessions, l.session) && !alive[l.session] {
+		if (slices.Contains(sessions, l.session) || slices.Contains(tokens, l.token)) && !alive[l.session] && !alive[l.token] {
 			l.end.Do(func() { close(l.over) })
 		}
 	}
+}
+
+// audited reports whether somebody listens to the audit log.
+func (f *feed) audited() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.listeners {
+		if l.audit {
+			return true
+		}
+	}
+	return false
+}
+
+// alive returns those of the sessions and tokens that have not ended.
+func (f *feed) alive(ctx context.Context, sessions, tokens []uuid.UUID) (map[uuid.UUID]bool, error) {
+	alive := map[uuid.UUID]bool{}
+	if len(sessions) > 0 {
+		found, err := f.server.Store.LiveSessions(ctx, sessions)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(alive, found)
+	}
+	if len(tokens) > 0 {
+		found, err := f.server.Store.LiveTokens(ctx, tokens)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(alive, found)
+	}
+	return alive, nil
 }
 
 // poll tells the listeners which campaigns changed since the last time.
@@ -216,6 +256,10 @@ func (f *feed) poll(ctx context.Context) {
 	var imports []store.Import
 	if err == nil {
 		imports, err = f.server.Store.ActiveImports(ctx, since)
+	}
+	var audited event
+	if err == nil && f.audited() {
+		audited, err = f.server.auditMoved(ctx)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -233,6 +277,9 @@ func (f *feed) poll(ctx context.Context) {
 		if body, err := json.Marshal(importOf(i)); err == nil {
 			now[i.ID] = event{"import", i.CampaignID, body}
 		}
+	}
+	if audited.body != nil {
+		now[auditEvent] = audited
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -99,6 +99,7 @@ func (s *server) authenticate(c *gin.Context) {
 	}
 	actor, v, err := s.recognise(c)
 	if err != nil {
+		s.refuseCaller(ctx, v.address, err)
 		abortWith(c, s.problem(ctx, err))
 		return
 	}
@@ -106,13 +107,27 @@ func (s *server) authenticate(c *gin.Context) {
 	c.Next()
 }
 
-// visit is what a request tells about whoever makes it. A token's has no session.
+// refuseCaller enters a credential that is none, or another site's request, into the audit log. Who sends no credential has
+// tried nothing.
+func (s *server) refuseCaller(ctx context.Context, address string, err error) {
+	kind, code := domain.KindOf(err), domain.CodeOf(err)
+	if code == "token_missing" || (kind != domain.Unauthenticated && kind != domain.Forbidden) {
+		return
+	}
+	if err := s.Store.RefuseCaller(ctx, address, code); err != nil {
+		s.Log.WarnContext(ctx, "a refused request is not in the audit log", "code", code, "error", err)
+	}
+}
+
+// visit is what a request tells about whoever makes it. A token's has no session, and one of the system's no account.
 type visit struct {
 	role    access.Role // "" of whoever has not signed in
 	account store.Account
 	session store.Session
-	address string // the client's
-	agent   string // the browser's family
+	token   uuid.UUID     // uuid.Nil: none
+	scopes  access.Scopes // of an account's token; nil for whoever may all that the role may
+	address string        // the client's
+	agent   string        // the browser's family
 }
 
 type visitKey struct{}
@@ -132,9 +147,16 @@ func (s *server) recognise(c *gin.Context) (audit.Actor, visit, error) {
 		if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
 			return audit.Actor{}, v, domain.E(domain.Unauthenticated, "token_missing", "sign in, or send a token: Authorization: Bearer …")
 		}
-		known, err := s.Store.Authenticate(ctx, token)
-		v.role = access.Admin // a token that belongs to no account is the installation's own
-		return audit.Actor{Kind: "token", Name: known.Name}, v, err
+		known, of, err := s.Store.Authenticate(ctx, token)
+		v.token = known.ID
+		if known.AccountID == nil {
+			v.role = access.Admin // a token that belongs to no account is the installation's own
+			return audit.Actor{Kind: "token", Name: known.Name}, v, err
+		}
+		v.role, v.account, v.scopes = of.Role, of, known.Permissions()
+		actor := of.Actor()
+		actor.Token = known.Name
+		return actor, v, err
 	}
 	if err := s.origins.Check(c.Request); err != nil {
 		return audit.Actor{}, v, domain.E(domain.Forbidden, "cross_origin", "another site sent this request").Because(err)
@@ -168,7 +190,7 @@ func origins(public string) *http.CrossOriginProtection {
 
 // family is the browser's name, or "other". More of it would tell people apart.
 func family(agent string) string {
-	for _, f := range []struct{ mark, name string }{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
+	for _, f := range []struct{ mark, name string }{{"lastcall/", "command line"}, {"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
 		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
 		if strings.Contains(agent, f.mark) {
 			return f.name

@@ -17,7 +17,7 @@ import (
 
 // StartOrder starts a campaign.
 type StartOrder struct {
-	SendAt *time.Time `json:"send_at,omitempty" doc:"Not before then; absent: now"`
+	SendAt *time.Time `json:"send_at,omitempty" doc:"Not before then; absent: now, or when it was approved for"`
 }
 
 // Order pauses, resumes or stops a campaign.
@@ -29,7 +29,8 @@ func (s *server) orders() {
 	tags := []string{"Campaigns"}
 	const answers = "Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s."
 	register(s, access.CampaignsRun, huma.Operation{OperationID: "start-campaign", Method: http.MethodPost, Path: "/campaigns/{id}/start", Tags: tags,
-		Summary: "Start a campaign", Description: "From then on its audience is fixed. " + answers,
+		Summary: "Start a campaign", Description: "From then on its audience is fixed. What has to be approved and is not ends as `approval_required`, " +
+			"status 409; with its approval it starts at the time that was approved. " + answers,
 		Responses: s.accepted(), Errors: refusals},
 		func(ctx context.Context, in *struct {
 			CampaignPath

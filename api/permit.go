@@ -21,6 +21,9 @@ func (s *server) permit(p access.Permission, operation string) func(huma.Context
 			return
 		}
 		err := domain.E(domain.Forbidden, "role_may_not", "this takes the permission %s, which your role does not have", p)
+		if access.May(visitFrom(ctx).role, p) {
+			err = domain.E(domain.Forbidden, "token_may_not", "this takes the permission %s, which this token does not have", p)
+		}
 		if failed := s.Store.Enter(ctx, audit.Entry{Action: "access.refused", Target: "operation/" + operation,
 			Diff: map[string]any{"permission": p, "role": visitFrom(ctx).role}}); failed != nil {
 			abortWith(humagin.Unwrap(hc), s.problem(ctx, failed))
@@ -30,5 +33,9 @@ func (s *server) permit(p access.Permission, operation string) func(huma.Context
 	}
 }
 
-// may reports whether whoever calls has the permission.
-func may(ctx context.Context, p access.Permission) bool { return access.May(visitFrom(ctx).role, p) }
+// may reports whether whoever calls has the permission: by their role, and where an account's token calls, by its scopes
+// besides.
+func may(ctx context.Context, p access.Permission) bool {
+	v := visitFrom(ctx)
+	return access.May(v.role, p) && (v.scopes == nil || v.scopes.Allow(p))
+}

@@ -27,6 +27,7 @@ type Problem struct {
 	Field     string  `json:"field,omitempty" doc:"The field, column or entry it is about"`
 	RequestID string  `json:"request_id,omitempty" doc:"The reference by which the log knows this request"`
 	Errors    []Fault `json:"errors,omitempty" doc:"Each thing that is wrong, when it is more than one"`
+	Facts     any     `json:"facts,omitempty" doc:"What the operation says it tells with this code"`
 
 	Text string `json:"text,omitempty" doc:"What a message says instead, where there is no picture"`
 
@@ -74,7 +75,7 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 	}
 	first := found[0]
 	p := newProblem(ctx, statuses[first.Kind], first.Code, first.Message)
-	p.Field, p.retryIn = first.Field, first.RetryIn
+	p.Field, p.Facts, p.retryIn = first.Field, first.Facts, first.RetryIn
 	if len(found) > 1 {
 		p.Code, p.Field, p.Detail = "invalid", "", strconv.Itoa(len(found))+" things are wrong: "+strings.ReplaceAll(errors.Join(errs(found)...).Error(), "\n", "; ")
 		for _, e := range found {

@@ -40,25 +40,26 @@ type Credentials struct {
 
 const credentialsEnough = 16 << 10 // bytes for a body with passwords
 
+type sessionOutput struct {
+	SetCookie string `header:"Set-Cookie"`
+	Body      Session
+}
+
 func (s *server) session() {
 	tags := []string{"Session"}
-	type answer struct {
-		SetCookie string `header:"Set-Cookie"`
-		Body      Session
-	}
 	register(s, access.Everyone, huma.Operation{OperationID: "sign-in", Method: http.MethodPost, Path: "/session", Tags: tags,
 		Summary: "Sign in", MaxBodyBytes: credentialsEnough,
 		Description: "Sets the session's cookie and ends the session there was. What does not belong together is `wrong_credentials`, " +
 			"whatever of it is wrong. After 5 failures in a row, of an account or from an address, tries are `locked_out`: for 30 s first, " +
 			"twice as long after each further failure, 15 min at most; Retry-After says how long."},
-		func(ctx context.Context, in *struct{ Body Credentials }) (*answer, error) {
+		func(ctx context.Context, in *struct{ Body Credentials }) (*sessionOutput, error) {
 			v := visitFrom(ctx)
 			token, opened, account, err := s.Store.OpenSession(ctx, store.SignIn{Email: in.Body.Email, Password: in.Body.Password,
 				Address: v.address, Agent: v.agent, Replaces: v.session.ID})
 			if err != nil {
 				return nil, err
 			}
-			return &answer{s.cookie(token, opened.ExpiresAt), sessionOf(account, opened)}, nil
+			return &sessionOutput{s.cookie(token, opened.ExpiresAt), sessionOf(account, opened)}, nil
 		})
 	register(s, access.SignedIn, huma.Operation{OperationID: "get-session", Method: http.MethodGet, Path: "/session", Tags: tags,
 		Summary: "Who is signed in"},
@@ -81,11 +82,11 @@ func (s *server) session() {
 		})
 }
 
-// signedIn is the visit of a person; domain.Forbidden for a token, which belongs to nobody.
+// signedIn is the visit of a person; domain.Forbidden for a token.
 func signedIn(ctx context.Context) (visit, error) {
 	v := visitFrom(ctx)
 	if v.session.ID == uuid.Nil {
-		return v, domain.E(domain.Forbidden, "no_session", "a token has no session and no account")
+		return v, domain.E(domain.Forbidden, "no_session", "this takes signing in: a token has no session")
 	}
 	return v, nil
 }

@@ -16,8 +16,8 @@ func TestASettingIsNotOverwrittenUnseen(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const path = "/api/v1/settings/consent"
-	put := func(etag, value string, out any) (int, http.Header) {
-		req, err := http.NewRequestWithContext(t.Context(), "PUT", b.url+path, strings.NewReader(`{"value":{"required":`+value+`},"reason":"a test"}`))
+	put := func(etag, value string, out any, known ...string) (int, http.Header) {
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", b.url+path, strings.NewReader(`{"value":{"required":`+value+`},"reason":"a test","acknowledged":["`+strings.Join(known, `","`)+`"]}`))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+token)
 		req.Header.Set("Content-Type", "application/json")
@@ -36,11 +36,16 @@ func TestASettingIsNotOverwrittenUnseen(t *testing.T) {
 	require.Equal(t, fmt.Sprintf(`"%d"`, rev.Revision), first)
 
 	b.do("PUT", "/api/v1/settings/toggles", `{"value":{"dispatch":true}}`, nil) // another key's revisions do not count
-	status, header = put(first, "false", nil)
+	status, _ = put(first, "false", &p)
+	require.Equal(t, http.StatusConflict, status)
+	require.Equal(t, "settings_danger", p.Code)
+	require.Equal(t, "consent_off", p.Facts.(map[string]any)["findings"].([]any)[0].(map[string]any)["code"])
+	status, header = put(first, "false", nil, "consent_off")
 	require.Equal(t, http.StatusOK, status)
 	status, _ = put(first, "true", &p)
 	require.Equal(t, http.StatusPreconditionFailed, status)
 	require.Equal(t, "setting_changed", p.Code)
+	require.Equal(t, []any{map[string]any{"field": "required", "before": false, "after": true}}, p.Facts.(map[string]any)["changes"], "theirs and yours")
 	status, _ = put("whatever", "true", &p)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.Equal(t, "bad_etag", p.Code)
@@ -61,6 +66,43 @@ func TestASettingIsNotOverwrittenUnseen(t *testing.T) {
 	require.Empty(t, rest.Next)
 	require.JSONEq(t, `{"required":true}`, string(rest.Revisions[0].Value))
 	status, _ = b.do("GET", "/api/v1/settings/nonsense/revisions", nil, &p)
+	require.Equal(t, http.StatusNotFound, status)
+}
+
+func TestASettingIsTriedAndReverted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const path = "/api/v1/settings/frequency_cap"
+	var imp store.Impact
+	status, _ := b.do("POST", path+"/impact", `{"value":{"marketing":{"per_day":3,"per_week":2}}}`, &imp)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "week_below_day", imp.Findings[0].Code)
+	require.Len(t, imp.Changes, 2)
+	require.Len(t, imp.Summary, 1)
+	var p api.Problem
+	status, _ = b.do("POST", path+"/impact", `{"value":{"marketing":{"per_day":-1}}}`, &p)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Equal(t, "marketing.per_day", p.Field)
+
+	var first, rev store.SettingsRevision
+	b.do("PUT", path, `{"value":{"marketing":{"per_day":1}},"reason":"x"}`, &first)
+	b.do("PUT", path, `{"value":{"marketing":{"per_day":2}},"reason":"x"}`, nil)
+	status, _ = b.do("POST", path+"/revert", map[string]any{"revision": first.Revision}, &p)
+	require.Equal(t, http.StatusUnprocessableEntity, status, "without a reason")
+	status, header := b.do("POST", path+"/revert", map[string]any{"revision": first.Revision, "reason": "too much"}, &rev)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, fmt.Sprintf(`"%d"`, rev.Revision), header.Get("ETag"))
+	require.JSONEq(t, string(first.Value), string(rev.Value))
+	var page api.SettingsRevisions
+	b.do("GET", path+"/revisions", nil, &page)
+	require.Equal(t, "too much", page.Revisions[0].Reason)
+	require.Equal(t, "marketing.per_day", page.Revisions[0].Changes[0].Field)
+
+	var use api.ChannelUse
+	status, _ = b.do("GET", "/api/v1/channels/whatsapp/use", nil, &use)
+	require.Equal(t, http.StatusOK, status)
+	require.EqualValues(t, 6_000_000, use.PerMinute)
+	status, _ = b.do("GET", "/api/v1/channels/smoke/use", nil, &p)
 	require.Equal(t, http.StatusNotFound, status)
 }
 

@@ -47,6 +47,9 @@ func (s *server) uploads() {
 			"The limits are " + audience.Limits + "; an upload for which no part comes for a day is given up.",
 		DefaultStatus: http.StatusCreated},
 		func(ctx context.Context, in *CampaignPath) (*uploadOutput, error) {
+			if err := s.Store.Spend(ctx, store.ByActor(ctx, access.ImportsPerUser)); err != nil {
+				return nil, err
+			}
 			imp, err := s.Store.StartUpload(ctx, in.ID)
 			if err != nil {
 				return nil, err

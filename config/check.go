@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"lastcall/domain"
+	"lastcall/domain/audit"
 )
 
 // check says what is wrong with the values, all at once. What is missing is not: Need says that, for
@@ -64,6 +66,16 @@ func (c *Config) check() (problems []error) {
 	oneOf(c.Log.Format, "log.format", "text", "json")
 	must(isHostPort(c.Sandbox.Listen), "sandbox.listen", hostPort)
 	optional(isHostPort, c.Sandbox.SMTPListen, "sandbox.smtp_listen", hostPort)
+	must(c.Audit.RetentionDays >= audit.MinRetentionDays, "audit.retention_days", "must be at least %d: entries are kept that long", audit.MinRetentionDays)
+	if c.Audit.Key != "" {
+		seed, err := base64.StdEncoding.DecodeString(c.Audit.Key.Reveal())
+		_, wrong := audit.NewKey(seed)
+		must(err == nil && wrong == nil, "audit.key", "must be 32 bytes in base64")
+	}
+	for i, key := range c.Audit.TrustedKeys {
+		_, err := audit.ParsePublicKey(key)
+		must(err == nil, "audit.trusted_keys", "entry %d must be a public key of 32 bytes in base64", i+1)
+	}
 	return problems
 }
 

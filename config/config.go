@@ -34,6 +34,7 @@ type Config struct {
 	Reconcile   Reconcile   `key:"reconcile"`
 	Log         Log         `key:"log"`
 	Sandbox     Sandbox     `key:"sandbox"`
+	Audit       Audit       `key:"audit"`
 
 	configured map[string]bool // the keys that the file or a variable gave
 }
@@ -134,6 +135,14 @@ type Sandbox struct {
 	SMTPListen string `key:"smtp_listen"` // host:port of its mail inbox; default 127.0.0.1:8705
 }
 
+// Audit is how the audit log is signed and how long it is kept.
+type Audit struct {
+	Key            Secret   `key:"key"`             // 32 bytes in base64 that all API processes sign with; empty: audit.key in data_dir, made when it is first needed
+	TrustedKeys    []string `key:"trusted_keys"`    // public keys in base64 whose signatures are believed, too: those used before
+	CheckpointFile string   `key:"checkpoint_file"` // gets a signed line each hour; default audit-checkpoints.jsonl in data_dir
+	RetentionDays  int      `key:"retention_days"`  // how long entries are kept, at least 90; default 365
+}
+
 // Defaults are the settings before any file or variable.
 func Defaults() *Config {
 	return &Config{
@@ -147,6 +156,7 @@ func Defaults() *Config {
 		Reconcile: Reconcile{After: 10 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 		Sandbox:   Sandbox{Listen: "127.0.0.1:8701", SMTPListen: "127.0.0.1:8705"},
+		Audit:     Audit{RetentionDays: 365},
 	}
 }
 

@@ -34,6 +34,7 @@ type Error struct {
 	Field   string // the field, column, key or line it is about, if any
 	Cause   error  // for logs only, never shown
 
+	Facts   any           // for programs, as JSON: what Message says in words; free of secrets and phone numbers
 	RetryIn time.Duration // when trying again may help; 0 when nobody knows
 }
 
@@ -47,6 +48,9 @@ func (e *Error) About(field string) *Error { e.Field = field; return e }
 
 // Because attaches the cause for logs and returns the error.
 func (e *Error) Because(cause error) *Error { e.Cause = cause; return e }
+
+// With attaches what programs may want to know and returns the error.
+func (e *Error) With(facts any) *Error { e.Facts = facts; return e }
 
 // After says when trying again may help and returns the error.
 func (e *Error) After(d time.Duration) *Error { e.RetryIn = d; return e }

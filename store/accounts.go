@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -53,13 +54,17 @@ func (s *Store) AddAccount(ctx context.Context, n NewAccount) (a Account, err er
 		return Account{}, err
 	}
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}, clause.Returning{}).Create(&a)
-		if made.Error == nil && made.RowsAffected == 0 {
-			return audit.Entry{}, domain.E(domain.Conflict, "account_exists", "this address has an account already").About("email")
-		}
-		return audit.Entry{Action: "account.added", Target: a.target(), Diff: map[string]any{"role": a.Role}}, made.Error
+		return audit.Entry{Action: "account.added", Target: a.target(), Diff: map[string]any{"role": a.Role}}, tx.insertAccount(&a)
 	})
 	return a, err
+}
+
+func (tx *Tx) insertAccount(a *Account) error {
+	made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}, clause.Returning{}).Create(a)
+	if made.Error == nil && made.RowsAffected == 0 {
+		return domain.E(domain.Conflict, "account_exists", "this address has an account already").About("email")
+	}
+	return made.Error
 }
 
 // EnsureAccount is AddAccount unless the address has an account: that one stays as it is, password and all.
@@ -102,11 +107,19 @@ func (s *Store) RenameAccount(ctx context.Context, id uuid.UUID, name string) (a
 	return a, err
 }
 
-// SetAccountDisabled says whether an account may sign in. Disabling ends its sessions at once.
+// SetAccountDisabled says whether an account may sign in. Disabling ends its sessions at once, with its tokens and the
+// invitations it sent. It fails with domain.Forbidden for one's own account, and with domain.Conflict when no admin
+// would be left.
 func (s *Store) SetAccountDisabled(ctx context.Context, id uuid.UUID, disabled bool) (a Account, err error) {
-	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+	err = s.writeOther(ctx, id, func(tx *Tx) (audit.Entry, error) {
 		var err error
-		if a, err = tx.account(id); err != nil {
+		if disabled {
+			err = tx.keepAnAdmin(id)
+		}
+		if err == nil {
+			a, err = tx.account(id)
+		}
+		if err != nil {
 			return audit.Entry{}, err
 		}
 		entry := audit.Entry{Action: "account.enabled", Target: a.target()}
@@ -115,6 +128,9 @@ func (s *Store) SetAccountDisabled(ctx context.Context, id uuid.UUID, disabled b
 			now := time.Now()
 			a.DisabledAt = &now
 			ended, err := tx.revokeSessions(id, uuid.Nil)
+			if err == nil {
+				err = tx.withdrawInvitationsBy(id)
+			}
 			if err != nil {
 				return audit.Entry{}, err
 			}
@@ -125,8 +141,91 @@ func (s *Store) SetAccountDisabled(ctx context.Context, id uuid.UUID, disabled b
 	return a, err
 }
 
-// ResetPassword gives an account a password chosen by somebody else, ends all its sessions and its lock-out.
+// SetRole gives an account another role and ends its sessions. It fails with domain.Invalid about "role", with
+// domain.Forbidden for one's own account, and with domain.Conflict when no admin would be left.
+func (s *Store) SetRole(ctx context.Context, id uuid.UUID, name string) (a Account, err error) {
+	role, err := access.ParseRole(name)
+	if err != nil {
+		return a, err
+	}
+	err = s.writeOther(ctx, id, func(tx *Tx) (audit.Entry, error) {
+		var err error
+		if role != access.Admin {
+			err = tx.keepAnAdmin(id)
+		}
+		if err == nil {
+			a, err = tx.account(id)
+		}
+		if err == nil && a.Role == role {
+			err = domain.E(domain.Conflict, "role_unchanged", "this is the account's role already").About("role")
+		}
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		ended, err := tx.revokeSessions(id, uuid.Nil)
+		if err == nil && role != access.Admin {
+			err = tx.withdrawInvitationsBy(id)
+		}
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		diff := map[string]any{"role": map[string]any{"from": a.Role, "to": role}, "sessions_ended": ended}
+		a.Role = role
+		return audit.Entry{Action: "account.role_changed", Target: a.target(), Diff: diff}, tx.orm.Model(&a).Update("role", role).Error
+	})
+	return a, err
+}
+
+// EndSessions ends all sessions of an account, at somebody else's word.
+func (s *Store) EndSessions(ctx context.Context, id uuid.UUID) (ended int64, err error) {
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		a, err := tx.account(id)
+		if err == nil {
+			ended, err = tx.revokeSessions(id, uuid.Nil)
+		}
+		return audit.Entry{Action: "account.sessions_ended", Target: a.target(), Diff: map[string]any{"sessions_ended": ended}}, err
+	})
+	return ended, err
+}
+
+// writeOther is Write for what nobody does to their own account. That somebody tried is in the audit log, and so is that
+// no admin would have been left.
+func (s *Store) writeOther(ctx context.Context, id uuid.UUID, fn func(tx *Tx) (audit.Entry, error)) error {
+	err := error(domain.E(domain.Forbidden, "own_account", "nobody does this to their own account: ask another admin"))
+	if audit.ActorFrom(ctx).ID != id.String() {
+		err = s.Write(ctx, fn)
+	}
+	if code := domain.CodeOf(err); code == "own_account" || code == "last_admin" {
+		return s.refused(ctx, "account.change_refused", Account{ID: id}.target(), err)
+	}
+	return err
+}
+
+// keepAnAdmin fails with domain.Conflict when an account is the only admin who may sign in. Nobody else is made less
+// of until the transaction ends: two admins who take away each other's role at once do so one after the other.
+func (tx *Tx) keepAnAdmin(id uuid.UUID) error {
+	admins, err := tx.admins()
+	if err == nil && len(admins) == 1 && admins[0] == id {
+		err = domain.E(domain.Conflict, "last_admin", "this is the only admin who may sign in: make another one first")
+	}
+	return err
+}
+
+// admins returns those who may sign in, and keeps them from changing until the transaction ends.
+func (tx *Tx) admins() ([]uuid.UUID, error) {
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT id FROM accounts WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+}
+
+// ResetPassword gives an account a password chosen by somebody else, ends all its sessions and its lock-out. It fails
+// with domain.Forbidden for one's own account, whose password wants to be known first.
 func (s *Store) ResetPassword(ctx context.Context, id uuid.UUID, password string) (Account, error) {
+	if audit.ActorFrom(ctx).ID == id.String() {
+		return Account{}, s.writeOther(ctx, id, nil)
+	}
 	if err := about(access.CheckPassword(password), "password"); err != nil {
 		return Account{}, err
 	}
@@ -160,7 +259,7 @@ func (s *Store) ChangePassword(ctx context.Context, a Account, session uuid.UUID
 		}
 		return err
 	}
-	_, err = s.setPassword(ctx, a.ID, next, session, "account.password_changed", func(now Account) error {
+	_, err = s.setPassword(ctx, a.ID, next, session, "account.password_changed", func(_ *Tx, now Account) error {
 		if now.PasswordHash != a.PasswordHash {
 			return domain.E(domain.Conflict, "password_changed", "the password was changed meanwhile")
 		}
@@ -169,9 +268,10 @@ func (s *Store) ChangePassword(ctx context.Context, a Account, session uuid.UUID
 	return err
 }
 
-// setPassword writes the new hash and revokes all sessions but keep; check may object to the account as it is now.
+// setPassword writes the new hash, ends all sessions but keep and a link to choose another one; check may object to the
+// account as it is now.
 func (s *Store) setPassword(ctx context.Context, id uuid.UUID, password string, keep uuid.UUID, action string,
-	check func(Account) error) (a Account, err error) {
+	check func(*Tx, Account) error) (a Account, err error) {
 	hash, err := hashPassword(ctx, password)
 	if err != nil {
 		return a, err
@@ -180,10 +280,13 @@ func (s *Store) setPassword(ctx context.Context, id uuid.UUID, password string, 
 		var err error
 		a, err = tx.account(id)
 		if err == nil && check != nil {
-			err = check(a)
+			err = check(tx, a)
 		}
 		if err == nil {
 			err = tx.orm.Model(&a).Update("password_hash", hash).Error
+		}
+		if err == nil {
+			_, err = tx.pgx.Exec(tx.ctx, `UPDATE password_resets SET used_at = clock_timestamp() WHERE account_id = $1 AND used_at IS NULL`, id)
 		}
 		if err != nil {
 			return audit.Entry{}, err

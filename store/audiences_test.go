@@ -87,7 +87,7 @@ func TestAudienceIsAddedAsAnImportIs(t *testing.T) {
 	_, err = b.StartCampaign(t.Context(), id, nil)
 	require.NoError(t, err)
 	for _, to := range []string{"preflight", "running"} {
-		_, err = b.owner.Exec(t.Context(), `UPDATE campaigns SET status = $2 WHERE id = $1`, id, to)
+		_, err = b.owner.Exec(t.Context(), `UPDATE campaigns SET status = $2, cleared_at = clock_timestamp() WHERE id = $1`, id, to)
 		require.NoError(t, err)
 	}
 	lane := store.Lane{Campaign: id, Run: "run", Batch: 1, Fence: 1}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -11,15 +12,19 @@ import (
 // AuditEntry is a row of the audit log.
 type AuditEntry struct {
 	ID             int64 `gorm:"primaryKey;autoIncrement"`
-	At             time.Time
+	CreatedAt      time.Time
 	ActorKind      string
-	Actor          string
+	ActorID        string // the account's id; a token's or a part's name
+	Actor          string // the name at that time
 	Action         string
 	Target         string
 	Diff           json.RawMessage `gorm:"type:jsonb"`
 	Reason         string
 	RequestID      string
 	PolicyRevision *int64
+	Seq            *int64 // its place in the chain; nil until it is sealed
+	PrevHash       []byte
+	Hash           []byte
 }
 
 // TableName tells GORM the table.
@@ -36,9 +41,9 @@ func (tx *Tx) enter(e audit.Entry) error {
 	}
 	actor := audit.ActorFrom(tx.ctx)
 	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO audit_log
-			(actor_kind, actor, action, target, diff, reason, request_id, policy_revision)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::bigint, 0))`,
-		actor.Kind, actor.Name, e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
+			(actor_kind, actor, actor_id, action, target, diff, reason, request_id, policy_revision)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::bigint, 0))`,
+		actor.Kind, actor.EntryName(), cmp.Or(actor.ID, actor.Name), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
 	return wrap(err, "audit "+e.Action)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"lastcall/domain"
+	"lastcall/domain/approval"
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
@@ -37,6 +39,8 @@ type Campaign struct {
 	FinishedAt     *time.Time
 	Report         json.RawMessage `gorm:"type:jsonb"`
 	Resend         int             // how often it was sent again: which of its workflows looks after it
+	ApprovalID     *uuid.UUID      `gorm:"type:uuid"` // with which it was started, if it needed one
+	ClearedAt      *time.Time      // when it was found that it may send: nobody has to approve it, or somebody had
 }
 
 // NewCampaign is what a campaign is made of.
@@ -78,7 +82,10 @@ func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, er
 		if repeated = made.Error == nil && made.RowsAffected == 0; repeated {
 			return audit.Entry{}, domain.E(domain.Conflict, "repeated", "repeated")
 		}
-		return audit.Entry{Action: "campaign.created", Target: target(c.ID)}, made.Error
+		if made.Error != nil {
+			return audit.Entry{}, made.Error
+		}
+		return audit.Entry{Action: "campaign.created", Target: target(c.ID)}, tx.edited(campaignSubject(c.ID))
 	})
 	if !repeated {
 		return c, err
@@ -102,8 +109,11 @@ func (s *Store) Campaign(ctx context.Context, id uuid.UUID) (Campaign, error) {
 
 // StartCampaign turns a draft over to its workflow, to send from sendAt on (nil: now), and returns the
 // outbox message that starts it. It fails with domain.Conflict when the campaign is no draft or is being
-// imported into, with domain.Invalid when the preflight finds something.
+// imported into, with domain.Invalid when the preflight finds something. What has to be approved starts with an approval
+// of it as it is, at the time that was approved (which sendAt nil stands for), else it fails with domain.Conflict of code
+// approval_required, which is in the audit log.
 func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Time) (message int64, err error) {
+	var approved *uuid.UUID
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		if err := tx.noImport(id); err != nil {
 			return audit.Entry{}, err
@@ -122,13 +132,26 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if len(check.Problems) > 0 {
 			return audit.Entry{}, domain.E(domain.Invalid, check.Problems[0].Code, "%s", check.Problems[0].Message)
 		}
-		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "send_at": sendAt, "started_at": databaseTime}); err != nil {
+		if approved, err = s.approvalToStart(tx, &c, sendAt); err != nil {
 			return audit.Entry{}, err
 		}
-		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: sendAt, Targets: check.Targets})
-		return audit.Entry{Action: "campaign.started", Target: target(id), Diff: map[string]any{"send_at": sendAt,
-			"targets": check.Targets}}, err
+		diff := map[string]any{"send_at": c.SendAt, "targets": check.Targets}
+		if approved != nil {
+			diff["approval_id"] = approved
+		}
+		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "send_at": c.SendAt, "started_at": databaseTime, "approval_id": approved}); err != nil {
+			return audit.Entry{}, err
+		}
+		message, err = tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, SendAt: c.SendAt, Targets: check.Targets, ApprovalID: approved})
+		return audit.Entry{Action: "campaign.started", Target: target(id), Diff: diff}, err
 	})
+	if err != nil && domain.CodeOf(err) == approval.Required {
+		var refused uuid.UUID
+		if approved != nil {
+			refused = *approved
+		}
+		return 0, s.refusedAs(ctx, campaignSubject(id), refused, err, errors.Unwrap(err))
+	}
 	return message, err
 }
 
@@ -147,6 +170,11 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 		if err := tx.change(id, map[string]any{"gate": gate}); err != nil {
 			return audit.Entry{}, err
 		}
+		if gate == campaign.GateStopped {
+			if err := tx.closeRequest(campaignSubject(id), "over"); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		message, err = tx.send(KindOrderCampaign, target(id), OrderCampaign{CampaignID: id, Order: order, Resend: c.Resend})
 		return audit.Entry{Action: "campaign." + order + "_ordered", Target: target(id), Reason: reason,
 			Diff: map[string]any{"gate": []campaign.Gate{c.Gate, gate}}}, err
@@ -155,7 +183,7 @@ func (s *Store) Order(ctx context.Context, id uuid.UUID, gate campaign.Gate, rea
 }
 
 // Advance writes the status a campaign's workflow has reached, short of its end, with what a human must
-// mend, if anything. Writing the same status again changes nothing; a status that may not follow is a domain.Conflict.
+// mend, if anything. One that needs approval does not run before it was cleared. Writing the same status again changes nothing; a status that may not follow is a domain.Conflict.
 func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, needsHuman string) error {
 	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		c, err := tx.lockCampaign(id)
@@ -170,7 +198,14 @@ func (s *Store) Advance(ctx context.Context, id uuid.UUID, to campaign.Status, n
 				return audit.Entry{}, err
 			}
 		}
-		if err := tx.change(id, map[string]any{"status": to, "needs_human": needsHuman}); err != nil {
+		columns := map[string]any{"status": to, "needs_human": needsHuman}
+		if to == campaign.Running && c.ClearedAt == nil {
+			if err := s.needsNoApproval(tx, id); err != nil {
+				return audit.Entry{}, err
+			}
+			columns["cleared_at"] = databaseTime
+		}
+		if err := tx.change(id, columns); err != nil {
 			return audit.Entry{}, err
 		}
 		if needsHuman != "" && needsHuman != c.NeedsHuman {

@@ -63,6 +63,11 @@ func (s *Store) ChangeCampaign(ctx context.Context, id uuid.UUID, change Campaig
 		if len(columns) == 0 {
 			return audit.Entry{}, errRepeated
 		}
+		if action == "campaign.changed" {
+			if err := tx.edited(campaignSubject(id)); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		return audit.Entry{Action: action, Target: target(id), Reason: change.Reason, Diff: diff}, tx.change(id, columns)
 	})
 	if errors.Is(err, errRepeated) {

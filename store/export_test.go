@@ -11,7 +11,7 @@ import (
 )
 
 // models are all GORM models; TestModelsMatchSchema holds each against the migrated tables.
-var models = []any{&Account{}, &APIToken{}, &AuditEntry{}, &Bar{}, &Campaign{}, &ChannelState{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &OptOut{},
+var models = []any{&Account{}, &APIToken{}, &Approval{}, &ApprovalRequest{}, &AuditEntry{}, &Bar{}, &Campaign{}, &ChannelState{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &Invitation{}, &OptOut{},
 	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateState{}, &Webhook{}, &Worker{}}
 
 // ModelColumns returns, for the external test, each model's table and columns: name → may be null.
@@ -38,3 +38,9 @@ var NobodysHash = nobodysHash
 
 // Prune is what the relay does every hour.
 func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }
+
+// Apply is what an applier does when it wakes.
+func Apply(ctx context.Context, a *Applier) error {
+	_, err := a.apply(ctx)
+	return err
+}

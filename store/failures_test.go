@@ -79,7 +79,7 @@ func TestTimelineAndFailuresReadByIndex(t *testing.T) {
 	for _, sql := range []string{
 		`SELECT id FROM targets WHERE campaign_id = $1 AND state = 'failed' AND (cohort, id) > (1, 5) ORDER BY cohort, id LIMIT 1000`,
 		`SELECT id FROM targets WHERE campaign_id = $1 AND msisdn = '+250780000001'`,
-		`SELECT id FROM audit_log WHERE target = 'campaign/' || $1::uuid ORDER BY id`,
+		`SELECT id FROM audit_log WHERE target = 'campaign/' || $1::uuid ORDER BY created_at, id`,
 	} {
 		_, err := b.owner.Exec(t.Context(), `SET enable_seqscan = off`) // as if the tables were large
 		require.NoError(t, err)

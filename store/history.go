@@ -42,7 +42,7 @@ func (s *Store) History(ctx context.Context, id uuid.UUID, before int64, limit i
 		actions = append(actions, action)
 	}
 	// A workflow repeats a write whose answer was lost, and most of its steps concern nobody.
-	rows, err := s.pool.Query(ctx, `SELECT id, at, actor_kind, actor, action, coalesce(diff, '{}'), reason FROM audit_log
+	rows, err := s.pool.Query(ctx, `SELECT id, created_at, actor_kind, actor, action, coalesce(diff, '{}'), reason FROM audit_log
 		WHERE target = $1 AND action = ANY ($2) AND ($3 = 0 OR id < $3)
 			AND (action <> 'campaign.advanced' OR coalesce(diff->>'needs_human', '') <> '')
 			AND (action <> 'campaign.ended' OR NOT coalesce((diff->>'again')::boolean, false))
@@ -52,7 +52,7 @@ func (s *Store) History(ctx context.Context, id uuid.UUID, before int64, limit i
 	}
 	all := []Event{}
 	var e AuditEntry
-	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.At, &e.ActorKind, &e.Actor, &e.Action, &e.Diff, &e.Reason}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.CreatedAt, &e.ActorKind, &e.Actor, &e.Action, &e.Diff, &e.Reason}, func() error {
 		all = append(all, event(e))
 		return nil
 	})
@@ -73,7 +73,7 @@ func event(e AuditEntry) Event {
 		Duplicates int64           `json:"duplicates"`
 	}
 	_ = json.Unmarshal(e.Diff, &diff) // our own; what an older release wrote differently is told without
-	told := Event{ID: e.ID, At: e.At, Kind: eventKinds[e.Action], Note: e.Reason}
+	told := Event{ID: e.ID, At: e.CreatedAt, Kind: eventKinds[e.Action], Note: e.Reason}
 	if e.ActorKind != "system" {
 		told.By = e.Actor
 	}

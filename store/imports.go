@@ -115,12 +115,18 @@ func (tx *Tx) finishImport(i *Import) error {
 	now := time.Now()
 	i.Phase, i.FinishedAt = audience.Done, &now
 	i.Duplicates = i.Lines - i.Invalid - i.Targets
+	if err := tx.edited(campaignSubject(i.CampaignID)); err != nil {
+		return err
+	}
 	return tx.orm.Clauses(clause.Returning{}).Create(i).Error
 }
 
 // openForImport makes sure that the campaign is a draft into which no other import runs, and keeps it so until the
 // transaction ends.
 func (tx *Tx) openForImport(id uuid.UUID) error {
+	if err := tx.readFile(); err != nil {
+		return err
+	}
 	if err := tx.noImport(id); err != nil {
 		return err
 	}

@@ -21,11 +21,15 @@ const (
 	KindStartCampaign   = "campaign.start"   // StartCampaign
 	KindOrderCampaign   = "campaign.order"   // OrderCampaign
 	KindRecoverCampaign = "campaign.recover" // RecoverCampaign
+	KindApproveCampaign = "campaign.approve" // ApproveCampaign
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindInvitation      = "mail.invitation"  // SendInvitation
+	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
 	KindCancelImport    = "import.cancel"    // CancelImport
+	KindReply           = "inbound.reply"    // Reply
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -53,6 +57,7 @@ type StartCampaign struct {
 	SendAt     *time.Time `json:"send_at,omitempty"`
 	Targets    int64      `json:"targets"`
 	Resend     int        `json:"resend,omitempty"` // which of the campaign's workflows: 0 for its first
+	ApprovalID *uuid.UUID `json:"approval_id,omitempty"`
 }
 
 // RecoverCampaign starts a new run of a campaign's workflow in place of one that is gone.
@@ -66,6 +71,13 @@ type RecoverCampaign struct {
 type OrderCampaign struct {
 	CampaignID uuid.UUID `json:"campaign_id"`
 	Order      string    `json:"order"`
+	Resend     int       `json:"resend,omitempty"`
+}
+
+// ApproveCampaign tells a campaign's workflow that somebody has approved it.
+type ApproveCampaign struct {
+	CampaignID uuid.UUID `json:"campaign_id"`
+	ApprovalID uuid.UUID `json:"approval_id"`
 	Resend     int       `json:"resend,omitempty"`
 }
 
@@ -99,6 +111,17 @@ type OpsNotice struct {
 type Mail struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+}
+
+// SendInvitation mails somebody a link to make an account. The link is made when the mail is: no message holds one.
+type SendInvitation struct {
+	InvitationID uuid.UUID `json:"invitation_id"`
+}
+
+// SendPasswordReset mails somebody a link to choose another password. uuid.Nil: the address that was asked for has no
+// account, and nothing is sent.
+type SendPasswordReset struct {
+	AccountID uuid.UUID `json:"account_id"`
 }
 
 // querier is what the pool and a transaction's connection have in common.
@@ -205,11 +228,18 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
-// no window reaches further back, and uploads that nobody goes on with.
+// no window reaches further back, commands after a month, limits that nothing counts against, and uploads that
+// nobody goes on with.
 func (s *Store) prune(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
+	}
+	if err == nil { // the provider repeats a webhook for a week at most
+		_, err = s.pool.Exec(ctx, `DELETE FROM inbound_commands WHERE received_at < now() - interval '30 days' AND reply_to IS NULL`)
+	}
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM rate_limits WHERE used_up_until < clock_timestamp()`)
 	}
 	if err == nil {
 		err = s.pruneImports(ctx)

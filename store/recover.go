@@ -38,7 +38,7 @@ func (s *Store) Recover(ctx context.Context, id uuid.UUID, reason string) (messa
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindRecoverCampaign, target(id), RecoverCampaign{
-			StartCampaign: StartCampaign{CampaignID: id, Name: c.Name, SendAt: c.SendAt, Targets: counts.Queued, Resend: c.Resend},
+			StartCampaign: StartCampaign{CampaignID: id, Name: c.Name, SendAt: c.SendAt, Targets: counts.Queued, Resend: c.Resend, ApprovalID: c.ApprovalID},
 			Paused:        c.Gate == campaign.GatePaused, Stopped: c.Gate == campaign.GateStopped})
 		return audit.Entry{Action: "campaign.recovered", Target: target(id), Reason: reason, Diff: map[string]any{
 			"status": []campaign.Status{c.Status, campaign.Scheduled}, "resend": c.Resend, "gate": c.Gate,

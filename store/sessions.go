@@ -2,14 +2,12 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain"
 	"lastcall/domain/access"
@@ -96,10 +94,7 @@ func (s *Store) knows(ctx context.Context, email, password string) (a Account, r
 
 // openSession makes the session of an account whose password was right. It fails with errMayNot.
 func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []*failureCount) (token string, opened Session, err error) {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	token = base64.RawURLEncoding.EncodeToString(random)
-	hash := sha256.Sum256([]byte(token))
+	token, hash := newSecret()
 	err = s.Write(audit.WithActor(ctx, a.Actor()), func(tx *Tx) (audit.Entry, error) {
 		now, err := tx.account(a.ID)
 		if err != nil {
@@ -111,10 +106,10 @@ func (s *Store) openSession(ctx context.Context, a Account, in SignIn, counts []
 		if err := tx.revokeSession(in.Replaces); err != nil {
 			return audit.Entry{}, err
 		}
-		opened = Session{ID: uuid.Must(uuid.NewV7()), AccountID: a.ID, TokenHash: hash[:], Agent: in.Agent}
+		opened = Session{ID: uuid.Must(uuid.NewV7()), AccountID: a.ID, TokenHash: hash, Agent: in.Agent}
 		if err := tx.pgx.QueryRow(tx.ctx, `INSERT INTO sessions (id, account_id, token_hash, agent, expires_at)
 				VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING created_at, seen_at, expires_at`,
-			opened.ID, a.ID, hash[:], in.Agent, access.SessionMax).Scan(&opened.CreatedAt, &opened.SeenAt, &opened.ExpiresAt); err != nil {
+			opened.ID, a.ID, hash, in.Agent, access.SessionMax).Scan(&opened.CreatedAt, &opened.SeenAt, &opened.ExpiresAt); err != nil {
 			return audit.Entry{}, err
 		}
 		if err := tx.forgive(counts); err != nil {
@@ -155,8 +150,7 @@ func (s *Store) refuse(ctx context.Context, a Account, counts []*failureCount) e
 // AuthenticateSession returns the session of a token and its account, or domain.Unauthenticated when there is none, or
 // it was revoked or has expired. Its last use is kept to the minute.
 func (s *Store) AuthenticateSession(ctx context.Context, token string) (found Session, a Account, err error) {
-	hash := sha256.Sum256([]byte(token))
-	rows := s.orm.WithContext(ctx).Where("token_hash = ? AND "+live, hash[:]).Limit(1).Find(&found)
+	rows := s.orm.WithContext(ctx).Where("token_hash = ? AND "+live, hashOf(token)).Limit(1).Find(&found)
 	if rows.Error != nil {
 		return found, a, unavailable(rows.Error)
 	}
@@ -189,6 +183,56 @@ func (s *Store) LiveSessions(ctx context.Context, ids []uuid.UUID) (map[uuid.UUI
 		alive[id] = true
 	}
 	return alive, unavailable(rows.Err())
+}
+
+// Sessions returns those of an account that have not ended, the one used last first; at most 1,000.
+func (s *Store) Sessions(ctx context.Context, account uuid.UUID) ([]Session, error) {
+	var all []Session
+	err := s.orm.WithContext(ctx).Where("account_id = ? AND "+live, account).Order("seen_at DESC, id DESC").Limit(page(1000)).Find(&all).Error
+	return all, unavailable(err)
+}
+
+// EndSession ends one session of an account. It fails with domain.NotFound when the account has no such one.
+func (s *Store) EndSession(ctx context.Context, account, id uuid.UUID) error {
+	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		done, err := tx.pgx.Exec(tx.ctx, `UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1 AND account_id = $2 AND `+live, id, account)
+		if err == nil && done.RowsAffected() == 0 {
+			err = notFound(pgx.ErrNoRows, "session", id)
+		}
+		return audit.Entry{Action: "session.ended", Target: "session/" + id.String()}, err
+	})
+}
+
+// EndOtherSessions ends all sessions of an account but one and returns how many that were.
+func (s *Store) EndOtherSessions(ctx context.Context, a Account, but uuid.UUID) (ended int64, err error) {
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		ended, err = tx.revokeSessions(a.ID, but)
+		return audit.Entry{Action: "session.others_ended", Target: a.target(), Diff: map[string]any{"sessions_ended": ended}}, err
+	})
+	return ended, err
+}
+
+// Presence is how an account is signed in.
+type Presence struct {
+	Sessions int        // that have not ended
+	SeenAt   *time.Time // its last request in any session, to the minute; nil: none for a month
+}
+
+// Presences returns the presence of accounts; those that have none are not in it.
+func (s *Store) Presences(ctx context.Context, accounts []uuid.UUID) (map[uuid.UUID]Presence, error) {
+	rows, err := s.pool.Query(ctx, `SELECT account_id, count(*) FILTER (WHERE `+live+`), max(seen_at) FROM sessions
+		WHERE account_id = ANY ($1) GROUP BY account_id`, accounts)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	all := map[uuid.UUID]Presence{}
+	var account uuid.UUID
+	var p Presence
+	_, err = pgx.ForEachRow(rows, []any{&account, &p.Sessions, &p.SeenAt}, func() error {
+		all[account] = p
+		return nil
+	})
+	return all, unavailable(err)
 }
 
 // CloseSession signs out.

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,10 +23,12 @@ type SettingsRevision struct {
 	Actor     string          `json:"actor"`
 	Reason    string          `json:"reason"`
 	CreatedAt time.Time       `json:"created_at"`
+
+	Changes []policy.SettingChange `gorm:"-" json:"changes,omitempty" doc:"In a list of revisions: what this one changed"`
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -89,6 +93,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Throttle, err = policy.ParseThrottle(value)
 	case "toggles":
 		set.Toggles, err = policy.ParseToggles(value)
+	case "campaigns":
+		set.Campaigns, err = policy.ParseCampaigns(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
 	}
@@ -106,55 +112,198 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 		return rev, unavailable(found.Error)
 	}
 	if found.RowsAffected == 0 {
-		rev = SettingsRevision{Key: key, Actor: "default"}
-		d := s.defaults
-		rev.Value, _ = json.Marshal(map[string]any{"quiet_hours": d.QuietHours, "missing_zone": d.MissingZone, "consent": d.Consent,
-			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles}[key])
+		rev = SettingsRevision{Key: key, Actor: "default", Value: valueOf(s.defaults, key)}
 	}
 	return rev, nil
 }
 
-// SettingHistory lists a key's revisions, newest first, those before the given one (0: the newest) on.
+// valueOf is a key's value in settings, each in the one form in which this Lastcall writes it.
+func valueOf(set policy.Settings, key string) json.RawMessage {
+	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
+		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns}[key])
+	return value
+}
+
+// differences compares two values of a key, however they are written.
+func (s *Store) differences(key string, before, after json.RawMessage) []policy.SettingChange {
+	var a, b policy.Settings
+	if apply(&a, key, before) != nil || apply(&b, key, after) != nil {
+		return policy.Changes(before, after) // one that another Lastcall wrote
+	}
+	return policy.Changes(valueOf(a, key), valueOf(b, key))
+}
+
+// SettingHistory lists a key's revisions, newest first, those before the given one (0: the newest) on, each with
+// what it changed.
 func (s *Store) SettingHistory(ctx context.Context, key string, before int64, limit int) ([]SettingsRevision, error) {
 	if !slices.Contains(SettingsKeys, key) {
 		return nil, apply(&policy.Settings{}, key, nil)
 	}
 	var all []SettingsRevision
-	q := s.orm.WithContext(ctx).Where("key = ?", key).Order("revision DESC").Limit(page(limit))
+	q := s.orm.WithContext(ctx).Where("key = ?", key).Order("revision DESC").Limit(page(limit) + 1)
 	if before > 0 {
 		q = q.Where("revision < ?", before)
 	}
-	return all, unavailable(q.Find(&all).Error)
+	if err := q.Find(&all).Error; err != nil {
+		return nil, unavailable(err)
+	}
+	for i := range all {
+		was := valueOf(s.defaults, key)
+		if i+1 < len(all) {
+			was = all[i+1].Value
+		}
+		all[i].Changes = s.differences(key, was, all[i].Value)
+	}
+	return all[:min(len(all), page(limit))], nil
 }
 
-// SaveSetting is ReplaceSetting whatever the setting is now.
+// SettingEdit is a new value of a key that somebody wants.
+type SettingEdit struct {
+	Key          string
+	Value        json.RawMessage
+	Reason       string
+	Known        *int64   // the revision that it is to replace; nil: whichever
+	Acknowledged []string // the codes of the dangers that whoever saves knows of
+	reverts      *int64   // the revision whose value it is; nil: none's
+}
+
+// SettingConflict is what somebody else saved meanwhile, beside what was to be saved.
+type SettingConflict struct {
+	Theirs  SettingsRevision       `json:"theirs" doc:"In force"`
+	Yours   json.RawMessage        `json:"yours" doc:"Not saved"`
+	Changes []policy.SettingChange `json:"changes" doc:"From theirs to yours"`
+}
+
+// SettingDanger is why a setting was not saved.
+type SettingDanger struct {
+	Findings []policy.SettingFinding `json:"findings" doc:"The dangers that were not acknowledged"`
+}
+
+// EditSetting checks a value and makes it the newest revision of its key. Running campaigns are told in the same
+// transaction and act on it within a second. It fails with domain.Invalid naming the field; with domain.Stale
+// and a SettingConflict when Known is not the revision it would replace; and with domain.Conflict, code
+// settings_danger, and a SettingDanger when it finds a danger that is not acknowledged. Both refusals are audited.
+func (s *Store) EditSetting(ctx context.Context, e SettingEdit) (SettingsRevision, error) {
+	for try := 1; ; try++ {
+		if err := s.unchanged(ctx, e); err != nil {
+			return SettingsRevision{}, s.refuseSetting(ctx, e, err)
+		}
+		imp, _, _, err := s.targetImpact(ctx, e.Key, e.Value)
+		if err != nil {
+			return SettingsRevision{}, err
+		}
+		danger := slices.DeleteFunc(slices.Clone(imp.Findings), func(f policy.SettingFinding) bool {
+			return f.Severity != policy.Danger || slices.Contains(e.Acknowledged, f.Code)
+		})
+		if len(danger) > 0 {
+			told := make([]string, len(danger))
+			for i, f := range danger {
+				told[i] = f.Message
+			}
+			err := domain.E(domain.Conflict, "settings_danger", "this is dangerous: %s; to save it nevertheless acknowledge it", strings.Join(told, "; "))
+			return SettingsRevision{}, s.refuseSetting(ctx, e, err.About(danger[0].Field).With(SettingDanger{danger}))
+		}
+		rev, err := s.saveSetting(ctx, e, &imp)
+		if !errors.Is(err, errOutdated) {
+			return rev, err
+		}
+		if try == 5 { // each time other settings counted, with which something else may be dangerous
+			return rev, domain.E(domain.Unavailable, "settings_busy", "others change settings just now; try again")
+		}
+	}
+}
+
+// RevertSetting makes an earlier revision's value (of revision 0: the default) the newest one, like EditSetting. It
+// fails with domain.Conflict when that is in force.
+func (s *Store) RevertSetting(ctx context.Context, e SettingEdit, revision int64) (SettingsRevision, error) {
+	now, err := s.Setting(ctx, e.Key)
+	if err != nil {
+		return now, err
+	}
+	old := SettingsRevision{Value: valueOf(s.defaults, e.Key)}
+	if revision != 0 {
+		if err := s.orm.WithContext(ctx).Where("key = ?", e.Key).First(&old, "revision = ?", revision).Error; err != nil {
+			return old, notFound(err, "revision", revision)
+		}
+	}
+	if len(s.differences(e.Key, now.Value, old.Value)) == 0 {
+		return now, domain.E(domain.Conflict, "setting_in_force", "this is what is in force already").About("revision")
+	}
+	e.Value, e.reverts = old.Value, &revision
+	return s.EditSetting(ctx, e)
+}
+
+// SaveSetting is EditSetting whatever the setting is now and however dangerous the value.
 func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessage, reason string) (SettingsRevision, error) {
-	return s.ReplaceSetting(ctx, key, value, reason, nil)
+	return s.saveSetting(ctx, SettingEdit{Key: key, Value: value, Reason: reason}, nil)
 }
 
-// ReplaceSetting checks value and makes it the newest revision of key. Running campaigns are told in the
-// same transaction and act on it within a second. It fails with domain.Invalid naming the field, and with
-// domain.Stale when known, if given, is not the revision it would replace.
-func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMessage, reason string, known *int64) (SettingsRevision, error) {
-	if err := apply(&policy.Settings{}, key, value); err != nil {
+// unchanged fails when the key's newest revision is another than the one that e is to replace.
+func (s *Store) unchanged(ctx context.Context, e SettingEdit) error {
+	if err := apply(&policy.Settings{}, e.Key, e.Value); err != nil || e.Known == nil {
+		return err
+	}
+	now, err := s.Setting(ctx, e.Key)
+	if err != nil || now.Revision == *e.Known {
+		return err
+	}
+	return domain.E(domain.Stale, "setting_changed", "somebody changed this setting in the meantime; look at it again").
+		With(SettingConflict{now, e.Value, s.differences(e.Key, now.Value, e.Value)})
+}
+
+// refuseSetting enters in the audit log why a setting was not saved, and returns that.
+func (s *Store) refuseSetting(ctx context.Context, e SettingEdit, why error) error {
+	if kind := domain.KindOf(why); kind != domain.Stale && kind != domain.Conflict {
+		return why
+	}
+	diff := map[string]any{"code": domain.CodeOf(why)}
+	if told, ok := errors.AsType[*domain.Error](why); ok {
+		if danger, ok := told.Facts.(SettingDanger); ok {
+			diff["findings"] = codes(danger.Findings)
+		}
+	}
+	err := s.Write(ctx, func(*Tx) (audit.Entry, error) {
+		return audit.Entry{Action: "settings.refused", Target: "settings/" + e.Key, Reason: e.Reason, Diff: diff}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return why
+}
+
+func codes(all []policy.SettingFinding) []string {
+	found := []string{}
+	for _, f := range all {
+		if !slices.Contains(found, f.Code) {
+			found = append(found, f.Code)
+		}
+	}
+	return found
+}
+
+// saveSetting writes a revision. With an impact it fails with errOutdated when that was not reckoned with the
+// settings in force.
+func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (SettingsRevision, error) {
+	var set policy.Settings
+	if err := apply(&set, e.Key, e.Value); err != nil {
 		return SettingsRevision{}, err
 	}
-	before, err := s.Setting(ctx, key)
+	before, err := s.Setting(ctx, e.Key)
 	if err != nil {
 		return SettingsRevision{}, err
 	}
-	rev := SettingsRevision{Key: key, Value: value, Actor: audit.ActorFrom(ctx).Name, Reason: reason}
+	rev := SettingsRevision{Key: e.Key, Value: e.Value, Actor: audit.ActorFrom(ctx).Name, Reason: e.Reason}
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		rev.Revision = 0
 		// One writer at a time: a revision must not become visible after a higher one.
 		if err := tx.orm.Exec("SELECT pg_advisory_xact_lock(hashtext('settings_revisions'))").Error; err != nil {
 			return audit.Entry{}, err
 		}
-		if known != nil {
+		if imp != nil {
 			var newest int64
-			err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions WHERE key = $1`, key).Scan(&newest)
-			if err == nil && newest != *known {
-				err = domain.E(domain.Stale, "setting_changed", "somebody changed this setting in the meantime; look at it again")
+			err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&newest)
+			if err == nil && newest != imp.policyRevision {
+				err = errOutdated
 			}
 			if err != nil {
 				return audit.Entry{}, err
@@ -163,11 +312,7 @@ func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMe
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
 		}
-		if key == "throttle" {
-			var set policy.Settings
-			if err := apply(&set, key, value); err != nil {
-				return audit.Entry{}, err
-			}
+		if e.Key == "throttle" {
 			if err := tx.keepRecipients(set.Throttle); err != nil {
 				return audit.Entry{}, err
 			}
@@ -176,11 +321,17 @@ func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMe
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
-		return audit.Entry{Action: "settings.changed", Target: "settings/" + key, Reason: reason, Revision: rev.Revision,
-			Diff: map[string]json.RawMessage{"before": before.Value, "after": value}}, err
+		diff := map[string]any{"before": before.Value, "after": e.Value}
+		if e.reverts != nil {
+			diff["reverts"] = *e.reverts
+		}
+		if imp != nil && len(imp.Findings) > 0 {
+			diff["findings"] = codes(imp.Findings) // whoever saved knew of the dangers among them
+		}
+		return audit.Entry{Action: "settings.changed", Target: "settings/" + e.Key, Reason: e.Reason, Revision: rev.Revision, Diff: diff}, err
 	})
 	if err != nil {
 		return rev, err
 	}
-	return s.Setting(ctx, key)
+	return s.Setting(ctx, e.Key)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain/campaign"
+	"lastcall/domain/policy"
 )
 
 // Stats are figures about all of Lastcall, for those who watch it. They name nobody.
@@ -57,20 +58,42 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return st, unavailable(err)
 	}
 	for channel, limits := range set.Throttle {
-		rows, err := s.pool.Query(ctx, `SELECT c.name, c.cumulative, $2::bigint, b.used_minute, $3::bigint, coalesce(b.used_second, 0), $4::bigint, coalesce(b.used_tier, 0),
-				(SELECT count(*) FROM permit_wants w JOIN campaigns x ON x.id = w.campaign_id AND x.gate = 'open' AND x.finished_at IS NULL
-					WHERE w.channel = c.name AND w.wants_until > t.now),
-				(SELECT count(*) FROM permit_singles w WHERE w.channel = c.name AND w.waits_until > t.now)
-			FROM channels c, LATERAL (SELECT permit_clock() AS now) t, LATERAL permit_budget(c.name, $2, $3, $4, t.now) b WHERE c.name = $1`,
-			channel, limits.PerMinute, limits.PerSecond, limits.Tier)
+		some, err := s.channelStats(ctx, channel, limits)
 		if err != nil {
-			return st, unavailable(err)
-		}
-		some, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ChannelStats])
-		if err != nil {
-			return st, unavailable(err)
+			return st, err
 		}
 		st.Channels = append(st.Channels, some...)
 	}
 	return st, nil
+}
+
+// ChannelStats reads a channel's figures alone. It fails with domain.NotFound when there is no such channel.
+func (s *Store) ChannelStats(ctx context.Context, channel string) (ChannelStats, error) {
+	set, err := s.Settings(ctx)
+	if err != nil {
+		return ChannelStats{}, err
+	}
+	found, err := s.channelStats(ctx, channel, set.Throttle[channel])
+	if err == nil && len(found) == 0 {
+		err = notFound(pgx.ErrNoRows, "channel", channel)
+	}
+	if err != nil {
+		return ChannelStats{}, err
+	}
+	return found[0], nil
+}
+
+// channelStats are the figures of the channel, if there is one of this name.
+func (s *Store) channelStats(ctx context.Context, channel string, limits policy.Cap) ([]ChannelStats, error) {
+	rows, err := s.pool.Query(ctx, `SELECT c.name, c.cumulative, $2::bigint, b.used_minute, $3::bigint, coalesce(b.used_second, 0), $4::bigint, coalesce(b.used_tier, 0),
+			(SELECT count(*) FROM permit_wants w JOIN campaigns x ON x.id = w.campaign_id AND x.gate = 'open' AND x.finished_at IS NULL
+				WHERE w.channel = c.name AND w.wants_until > t.now),
+			(SELECT count(*) FROM permit_singles w WHERE w.channel = c.name AND w.waits_until > t.now)
+		FROM channels c, LATERAL (SELECT permit_clock() AS now) t, LATERAL permit_budget(c.name, $2, $3, $4, t.now) b WHERE c.name = $1`,
+		channel, limits.PerMinute, limits.PerSecond, limits.Tier)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ChannelStats])
+	return found, unavailable(err)
 }

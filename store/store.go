@@ -37,7 +37,7 @@ type Config struct {
 	Pepper   contact.Pepper // hashes the opt-out registry; must stay the same for the life of the database
 	MaxConns int            // 0: 16
 	AppName  string         // shown in pg_stat_activity
-	Sandbox  bool           // messages go to the sandbox: marketing needs no consent unless the settings say so
+	Sandbox  bool           // messages go to the sandbox: marketing needs no consent, and campaigns no approval, unless the settings say so
 
 	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
 }
@@ -76,7 +76,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, unavailable(err)
 	}
 	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate}
-	s.defaults.Consent.Required = !cfg.Sandbox
+	if cfg.Sandbox {
+		s.defaults.Consent.Required = false
+		s.defaults.Campaigns.Approval = policy.ApprovalRule{Rule: policy.ApprovalNever}
+	}
 	s.orm, err = gorm.Open(postgres.New(postgres.Config{Conn: s.std}), &gorm.Config{
 		SkipDefaultTransaction: true, Logger: logger.Discard, TranslateError: false,
 	})

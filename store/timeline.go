@@ -124,17 +124,17 @@ func (s *Store) optOutOf(ctx context.Context, hash []byte) (*delivery.OptOut, er
 
 // sharedMoments are what the audit log tells about a campaign and about one of its cohorts.
 func (s *Store) sharedMoments(ctx context.Context, id uuid.UUID, k Cohort) ([]delivery.Moment, error) {
-	rows, err := s.pool.Query(ctx, `SELECT at, actor_kind, actor, action, coalesce(diff, '{}'), reason, coalesce(policy_revision, 0)
+	rows, err := s.pool.Query(ctx, `SELECT created_at, actor_kind, actor, action, coalesce(diff, '{}'), reason, coalesce(policy_revision, 0)
 		FROM audit_log WHERE target = $1 AND (action LIKE 'campaign.%' OR action = 'outbound_policy_check'
 			AND diff->>'country' = $2 AND diff->>'zone' = $3 AND coalesce(diff->>'locale', $4) = $4)
-		ORDER BY id`, "campaign/"+id.String(), k.Country, k.Zone, k.Locale)
+		ORDER BY created_at, id`, "campaign/"+id.String(), k.Country, k.Zone, k.Locale)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	var all []delivery.Moment
 	var e AuditEntry
 	var revision int64
-	_, err = pgx.ForEachRow(rows, []any{&e.At, &e.ActorKind, &e.Actor, &e.Action, &e.Diff, &e.Reason, &revision}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&e.CreatedAt, &e.ActorKind, &e.Actor, &e.Action, &e.Diff, &e.Reason, &revision}, func() error {
 		if m := shared(e, revision); m.Kind != "" {
 			all = append(all, m)
 		}
@@ -154,7 +154,7 @@ func shared(e AuditEntry, revision int64) delivery.Moment {
 		Until      *time.Time      `json:"until"`
 	}
 	_ = json.Unmarshal(e.Diff, &diff) // our own; what an older release wrote differently is left out
-	m := delivery.Moment{At: e.At, Note: e.Reason}
+	m := delivery.Moment{At: e.CreatedAt, Note: e.Reason}
 	if e.ActorKind != "system" {
 		m.By = e.Actor
 	}

@@ -45,6 +45,9 @@ func (s *Store) StartUpload(ctx context.Context, id uuid.UUID) (Import, error) {
 		if err := tx.openForImport(id); err != nil {
 			return audit.Entry{}, err
 		}
+		if err := tx.edited(campaignSubject(id)); err != nil {
+			return audit.Entry{}, err
+		}
 		err := tx.orm.Clauses(clause.Returning{}).Create(&imp).Error
 		return audit.Entry{Action: "campaign.upload_started", Target: target(id), Diff: map[string]any{"import_id": imp.ID}}, err
 	})

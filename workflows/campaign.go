@@ -35,6 +35,9 @@ type CampaignState struct {
 	Lanes   int             `json:"lanes,omitempty"`
 	Wide    bool            `json:"wide,omitempty"` // one lane was not enough
 	Problem string          `json:"problem,omitempty"`
+
+	Cleared    bool `json:"cleared,omitempty"`    // it may send: nobody has to approve it, or somebody had when it began
+	Unapproved bool `json:"unapproved,omitempty"` // it is paused because nobody has, and by nobody's order
 }
 
 type campaignRun struct {
@@ -42,6 +45,7 @@ type campaignRun struct {
 	changes int    // bumped by every message; whoever waits compares
 	blocker string // the search attribute as it stands
 	stuck   bool   // what it waits for needs a human; the search attribute as it stands
+	claims  int    // messages that say it was approved, and are being looked into
 }
 
 // setup registers the handlers before anything else, so that no message finds nobody.
@@ -59,9 +63,9 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 		taken             func() bool
 	}{
 		{OrderPause, "Stops sending; answers when nothing is in flight.",
-			func() { c.State.Paused = true }, func() bool { return c.State.Status == campaign.Paused }},
+			func() { c.State.Paused, c.State.Unapproved = true, false }, func() bool { return c.State.Status == campaign.Paused }},
 		{OrderResume, "Goes on where it was paused.",
-			func() { c.State.Paused = false }, func() bool { return c.State.Status != campaign.Paused }},
+			func() { c.State.Paused, c.State.Unapproved = false, false }, func() bool { return c.State.Status != campaign.Paused }},
 		{OrderStop, "Ends the campaign; what is queued is cancelled. Final.",
 			func() { c.State.Stopped = true }, func() bool { return c.State.Status == campaign.Settling }},
 	} {
@@ -89,7 +93,36 @@ func (c *campaignRun) setup(ctx workflow.Context) error {
 			c.changes++
 		}
 	})
+	approvals := workflow.GetSignalChannelWithOptions(ctx, Approve,
+		workflow.SignalChannelOptions{Description: "Says that somebody has approved the campaign, by the approval's id, which is looked up. One that does not hold changes nothing."})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var claim Approved
+			if !approvals.Receive(ctx, &claim) {
+				return
+			}
+			c.claims++
+			c.approved(ctx, claim)
+			c.claims--
+		}
+	})
 	return nil
+}
+
+// approved looks into the claim that somebody has approved the campaign. If that is so it begins with this approval, at
+// once if only one was missing. Nobody is asked once it has begun, but a forged claim is found out then, too.
+func (c *campaignRun) approved(ctx workflow.Context, claim Approved) {
+	in := activities.VerifyApprovalInput{CampaignID: c.CampaignID, Resend: c.Resend, Approval: claim.ApprovalID, Claimed: true}
+	found, err := run(ctx, control("is it approved?", 10*time.Second), acts.VerifyApproval, in)
+	if err != nil || found.Problem != "" {
+		workflow.GetLogger(ctx).Warn("no such approval", "problem", found.Problem, "error", err)
+		return
+	}
+	c.Approval = claim.ApprovalID
+	if c.State.Unapproved {
+		c.State.Paused, c.State.Unapproved = false, false
+		c.changes++
+	}
 }
 
 func (c *campaignRun) tooLate() error {
@@ -136,8 +169,24 @@ func (c *campaignRun) schedule(ctx workflow.Context) error {
 	return c.become(ctx, campaign.Preflight, "")
 }
 
-// preflight checks whether it may go, and pauses for a human if it may not.
+// preflight checks whether it may go, and pauses for a human if it may not. Before it begins to send it has to be
+// approved, if it has to be at all; what happened to the approval since the start counts.
 func (c *campaignRun) preflight(ctx workflow.Context) error {
+	if !c.State.Cleared && workflow.GetVersion(ctx, "verify-approval", workflow.DefaultVersion, 1) > workflow.DefaultVersion {
+		in := activities.VerifyApprovalInput{CampaignID: c.CampaignID, Resend: c.Resend, Approval: c.Approval}
+		found, err := run(ctx, control("is it approved?", 10*time.Second), acts.VerifyApproval, in)
+		if err != nil {
+			return err
+		}
+		if found.Problem != "" && in.Approval != c.Approval {
+			return nil // another one has come meanwhile
+		}
+		if found.Problem != "" {
+			c.State.Paused, c.State.Unapproved = true, true
+			return c.become(ctx, campaign.Paused, found.Problem)
+		}
+		c.State.Cleared = true
+	}
 	check, err := run(ctx, control("preflight", time.Minute), acts.Preflight, c.CampaignID)
 	if err != nil {
 		return err
@@ -326,6 +375,8 @@ func (c *campaignRun) explainStuck(ctx workflow.Context, blocker, why string, st
 		details += " · " + why
 	}
 	switch {
+	case c.State.Unapproved:
+		details += "\n\nSomebody must ask for approval, and somebody else give it; then the campaign goes on by itself."
 	case c.State.Problem != "":
 		details += "\n\nSomebody must mend this, then resume or stop the campaign."
 	case stuck:
@@ -367,5 +418,5 @@ func (c *campaignRun) waitFor(ctx workflow.Context, seen int, long time.Duration
 // full reports whether it is time to begin a new history: this one is long, and no order waits for its
 // answer.
 func (c *campaignRun) full(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx)
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && c.claims == 0
 }

@@ -34,6 +34,7 @@ type bundle struct {
 	answers  func(n int) (activities.DispatchResult, error) // to the nth batch, 0 first
 	check    func() activities.PreflightResult
 	advance  func(activities.AdvanceInput) error
+	approved func(activities.VerifyApprovalInput) string // what the problem is
 
 	advanceTakes time.Duration
 }
@@ -50,6 +51,10 @@ func setup(t *testing.T) *bundle {
 	b.advance = func(activities.AdvanceInput) error { return nil }
 	b.OnActivity(acts.Preflight, mock.Anything, id).Return(func(context.Context, uuid.UUID) (activities.PreflightResult, error) {
 		return b.check(), nil
+	}).Maybe()
+	b.approved = func(activities.VerifyApprovalInput) string { return "" }
+	b.OnActivity(acts.VerifyApproval, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.VerifyApprovalInput) (activities.VerifyApprovalResult, error) {
+		return activities.VerifyApprovalResult{Problem: b.approved(in)}, nil
 	}).Maybe()
 	b.OnActivity(acts.Advance, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AdvanceInput) (activities.Nothing, error) {
 		if err := b.advance(in); err != nil {

@@ -30,6 +30,7 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"campaign.start":   m.start,
 		"campaign.order":   m.order,
 		"campaign.recover": m.recover,
+		"campaign.approve": m.approve,
 		"settings.changed": m.settingsChanged,
 		"import.start":     m.startImport,
 		"import.cancel":    m.cancelImport,
@@ -43,6 +44,11 @@ type startCampaign struct {
 	SendAt     *time.Time `json:"send_at"`
 	Targets    int64      `json:"targets"`
 	Resend     int        `json:"resend"`
+	ApprovalID string     `json:"approval_id"`
+}
+
+func (p startCampaign) input() CampaignInput {
+	return CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt, Resend: p.Resend, Approval: p.ApprovalID}
 }
 
 func (p startCampaign) options() client.StartWorkflowOptions {
@@ -66,7 +72,7 @@ func (m Messenger) start(ctx context.Context, _ int64, payload json.RawMessage) 
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, p.options(), Campaign, CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt, Resend: p.Resend})
+	_, err := m.client.ExecuteWorkflow(ctx, p.options(), Campaign, p.input())
 	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
 		return nil // by this very message, before a crash
 	}
@@ -102,6 +108,18 @@ func (m Messenger) settingsChanged(ctx context.Context, _ int64, payload json.Ra
 		return err
 	}
 	return gone(m.client.SignalWorkflow(ctx, ResendID(p.CampaignID, p.Resend), "", SettingsChanged, p.Revision))
+}
+
+func (m Messenger) approve(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		CampaignID uuid.UUID `json:"campaign_id"`
+		ApprovalID string    `json:"approval_id"`
+		Resend     int       `json:"resend"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	return gone(m.client.SignalWorkflow(ctx, ResendID(p.CampaignID, p.Resend), "", Approve, Approved{p.ApprovalID}))
 }
 
 func (m Messenger) startImport(ctx context.Context, _ int64, payload json.RawMessage) error {

@@ -42,15 +42,23 @@ const (
 	OrderResume     = "resume"
 	OrderStop       = "stop"
 	SettingsChanged = "settings-changed"
+	Approve         = "approve" // Approved
 	QueryState      = "state"
 )
+
+// Approved tells a campaign that somebody has approved it. It is a claim: the campaign looks the approval up, and one
+// that is not there, or is of something else, changes nothing.
+type Approved struct {
+	ApprovalID string `json:"approval_id"`
+}
 
 // CampaignInput starts a campaign, or carries it on in a new run.
 type CampaignInput struct {
 	CampaignID uuid.UUID     `json:"campaign_id"`
-	SendAt     *time.Time    `json:"send_at,omitempty"` // nil: at once
-	Resend     int           `json:"resend,omitempty"`  // which resend of it; 0: the first sending
-	State      CampaignState `json:"state,omitzero"`    // zero at the start, but for the orders that stand when it is recovered
+	SendAt     *time.Time    `json:"send_at,omitempty"`  // nil: at once
+	Resend     int           `json:"resend,omitempty"`   // which resend of it; 0: the first sending
+	Approval   string        `json:"approval,omitempty"` // the id of the approval with which it was started
+	State      CampaignState `json:"state,omitzero"`     // zero at the start, but for the orders that stand when it is recovered
 }
 
 // The search attributes by which Ops find a workflow in Temporal Web.

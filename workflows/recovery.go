@@ -35,8 +35,9 @@ func (m Messenger) recover(ctx context.Context, id int64, payload json.RawMessag
 	options := p.options()
 	options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	options.Memo = map[string]any{startedBy: id}
-	_, err = m.client.ExecuteWorkflow(ctx, options, Campaign, CampaignInput{CampaignID: p.CampaignID, SendAt: p.SendAt, Resend: p.Resend,
-		State: CampaignState{Status: campaign.Scheduled, Paused: p.Paused, Stopped: p.Stopped}})
+	input := p.input()
+	input.State = CampaignState{Status: campaign.Scheduled, Paused: p.Paused, Stopped: p.Stopped}
+	_, err = m.client.ExecuteWorkflow(ctx, options, Campaign, input)
 	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
 		return domain.E(domain.Conflict, "workflow_open", "the campaign's workflow is at work").Because(err)
 	}

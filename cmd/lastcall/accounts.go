@@ -18,8 +18,9 @@ import (
 
 func accountsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	cmd := group(o, "accounts", "People who may sign in to the panel", accountsAdd(o), accountsList(o), accountsDisable(o), accountsEnable(o),
-		accountsResetPassword(o))
+	cmd := group(o, "accounts", "People who may sign in to the panel", accountsInvite(o), accountsInvitations(o),
+		accountsResend(o), accountsWithdraw(o), accountsAdd(o), accountsList(o), accountsRole(o), accountsDisable(o), accountsEnable(o),
+		accountsEndSessions(o), accountsResetPassword(o), accountsFirstAdmin(o))
 	cmd.GroupID = groupCare
 	return cmd
 }
@@ -93,6 +94,41 @@ func accountsEnable(o *output) *cobra.Command {
 		Use: "enable EMAIL", Short: "Let somebody sign in again", Args: cobra.ExactArgs(1),
 		Example: "  lastcall accounts enable amina@example.test",
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.setAccount(cmd, args[0], "/enable") },
+	}
+}
+
+func accountsRole(o *output) *cobra.Command {
+	return &cobra.Command{
+		Use: "role EMAIL ROLE", Short: "Give somebody another role, and sign them out", Args: cobra.ExactArgs(2),
+		Example: "  lastcall accounts role amina@example.test project_lead",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, a, err := o.account(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := c.call(cmd.Context(), http.MethodPut, "/accounts/"+a.ID.String()+"/role", api.NewRole{Role: args[1]}, &a); err != nil {
+				return err
+			}
+			return o.printAccount(a)
+		},
+	}
+}
+
+func accountsEndSessions(o *output) *cobra.Command {
+	return &cobra.Command{
+		Use: "end-sessions EMAIL", Short: "Sign somebody out everywhere", Args: cobra.ExactArgs(1),
+		Example: "  lastcall accounts end-sessions amina@example.test",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, a, err := o.account(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			var done api.Ended
+			if _, err := c.call(cmd.Context(), http.MethodPost, "/accounts/"+a.ID.String()+"/end-sessions", nil, &done); err != nil {
+				return err
+			}
+			return o.print(done, func(t *listing) { t.row("sessions ended", done.Ended) })
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ func apiCommand(sh *shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "api", GroupID: groupRun, Short: "Run the API and the panel alone", Args: cobra.NoArgs,
 		Long: `Serves the API and the panel, takes WhatsApp's webhooks, carries what was decided in Postgres to Temporal, to the
-Ops channel and into the mail, and tells Ops of campaigns that no workflow looks after. Any number of them may
-run. It runs on while Temporal or WhatsApp do not answer; /readyz says what is missing.`,
+Ops channel and into the mail, and tells Ops of campaigns that no workflow looks after. It seals the audit log, and
+signs it each hour. Any number of them may run. It runs on while Temporal or WhatsApp do not answer; /readyz says what is missing.`,
 		Example: "  lastcall api --config lastcall.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := sh.config()
@@ -64,25 +65,37 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	warnUnlessHealthy(ctx, c, health, log)
 
+	keeper, err := auditKeeper(c, st, log)
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
-	relay := store.Relay{Store: st, Handlers: outboxHandlers(c, temporal), Log: log}
+	messages := whatsapp.New(provider)
+	handlers := outboxHandlers(c, temporal)
+	maps.Copy(handlers, linkHandlers(c, st))
+	handlers[store.KindReply] = replyHandler(st, messages)
+	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
+	sealer := store.Sealer{Store: st, Log: log}
 	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
 	var working sync.WaitGroup
 	working.Go(func() { relay.Run(behind) })
 	working.Go(func() { applier.Run(behind) })
 	working.Go(func() { sweeper.Run(behind) })
+	working.Go(func() { sealer.Run(behind) })
+	working.Go(func() { keeper.Run(behind) })
 	defer working.Wait()
 	defer stop()
 
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
-		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
-		Panel: ui.Dist(), PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
+		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }
@@ -110,8 +123,7 @@ func outboxHandlers(c *config.Config, temporal client.Client) map[string]store.H
 		}
 		return ops.Post(ctx, opschannel.Notice{Title: n.Title, Text: n.Text, Level: opschannel.Level(n.Level)})
 	}
-	sender := mail.New(mail.Config{Address: c.Mail.Address, From: c.Mail.From, Username: c.Mail.Username,
-		Password: c.Mail.Password.Reveal(), TLS: c.Mail.TLS})
+	sender := mailSender(c)
 	handlers[store.KindMail] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
 		var m store.Mail
 		if err := json.Unmarshal(payload, &m); err != nil || c.Mail.Address == "" || len(c.Mail.Reports) == 0 {

@@ -25,6 +25,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
+	"lastcall/domain/policy"
 	"lastcall/fixtures"
 	"lastcall/store"
 )
@@ -207,7 +208,7 @@ func (s *benchStack) start(ctx context.Context, id uuid.UUID) (asked time.Time, 
 func (s *benchStack) set(ctx context.Context, key, value string) (asked time.Time, err error) {
 	asked = time.Now()
 	var saved store.SettingsRevision
-	_, err = s.api.call(ctx, http.MethodPut, "/settings/"+key, api.NewSetting{Value: []byte(value)}, &saved)
+	_, err = s.api.call(ctx, http.MethodPut, "/settings/"+key, api.NewSetting{Value: []byte(value), Acknowledged: []string{policy.CapJump, policy.BlocksMasses, policy.ReleasesMasses}}, &saved)
 	return asked, err
 }
 

@@ -28,7 +28,8 @@ func campaignsCommand(sh *shell) *cobra.Command {
 		campaignsOrder(o, "resume", "Resume a paused campaign where it was"),
 		campaignsOrder(o, "stop", "Stop a campaign for good: what is queued is cancelled"), campaignsTargets(o),
 		campaignsTarget(o), campaignsFailures(o), campaignsWeight(o), campaignsResend(o), campaignsRecover(o),
-		campaignsImports(o), campaignsImportCancel(o), campaignsAudience(o))
+		campaignsImports(o), campaignsImportCancel(o), campaignsAudience(o),
+		campaignsRequestApproval(o), campaignsApprove(o), campaignsReject(o), campaignsApprovals(o))
 }
 
 func campaignsCreate(o *output) *cobra.Command {

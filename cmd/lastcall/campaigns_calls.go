@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/api"
+	"lastcall/domain/approval"
 	"lastcall/store"
 )
 
@@ -38,6 +40,9 @@ func (o *output) start(ctx context.Context, c *apiClient, id string, at *time.Ti
 		o.say("note: %s", w.Message)
 	}
 	status, err := c.call(ctx, http.MethodPost, "/campaigns/"+id+"/start", api.StartOrder{SendAt: at}, &started)
+	if p, refused := errors.AsType[*api.Problem](err); refused && p.Code == approval.Required {
+		err = unapproved(ctx, c, id, err)
+	}
 	if err == nil {
 		o.pending(ctx, c, status, "start")
 	}

@@ -99,7 +99,7 @@ func startAPI(t *testing.T) (base, token string) {
 	go func() { defer close(played); relay.Run(ctx) }()
 	well := func(context.Context) error { return nil }
 	gone := func(context.Context, uuid.UUID, int) (bool, error) { return false, nil } // what play does ends at once
-	server := httptest.NewServer(api.New(api.Deps{Store: st, Log: quiet, Temporal: well, Messaging: well, WorkflowOpen: gone}))
+	server := httptest.NewServer(api.New(api.Deps{Store: st, Log: quiet, Temporal: well, Messaging: well, WorkflowOpen: gone, Mail: true}))
 	t.Cleanup(func() { server.Close(); cancel(); <-played })
 	return server.URL, token
 }

@@ -24,9 +24,12 @@ type apiClient struct {
 	base  string
 	token string
 	http  http.Client
+
+	visitor *visitor // whom --as names; nil: the token's
 }
 
-// client finds the API: LASTCALL_API and LASTCALL_TOKEN, else the lastcall up of the data directory.
+// client finds the API: LASTCALL_API and LASTCALL_TOKEN, else the lastcall up of the data directory. With --as it
+// calls as that account.
 func (sh *shell) client() (*apiClient, error) {
 	c := &apiClient{base: os.Getenv("LASTCALL_API"), token: os.Getenv("LASTCALL_TOKEN")}
 	if c.base == "" {
@@ -35,13 +38,16 @@ func (sh *shell) client() (*apiClient, error) {
 			return nil, err
 		}
 		c.base = up.API
-		if c.token == "" {
+		if c.token == "" && sh.as == "" {
 			c.token = up.Token
 		}
 	}
 	c.base = strings.TrimRight(c.base, "/")
 	if u, err := url.Parse(c.base); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("LASTCALL_API must be an http:// or https:// address")
+	}
+	if sh.as != "" {
+		return c, sh.asAccount(c)
 	}
 	if c.token == "" {
 		return nil, errors.New("LASTCALL_TOKEN is needed with LASTCALL_API")
@@ -142,7 +148,14 @@ func (c *apiClient) open(ctx context.Context, method, path string, header http.H
 		return nil, 0, err
 	}
 	req.Header = header
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.visitor == nil {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	} else if err := c.visitor.identify(ctx, c, req); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = errInterrupted
+		}
+		return nil, 0, err
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {

@@ -11,8 +11,12 @@ import (
 
 // clientCommands are the commands that people use; they speak to the API.
 func clientCommands(sh *shell) []*cobra.Command {
-	return []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), optOutsCommand(sh),
-		settingsCommand(sh), policyCommand(sh), accountsCommand(sh), vouchersCommand(sh)}
+	all := []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), optOutsCommand(sh),
+		settingsCommand(sh), policyCommand(sh), accountsCommand(sh), tokensCommand(sh), vouchersCommand(sh), auditCommand(sh)}
+	for _, cmd := range all {
+		cmd.PersistentFlags().StringVar(&sh.as, "as", "", "act as this account of lastcall up, by its address and its password in up.json")
+	}
+	return all
 }
 
 // serverCommands are the parts that run, each alone, and what looks after the database.

@@ -39,6 +39,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if sh.visitor != nil {
+		sh.visitor.signOut()
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -65,6 +68,9 @@ type shell struct {
 	configFile     string
 	dataDir        string
 	ran            bool // a command got past its flags and arguments
+
+	as      string   // the account that commands act as; "": the token
+	visitor *visitor // its session, once a command has asked for one
 }
 
 // config loads the settings; --data-dir wins over them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -20,6 +21,8 @@ const (
 	bootstrapVariable = "LASTCALL_BOOTSTRAP_TOKEN"
 	// bootstrapAdminVariable holds ADDRESS:PASSWORD of an admin account that is made after migrating, unless it is there.
 	bootstrapAdminVariable = "LASTCALL_BOOTSTRAP_ADMIN"
+	// bootstrapAccountsVariable holds accounts as JSON, each made after migrating unless it is there: how up makes its own.
+	bootstrapAccountsVariable = "LASTCALL_BOOTSTRAP_ACCOUNTS"
 )
 
 func migrateCommand(sh *shell) *cobra.Command {
@@ -49,8 +52,12 @@ missing, makes the token in ` + bootstrapVariable + ` valid, if there is one, an
 			if err != nil {
 				return err
 			}
-			token, admin := os.Getenv(bootstrapVariable), os.Getenv(bootstrapAdminVariable)
-			if token != "" || admin != "" {
+			token := os.Getenv(bootstrapVariable)
+			accounts, err := bootstrapAccounts()
+			if err != nil {
+				return err
+			}
+			if token != "" || len(accounts) > 0 {
 				if err := c.Need("pepper"); err != nil {
 					return err
 				}
@@ -61,7 +68,7 @@ missing, makes the token in ` + bootstrapVariable + ` valid, if there is one, an
 			}
 			if c.Pepper != "" {
 				ctx := audit.WithActor(cmd.Context(), audit.System("migrate"))
-				if done.Templates, err = furnish(ctx, c, token, admin); err != nil {
+				if done.Templates, err = furnish(ctx, c, token, accounts); err != nil {
 					return err
 				}
 			}
@@ -74,7 +81,7 @@ missing, makes the token in ` + bootstrapVariable + ` valid, if there is one, an
 }
 
 // furnish puts in what a fresh database needs to be of use.
-func furnish(ctx context.Context, c *config.Config, token, admin string) (templates int, err error) {
+func furnish(ctx context.Context, c *config.Config, token string, accounts []store.NewAccount) (templates int, err error) {
 	st, err := openStore(ctx, c, "migrate")
 	if err != nil {
 		return 0, err
@@ -86,13 +93,26 @@ func furnish(ctx context.Context, c *config.Config, token, admin string) (templa
 	if token != "" {
 		err = st.EnsureToken(ctx, "up", token)
 	}
-	if admin != "" && err == nil {
-		email, password, _ := strings.Cut(admin, ":")
-		if err = st.EnsureAccount(ctx, store.NewAccount{Email: email, Name: "Admin", Role: string(access.Admin), Password: password}); err != nil {
-			err = fmt.Errorf("%s: %w", bootstrapAdminVariable, err)
+	for _, a := range accounts {
+		if err != nil {
+			return templates, err
+		}
+		if err = st.EnsureAccount(ctx, a); err != nil {
+			err = fmt.Errorf("make the account %s: %w", a.Email, err)
 		}
 	}
 	return templates, err
+}
+
+// bootstrapAccounts are the accounts that the environment asks for. Its errors quote none of it: it holds passwords.
+func bootstrapAccounts() (all []store.NewAccount, err error) {
+	if raw := os.Getenv(bootstrapAccountsVariable); raw != "" && json.Unmarshal([]byte(raw), &all) != nil {
+		return nil, fmt.Errorf("%s is no list of accounts", bootstrapAccountsVariable)
+	}
+	if email, password, _ := strings.Cut(os.Getenv(bootstrapAdminVariable), ":"); email != "" {
+		all = append(all, store.NewAccount{Email: email, Name: "Admin", Role: string(access.Admin), Password: password})
+	}
+	return all, nil
 }
 
 func migrateDown(o *output) *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,8 +45,27 @@ func TestMigrate(t *testing.T) {
 	again := migrate("up")
 	require.Zero(t, again.Steps)
 	require.Zero(t, again.Templates)
-	_, err := storetest.Open(t, url).Authenticate(t.Context(), "a token for the first caller")
+	_, _, err := storetest.Open(t, url).Authenticate(t.Context(), "a token for the first caller")
 	require.NoError(t, err)
+
+	// The first admin comes in by the link that is printed, as long as there is none.
+	invite := func(address string) (code int, out string, failure string) {
+		var stdout, stderr bytes.Buffer
+		code = run([]string{"accounts", "first-admin", address, "--output", "json"}, &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	code, out, failure := invite("boss@example.test")
+	require.Equal(t, exitDone, code, failure)
+	var made struct{ Link string }
+	require.NoError(t, json.Unmarshal([]byte(out), &made))
+	page, link, _ := strings.Cut(made.Link, "#")
+	require.Equal(t, "http://127.0.0.1:8700/welcome", page)
+	_, _, _, err = storetest.Open(t, url).AcceptInvitation(t.Context(), store.Acceptance{Token: link, Name: "Boss",
+		Password: "correct horse battery", Address: "192.0.2.1", Agent: "other"})
+	require.NoError(t, err)
+	code, _, failure = invite("other@example.test")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, failure, "there is an admin already")
 
 	after := migrate("down").Migrations
 	require.False(t, after[len(after)-1].Applied)

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -16,7 +12,8 @@ import (
 
 func settingsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "settings", "Quiet hours, consent, throttle, frequency cap, toggles", settingsList(o), settingsGet(o), settingsSet(o))
+	return group(o, "settings", "Quiet hours, consent, throttle, frequency cap, toggles", settingsList(o), settingsGet(o), settingsSet(o),
+		settingsImpact(o), settingsHistory(o), settingsRevert(o))
 }
 
 func settingsList(o *output) *cobra.Command {
@@ -62,9 +59,11 @@ func settingsGet(o *output) *cobra.Command {
 
 func settingsSet(o *output) *cobra.Command {
 	var reason string
+	var known []string
 	cmd := &cobra.Command{
 		Use: "set KEY JSON", Short: "Change a setting; campaigns that run act on it within a second", Args: cobra.ExactArgs(2),
-		Long: `Changes a setting to the JSON given ("-" for standard input). The keys are
+		Long: `Changes a setting to the JSON given ("-" for standard input). What is dangerous, like quiet hours whose start and
+end seem swapped, is refused unless it is acknowledged; settings impact tells before. The keys are
 
   quiet_hours    {"RW":{"start":"22:00","end":"06:00"}}       when nobody in a country is written to
   missing_zone   {"policy":"hold"}                            who has no known zone there: hold or send
@@ -72,6 +71,10 @@ func settingsSet(o *output) *cobra.Command {
   throttle       {"whatsapp":{"per_minute":60}}               how much a channel may send; 0 stops it
   frequency_cap  {"marketing":{"per_day":1,"per_week":3}}     how much one recipient gets; 0 is no limit
   toggles        {"dispatch":true}                            whether anything goes out at all
+  campaigns      {"approval":"always","max_late":"2h","approval_ttl":"24h"}
+                                                              which campaigns a second person approves: never,
+                                                              always or {"above":10000} targets; how late an approved
+                                                              one may begin; and how long an approval lasts
 
 A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
 recipients in any 24 hours, and seconds between two messages to one recipient:
@@ -87,29 +90,24 @@ the one that names the channel:
          "overrides":[{"locale":"en","start":"23:00","end":"06:00"}]}}`,
 		Example: `  lastcall settings set quiet_hours '{"RW":{"start":"22:00","end":"06:00"}}' --reason "neighbours"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			value := []byte(args[1])
-			if args[1] == "-" {
-				var err error
-				if value, err = io.ReadAll(cmd.InOrStdin()); err != nil {
-					return fmt.Errorf("read standard input: %w", err)
-				}
-			}
-			if !json.Valid(value) {
-				return usageError{errors.New("the value is not JSON")}
+			value, err := settingValue(cmd, args[1])
+			if err != nil {
+				return err
 			}
 			c, err := o.sh.client()
 			if err != nil {
 				return err
 			}
 			var saved store.SettingsRevision
-			_, err = c.call(cmd.Context(), http.MethodPut, "/settings/"+url.PathEscape(args[0]), api.NewSetting{Value: value, Reason: reason}, &saved)
+			_, err = c.call(cmd.Context(), http.MethodPut, "/settings/"+url.PathEscape(args[0]), api.NewSetting{Value: value, Reason: reason, Acknowledged: known}, &saved)
 			if err != nil {
-				return err
+				return dangers(err)
 			}
 			return o.print(saved, func(t *listing) { revision(t, saved) })
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	cmd.Flags().StringSliceVar(&known, "acknowledge", nil, acknowledgeUsage)
 	return cmd
 }
 

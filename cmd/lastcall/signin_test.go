@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,10 @@ import (
 func TestTheAccountOfUpSignsIn(t *testing.T) {
 	w := &whole{dir: dataDir(t), base: portBase(t)}
 	w.start(t)
-	require.Len(t, w.Accounts, 1)
+	require.Len(t, w.Accounts, len(access.Roles)+2)
+	for i, role := range access.Roles {
+		require.Equal(t, role, w.Accounts[i].Role, "one account a role comes first")
+	}
 	admin := w.Accounts[0]
 	require.Equal(t, access.Admin, admin.Role)
 
@@ -48,7 +52,8 @@ func TestTheAccountOfUpSignsIn(t *testing.T) {
 	require.Equal(t, http.StatusOK, res.StatusCode, "the cookie is enough")
 
 	list := w.cli(t, "accounts", "list")["accounts"].([]any)
-	require.Len(t, list, 1)
+	require.Len(t, list, len(w.Accounts))
+	w.cli(t, "templates", "list", "--as", "support.two@lastcall.test")
 	require.Equal(t, admin.Email, list[0].(map[string]any)["email"])
 
 	// Chosen anew by its owner, the password stays through a restart.
@@ -60,7 +65,9 @@ func TestTheAccountOfUpSignsIn(t *testing.T) {
 	require.NoError(t, w.up.Wait(), "%v", w.out)
 	told := w.out.String()
 	require.Less(t, strings.Index(told, w.API+"\n"), strings.Index(told, "/api/v1/docs"), "the panel comes first")
-	require.Contains(t, told, admin.Email+"  "+admin.Password)
+	for _, a := range w.Accounts {
+		require.Regexp(t, regexp.QuoteMeta(a.Email)+" +"+a.Password+"\n", told)
+	}
 	logs, err := os.ReadFile(w.dir + "/logs/api.log")
 	require.NoError(t, err)
 	require.NotContains(t, string(logs), admin.Email)

@@ -170,7 +170,7 @@ func (u *up) settings(child string) []string {
 	if child == "migrate" {
 		set("DATABASE_URL", u.at.databaseOwner)
 		set("BOOTSTRAP_TOKEN", u.secrets.Token)
-		set("BOOTSTRAP_ADMIN", adminEmail+":"+u.secrets.AdminPassword)
+		set("BOOTSTRAP_ACCOUNTS", u.secrets.bootstrapAccounts())
 		unless("pepper", "PEPPER", u.secrets.Pepper)
 		return env
 	}

@@ -33,7 +33,13 @@ func (u *up) announce(took time.Duration) error {
 	out := u.sh.stdout
 	fmt.Fprintf(out, "\nready in %.1f s\n\n", took.Seconds())
 	printPart(u.sh, "panel", u.at.api)
-	printPart(u.sh, "sign in", adminEmail+"  "+u.secrets.AdminPassword)
+	for i, a := range u.secrets.accounts() {
+		what := ""
+		if i == 0 {
+			what = "sign in"
+		}
+		printPart(u.sh, what, fmt.Sprintf("%-30s %s", a.Email, a.Password))
+	}
 	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
 	if u.at.sandbox != "" {
 		printPart(u.sh, "sandbox inbox", u.at.sandbox)

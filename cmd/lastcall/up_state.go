@@ -14,7 +14,6 @@ import (
 
 	"lastcall/devstack"
 	"lastcall/devstack/supervise"
-	"lastcall/domain/access"
 )
 
 const (
@@ -36,21 +35,12 @@ type upFile struct {
 	PIDs            map[string]int `json:"pids"` // up, api, worker and what else runs
 }
 
-// upAccount is an account that up made. Its password is the one it was made with: up never changes it back.
-type upAccount struct {
-	Email    string      `json:"email"`
-	Password string      `json:"password"`
-	Role     access.Role `json:"role"`
-}
-
-const adminEmail = "admin@lastcall.test"
-
 // writeUpFile replaces up.json. Its caller holds u.mu.
 func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
 		Ready: true, API: u.at.api, TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
 		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
-		Accounts: []upAccount{{adminEmail, u.secrets.AdminPassword, access.Admin}}, PIDs: maps.Clone(u.pids),
+		Accounts: u.secrets.upAccounts(), PIDs: maps.Clone(u.pids),
 	}, "", "  ")
 	if err == nil {
 		err = supervise.Replace(filepath.Join(u.dir, upFileName), content)
@@ -100,11 +90,13 @@ type secrets struct {
 	OwnerPassword       string `json:"database_owner_password"`
 	AppPassword         string `json:"database_app_password"`
 	Token               string `json:"token"`
-	AdminPassword       string `json:"admin_password"`
 	WhatsAppAccessToken string `json:"whatsapp_access_token"`
 	WhatsAppAppSecret   string `json:"whatsapp_app_secret"`
 	WhatsAppVerifyToken string `json:"whatsapp_verify_token"`
 	VoucherCard         string `json:"voucher_card"`
+
+	AccountPasswords map[string]string `json:"account_passwords"`        // by address
+	AdminPassword    string            `json:"admin_password,omitempty"` // where versions with one account kept it
 }
 
 // loadSecrets reads the secrets of a data directory, making what is missing.
@@ -126,21 +118,18 @@ func loadSecrets(dir string) (secrets, error) {
 		}
 	}
 
-	before := s
+	made := s.makeAccountPasswords()
 	for _, secret := range []*string{&s.Pepper, &s.OwnerPassword, &s.AppPassword, &s.WhatsAppAccessToken, &s.WhatsAppAppSecret, &s.WhatsAppVerifyToken, &s.VoucherCard} {
 		if *secret == "" {
-			*secret = rand.Text() + rand.Text() // 52 letters and digits
+			*secret, made = rand.Text()+rand.Text(), true // 52 letters and digits
 		}
-	}
-	if s.AdminPassword == "" {
-		s.AdminPassword = rand.Text() // 26 letters and digits: people type it
 	}
 	if s.Token == "" {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
-		s.Token = "lc_" + base64.RawURLEncoding.EncodeToString(random)
+		s.Token, made = "lc_"+base64.RawURLEncoding.EncodeToString(random), true
 	}
-	if s == before {
+	if !made {
 		return s, nil
 	}
 	content, err = json.MarshalIndent(s, "", "  ")

@@ -171,7 +171,7 @@ func TestUp(t *testing.T) {
 	require.Equal(t, first.cmd.Process.Pid, f.PIDs["up"])
 	require.Regexp(t, `^lc_[A-Za-z0-9_-]{43}$`, f.Token)
 	require.Contains(t, first.output(), f.API+"/api/v1/docs")
-	require.Regexp(t, `ready in [0-9.]+ s\n\n  panel +`+f.API+`\n  sign in +admin@lastcall\.test  [A-Z2-7]{26}\n`, first.output())
+	require.Regexp(t, `ready in [0-9.]+ s\n\n  panel +`+f.API+`\n  sign in +admin@lastcall\.test +[A-Z2-7]{26}\n`, first.output())
 	require.Equal(t, "admin@lastcall.test", f.Accounts[0].Email)
 
 	// The owner and the application both get in, each as itself.

@@ -14,6 +14,7 @@ import (
 	"lastcall/activities"
 	"lastcall/api"
 	"lastcall/gateway/whatsapp"
+	"lastcall/store"
 	"lastcall/worker"
 )
 
@@ -62,9 +63,23 @@ it finishes what it has begun, for at most 30 seconds.`,
 				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After, Retries: c.Dispatch.Retries,
 			}}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
-			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, w.Run)
+			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
+				return besides(ctx, (&store.Sealer{Store: db, Log: log}).Run, w.Run)
+			})
 		},
 	}
+}
+
+// besides runs a worker, and behind it what goes on until it has drained.
+func besides(ctx context.Context, behind func(context.Context), run func(context.Context) error) error {
+	going, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		behind(going)
+	}()
+	defer func() { stop(); <-ended }()
+	return run(ctx)
 }
 
 // withMetrics runs a worker and serves its metrics on address until it has drained; without an address it only runs

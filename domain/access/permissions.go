@@ -113,7 +113,7 @@ var granted = map[Permission][]Role{
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},
-	AuditExport:    {Compliance},
+	AuditExport:    {Admin, Compliance},
 }
 
 // May reports whether a role grants a permission. One that the table does not know is nobody's.

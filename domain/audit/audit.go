@@ -18,6 +18,16 @@ type Actor struct {
 	Kind string // "account" for a person, "token" for a program, "system" for Lastcall's own doings
 	Name string // the account's address, the token's name, or the part of the system
 	ID   string // the account's id; "" for the others
+
+	Token string // the name of the account's token that acts in its place; "" where people do
+}
+
+// EntryName is who acts, as the audit log names them.
+func (a Actor) EntryName() string {
+	if a.Token != "" {
+		return a.Name + " (token " + a.Token + ")"
+	}
+	return a.Name
 }
 
 // LogName is who acts, as logs may know it: people by their id only.

@@ -76,22 +76,22 @@ func (p *problems) open(field string, all []Window, fine bool) []Window {
 
 // neverOpen reports whether the windows cover every minute of a week without clock changes.
 func (all windows) neverOpen() bool {
-	const week = 7 * endOfDay
-	var quiet [week]bool
+	week := all.week()
+	return !slices.Contains(week[:], false)
+}
+
+// week tells of each minute of a week without clock changes, from Monday on, whether it is quiet.
+func (all windows) week() (quiet [7 * endOfDay]bool) {
 	for _, w := range all {
-		length := w.End - w.Start
-		if length < 0 {
-			length += endOfDay
-		}
 		for i := range dayNames {
 			if w.Days.Has(weekday(i)) {
-				for minute := range length {
-					quiet[(Clock(i)*endOfDay+w.Start+minute)%week] = true
+				for minute := range w.length() {
+					quiet[(Clock(i)*endOfDay+w.Start+minute)%Clock(len(quiet))] = true
 				}
 			}
 		}
 	}
-	return !slices.Contains(quiet[:], false)
+	return quiet
 }
 
 const (

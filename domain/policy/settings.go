@@ -15,6 +15,7 @@ type Settings struct {
 	Throttle     Throttle
 	FrequencyCap FrequencyCap
 	Toggles      Toggles
+	Campaigns    Campaigns
 }
 
 // MissingZone says what quiet hours make of a recipient whose zone nobody knows. JSON: {"policy":"hold"}.
@@ -72,8 +73,9 @@ type Toggles struct {
 }
 
 // Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
-// some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on. On the sandbox,
-// where nobody is written to, the store begins without the need of consent.
+// some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on, every campaign
+// approved by a second person. On the sandbox, where nobody is written to, the store begins without the need of consent
+// and of approval.
 func Defaults() Settings {
 	return Settings{
 		QuietHours:  QuietHours{},
@@ -81,5 +83,6 @@ func Defaults() Settings {
 		Consent:     Consent{Required: true},
 		Throttle:    Throttle{ChannelWhatsApp: {PerMinute: 6_000_000}},
 		Toggles:     Toggles{Dispatch: true},
+		Campaigns:   Campaigns{Approval: ApprovalRule{Rule: ApprovalAlways}, MaxLate: Span(2 * time.Hour), ApprovalTTL: Span(24 * time.Hour)},
 	}
 }

@@ -56,7 +56,7 @@ test('the profile says on the field what is wrong with it', async ({ signedIn: p
 test('who signs out is out', async ({ page }) => {
   await page.goto('/profile');
   await signIn(page); // a session of its own, since it ends
-  await page.getByRole('main').getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('main').getByRole('button', { name: 'Sign out', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Sign in to Lastcall' })).toBeVisible();
   expect((await page.request.get('/api/v1/session')).status()).toBe(401);
 });

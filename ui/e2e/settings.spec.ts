@@ -1,9 +1,9 @@
 import type { Page } from '@playwright/test';
-import { accessible, expect, lookAt, test } from './support';
+import { accessible, dangers, expect, lookAt, test } from './support';
 
 /** Sets a setting by the API, as the page's own account. */
 async function put(page: Page, key: string, value: unknown, reason = 'a test') {
-  const answer = await page.request.put(`/api/v1/settings/${key}`, { data: { value, reason } });
+  const answer = await page.request.put(`/api/v1/settings/${key}`, { data: { value, reason, acknowledged: dangers } });
   expect(answer.ok(), await answer.text()).toBe(true);
 }
 
@@ -19,6 +19,7 @@ async function agree(page: Page, action: string, reason: string) {
 test('quiet hours are drawn, changed for a weekday and a language, and saved with their reason', async ({
   signedIn: page,
 }) => {
+  test.slow(); // it looks at much
   // Countries that no other test writes to.
   await put(page, 'quiet_hours', {
     KE: { start: '22:00', end: '06:00' },
@@ -81,6 +82,7 @@ test('sending is stopped and goes on', async ({ signedIn: page }) => {
 });
 
 test('what somebody else changed meanwhile is not overwritten', async ({ signedIn: page, complaints }) => {
+  test.slow();
   await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 100 } });
   await page.goto('/settings');
   const limits = page.getByRole('region', { name: 'Marketing to one person' });
@@ -95,6 +97,8 @@ test('what somebody else changed meanwhile is not overwritten', async ({ signedI
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   await expect(limits.getByText('Changed meanwhile')).toBeVisible();
   await expect(limits.getByLabel('In any 7 days')).toHaveValue('90');
+  await expect(limits.getByRole('row', { name: 'Marketing, per week 80 90' })).toBeVisible();
+  await lookAt(page, 'settings-conflict');
   await limits.getByRole('button', { name: 'Discard changes' }).click();
   await expect(limits.getByLabel('In any 7 days')).toHaveValue('80');
 });
@@ -104,6 +108,8 @@ test('speed, consent and time zones say what they will mean', async ({ signedIn:
   await put(page, 'consent', { required: false });
   await put(page, 'missing_zone', { policy: 'hold' });
   await page.goto('/settings');
+  const used = page.getByRole('region', { name: 'What is used now' });
+  await expect(used.getByText(/^[\d,]+ of 600,000$/)).toBeVisible();
   await page.getByLabel('WhatsApp, messages a minute').fill('480000');
   await page.getByRole('button', { name: 'Save speed…' }).click();
   await expect(page.getByRole('dialog')).toContainText('Then: WhatsApp: 480,000 messages in any minute');
@@ -125,4 +131,75 @@ test('speed, consent and time zones say what they will mean', async ({ signedIn:
     expect((await (await page.request.get(`/api/v1/settings/${key}`)).json()).value).toEqual(value);
   }
   await put(page, 'consent', { required: false }); // others' tests send marketing
+});
+
+test('a change is shown before it is saved, dangers are agreed to, and history goes back', async ({
+  signedIn: page,
+  complaints,
+}) => {
+  test.slow();
+  await put(page, 'consent', { required: false });
+  const night = { KE: { start: '22:00', end: '06:00' } };
+  await put(page, 'quiet_hours', night, 'Quiet nights');
+  for (const n of [1, 2])
+    await page.request.post('/api/v1/contacts', { data: { msisdn: `+25471234567${n}`, name: 'Guest' } });
+
+  // Somebody swaps the two.
+  await page.goto('/settings');
+  await expect(page.getByRole('img', { name: /Quiet hours of Kenya: .*; now \d\d:\d\d there/ })).toBeVisible();
+  await page.getByRole('button', { name: 'Edit Kenya' }).click();
+  const hours = page.getByRole('group', { name: 'Hours 1 of Kenya' });
+  await hours.getByLabel('From').fill('06:00');
+  await hours.getByLabel('To').fill('22:00');
+  await page.getByRole('button', { name: 'Save quiet hours…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Change the quiet hours?' });
+  await expect(dialog.getByRole('row', { name: 'Kenya, from 22:00 06:00' })).toBeVisible();
+  // By day two people would wait, by night they would go: there are always two.
+  await expect(dialog.getByRole('region', { name: 'What it would mean' })).toContainText(
+    /With this change 2 of 2 contacts in Kenya would (wait until|go at once)/,
+  );
+  await expect(dialog.getByText('were start and end swapped?')).toBeVisible();
+  await dialog.getByLabel('Reason').fill('A slip');
+  await expect(dialog.getByRole('button', { name: 'Save quiet hours' })).toBeDisabled();
+  await lookAt(page, 'settings-danger');
+  await dialog.getByRole('checkbox', { name: /inverted window/ }).check();
+  await dialog.getByRole('button', { name: 'Save quiet hours' }).click();
+  await expect(dialog).toBeHidden();
+
+  await page.getByRole('button', { name: 'History of quiet hours' }).click();
+  const history = page.getByRole('dialog', { name: 'Quiet hours: what it was' });
+  await expect(history.getByRole('listitem').first()).toContainText('A slip');
+  await expect(history.getByRole('listitem').first().getByRole('row', { name: 'Kenya, to 06:00 22:00' })).toBeVisible();
+  await lookAt(page, 'settings-history');
+  await history.getByRole('listitem').nth(1).getByRole('button', { name: 'Go back to revision' }).click();
+  const back = page.getByRole('dialog', { name: 'go back to revision' });
+  await expect(back.getByRole('row', { name: 'Kenya, from 06:00 22:00' })).toBeVisible();
+  await accessible(page);
+  await back.getByLabel('Reason').fill('It was a slip');
+  await back.getByRole('button', { name: 'Go back', exact: true }).click();
+  await expect(back).toBeHidden();
+  await page.getByRole('button', { name: 'History of quiet hours' }).click();
+  await expect(history.getByRole('listitem').first()).toContainText('It was a slip');
+  const saved = await (await page.request.get('/api/v1/settings/quiet_hours')).json();
+  expect(saved.value).toEqual(night);
+  expect(saved.reason).toBe('It was a slip');
+
+  // Who writes over what somebody else saved meanwhile sees both, and may go on.
+  await page.keyboard.press('Escape');
+  await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 80 } });
+  await page.reload();
+  const limits = page.getByRole('region', { name: 'Marketing to one person' });
+  await limits.getByLabel('In any 7 days').fill('90');
+  await put(page, 'frequency_cap', { marketing: { per_day: 0, per_week: 70 } });
+  await limits.getByRole('button', { name: 'Save limits…' }).click();
+  await page.getByRole('dialog').getByLabel('Reason').fill('More');
+  await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('Somebody changed this setting');
+  complaints.splice(0); // the browser notes the 412
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  await limits.getByRole('button', { name: 'Go on with mine, over theirs' }).click();
+  await limits.getByRole('button', { name: 'Save limits…' }).click();
+  await expect(page.getByRole('dialog').getByRole('row', { name: 'Marketing, per week 70 90' })).toBeVisible();
+  await agree(page, 'Save', 'More all the same');
+  await expect(limits.getByLabel('In any 7 days')).toHaveValue('90');
 });

@@ -43,9 +43,9 @@ export const test = base.extend<Watched>({
   },
 });
 
-export async function signIn(page: Page) {
-  await page.getByLabel('E-mail').fill(email);
-  await page.getByLabel('Password', { exact: true }).fill(password);
+export async function signIn(page: Page, as = { email, password }) {
+  await page.getByLabel('E-mail').fill(as.email);
+  await page.getByLabel('Password', { exact: true }).fill(as.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('navigation', { name: 'Main' })).toBeAttached();
 }
@@ -93,7 +93,11 @@ export async function makeCampaign(page: Page, name: string): Promise<string> {
 }
 
 /** What a running Lastcall says of itself: LASTCALL_UP is its up.json, which is replaced as its processes are. */
-export function up(): { sandbox: string; pids: Record<string, number> } {
+export function up(): {
+  sandbox: string;
+  pids: Record<string, number>;
+  accounts: { email: string; password: string; role: string }[];
+} {
   const file = process.env.LASTCALL_UP;
   if (!file) throw new Error('LASTCALL_UP must be the up.json of the Lastcall that is tested');
   return JSON.parse(readFileSync(file, 'utf8'));
@@ -105,12 +109,23 @@ export async function sandbox(page: Page, method: 'PUT' | 'DELETE', path: string
   expect(answer.ok(), await answer.text()).toBe(true);
 }
 
+/** What a setting may be called dangerous for; a test that puts one knows of it. */
+export const dangers = [
+  'hardly_open',
+  'inverted_window',
+  'night_without_zone',
+  'consent_off',
+  'cap_jump',
+  'blocks_masses',
+  'releases_masses',
+];
+
 /** Puts a setting, and what it was before when the test is over. */
 export async function setFor(page: Page, key: string, change: (was: Record<string, unknown>) => object) {
   const at = `/api/v1/settings/${key}`;
   const was = (await (await page.request.get(at)).json()).value;
   const put = async (value: object) => {
-    const answer = await page.request.put(at, { data: { value, reason: 'browser tests' } });
+    const answer = await page.request.put(at, { data: { value, reason: 'browser tests', acknowledged: dangers } });
     expect(answer.ok(), await answer.text()).toBe(true);
   };
   await put(change(was));

@@ -10,8 +10,9 @@ import { Notifications } from '@mantine/notifications';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { setNonce } from 'get-nonce';
-import { StrictMode } from 'react';
+import { lazy, StrictMode, Suspense } from 'react';
 import { createRoot } from 'react-dom/client';
+import './app/links';
 import { queries } from './api/client';
 import { router } from './app/pages';
 import { SessionGate } from './app/session';
@@ -21,6 +22,12 @@ import { ConfirmProvider } from './parts/confirm';
 // The page's content security policy lets in only styles that carry its nonce.
 const nonce = document.querySelector<HTMLMetaElement>('meta[name=csp-nonce]')?.content ?? '';
 setNonce(nonce); // for react-remove-scroll, under Mantine's dialogs
+
+// The pages that links from mails lead to are for who is not signed in, and stand outside of the panel.
+const FromMail = {
+  '/welcome': lazy(() => import('./pages/welcome').then((m) => ({ default: m.WelcomePage }))),
+  '/reset': lazy(() => import('./pages/reset').then((m) => ({ default: m.ResetPage }))),
+}[location.pathname];
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
@@ -36,9 +43,15 @@ createRoot(root).render(
       <QueryClientProvider client={queries}>
         <Notifications position="bottom-right" limit={4} transitionDuration={120} zIndex={600} />
         <ConfirmProvider>
-          <SessionGate>
-            <RouterProvider router={router} />
-          </SessionGate>
+          {FromMail ? (
+            <Suspense>
+              <FromMail />
+            </Suspense>
+          ) : (
+            <SessionGate>
+              <RouterProvider router={router} />
+            </SessionGate>
+          )}
         </ConfirmProvider>
       </QueryClientProvider>
     </MantineProvider>

@@ -1,9 +1,19 @@
-import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconCheckbox,
+  IconListSearch,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUserShield,
+  IconUsers,
+} from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
+import type { ContactsSearch } from '../pages/contacts';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -34,11 +44,13 @@ const campaigns = createRoute({
 const contacts = createRoute({
   getParentRoute: () => root,
   path: '/contacts',
-  validateSearch: (
-    s: Record<string, unknown>,
-  ): { tag?: string; country?: string; after?: string; contact?: string } => ({
+  validateSearch: (s: Record<string, unknown>): ContactsSearch => ({
     tag: text(s.tag),
     country: typeof s.country === 'string' && /^[A-Z]{2}$/.test(s.country) ? s.country : undefined,
+    bar: text(s.bar),
+    locale: text(s.locale),
+    consent: oneOf(s.consent, ['agreed', 'withdrawn', 'none']),
+    out: oneOf(s.out, ['yes', 'no']),
     after: text(s.after),
     contact: text(s.contact),
   }),
@@ -111,10 +123,53 @@ const editCampaign = createRoute({
   component: lazyRouteComponent(() => import('../pages/wizard/wizard'), 'EditCampaignPage'),
 });
 
+const users = createRoute({
+  getParentRoute: () => root,
+  path: '/users',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/users'), 'UsersPage'),
+});
+
+const approvals = createRoute({
+  getParentRoute: () => root,
+  path: '/approvals',
+  validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
+  component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
   component: lazyRouteComponent(() => import('../pages/profile'), 'ProfilePage'),
+});
+
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: '/audit',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): {
+    action?: string;
+    actor?: string;
+    target?: string;
+    request?: string;
+    from?: string;
+    to?: string;
+    after?: string;
+    entry?: number;
+    live?: true;
+  } => ({
+    action: text(s.action),
+    actor: text(s.actor),
+    target: text(s.target),
+    request: text(s.request),
+    from: day(s.from),
+    to: day(s.to),
+    after: text(s.after),
+    entry: whole(s.entry),
+    live: s.live === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
 });
 
 export const router = createRouter({
@@ -124,11 +179,14 @@ export const router = createRouter({
     newCampaign,
     editCampaign,
     campaign,
+    approvals,
     contacts,
     optOuts,
     templates,
     template,
     settings,
+    audit,
+    users,
     profile,
   ]),
   defaultPreload: 'intent',
@@ -148,17 +206,20 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
   takes: string;
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
+  { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
+  { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.
@@ -169,6 +230,10 @@ function text(v: unknown): string | undefined {
 
 function whole(v: unknown): number | undefined {
   return typeof v === 'number' && Number.isSafeInteger(v) && v > 0 ? v : undefined;
+}
+
+function day(v: unknown): string | undefined {
+  return typeof v === 'string' && /^\d{4}-\d\d-\d\d$/.test(v) ? v : undefined;
 }
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {

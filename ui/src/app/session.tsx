@@ -1,9 +1,9 @@
-import { Center, Loader, Modal, Stack, Text, Title } from '@mantine/core';
+import { Anchor, Center, Loader, Modal, Text } from '@mantine/core';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
 import { api, client, onSessionLost, queries } from '../api/client';
 import type { components } from '../api/schema';
 import { SignInForm } from '../pages/sign-in';
-import { Bell } from '../parts/bell';
+import { Outside } from '../parts/outside';
 import { Failed } from '../parts/states';
 
 type Session = components['schemas']['Session'];
@@ -95,16 +95,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
     );
   }
   return (
-    <main className="sign-in">
-      <div className="sign-in-card">
-        <Stack gap={4} mb="lg">
-          <Bell size={32} />
-          <Title order={1} size="h2" mt="sm">
-            Sign in to Lastcall
-          </Title>
-        </Stack>
-        <SignInForm entered={enter} />
-      </div>
-    </main>
+    <Outside title="Sign in to Lastcall">
+      <SignInForm entered={enter} />
+      <Anchor href="/reset" size="sm" mt="md" display="inline-block">
+        Forgot password?
+      </Anchor>
+    </Outside>
   );
 }

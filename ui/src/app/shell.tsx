@@ -3,6 +3,7 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconKeyboard, IconLogout, IconSearch, IconSelector, IconUser } from '@tabler/icons-react';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
+import { api } from '../api/client';
 import { useLine, useLive } from '../api/live';
 import { Bell } from '../parts/bell';
 import { Commands, openCommands, openShortcuts } from './commands';
@@ -56,6 +57,7 @@ export function Shell() {
               <Link key={to} to={to} className="nav-link" onClick={close}>
                 <Icon size={18} aria-hidden />
                 {label}
+                {to === '/approvals' && <Waiting />}
               </Link>
             ))}
           </AppShell.Section>
@@ -74,6 +76,19 @@ export function Shell() {
       </AppShell>
       <Commands />
     </>
+  );
+}
+
+/** How much waits for whoever is signed in to decide. */
+function Waiting() {
+  const query = api.useQuery('get', '/approvals', { params: { query: { limit: 100 } } }, { refetchInterval: 30_000 });
+  const mine = query.data?.approvals.filter((r) => r.may_decide && !r.changed).length ?? 0;
+  if (mine === 0) return null;
+  return (
+    <span className="nav-count">
+      {mine}
+      <span className="sr-only"> waiting for you</span>
+    </span>
   );
 }
 

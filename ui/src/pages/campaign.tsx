@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react';
 import { api } from '../api/client';
 import { Page } from '../parts/page';
 import { Empty, Failed, Loading } from '../parts/states';
+import { ApprovalCard } from './campaign/approval';
 import { AudienceView } from './campaign/audience';
 import { type Campaign, moving } from './campaign/campaign';
 import { Facts } from './campaign/facts';
@@ -73,6 +74,7 @@ function Whole({ campaign }: { campaign: Campaign }) {
     >
       <Standing campaign={campaign} />
       <NeedsHuman campaign={campaign} />
+      <ApprovalCard campaign={campaign} />
       <div className="split no-print">
         <div>
           <Progressing campaign={campaign} />

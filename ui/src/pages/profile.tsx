@@ -16,6 +16,8 @@ import { changeAccount, signOut, useAccount } from '../app/session';
 import { showProblem } from '../parts/form';
 import { Page, Section } from '../parts/page';
 import { tell } from '../parts/toast';
+import { Sessions } from './profile-sessions';
+import { Tokens } from './profile-tokens';
 
 export function ProfilePage() {
   const account = useAccount();
@@ -29,12 +31,18 @@ export function ProfilePage() {
         </Button>
       }
     >
-      <Stack maw={560} gap="lg">
+      <Stack maw={720} gap="lg">
         <Section title="Name">
           <NameForm />
         </Section>
         <Section title="Password">
           <PasswordForm />
+        </Section>
+        <Section title="Where you are signed in">
+          <Sessions />
+        </Section>
+        <Section title="API tokens" about="A program with one acts in your place, and may no more than you let it.">
+          <Tokens />
         </Section>
         <Section title="Appearance">
           <Appearance />

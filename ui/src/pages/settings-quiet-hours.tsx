@@ -115,7 +115,7 @@ function Country({
             </Text>
           ))}
         </div>
-        <DayPicture windows={hours.windows} of={name} />
+        <DayPicture windows={hours.windows} of={name} country={code} />
         <Button variant="subtle" size="compact-sm" onClick={toggle} aria-expanded={opened} aria-label={`Edit ${name}`}>
           {opened ? 'Close' : 'Edit'}
         </Button>
@@ -147,7 +147,7 @@ function Country({
                   onChange={(v) => setOverride(i, { ...o, channel: v === 'any' ? '' : (v ?? '') })}
                 />
               </Group>
-              <DayPicture windows={o.windows} of={whom(o)} />
+              <DayPicture windows={o.windows} of={whom(o)} country={code} />
               <Windows of={whom(o)} windows={o.windows} change={(windows) => setOverride(i, { ...o, windows })} />
               <Button variant="subtle" color="red" size="compact-sm" mt="sm" onClick={() => setOverride(i, undefined)}>
                 Remove this exception

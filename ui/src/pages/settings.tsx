@@ -1,11 +1,13 @@
-import { Button, Group, NumberInput, SegmentedControl, Stack, Switch } from '@mantine/core';
+import { Button, Group, Progress as Meter, NumberInput, SegmentedControl, Stack, Switch } from '@mantine/core';
 import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { api } from '../api/client';
+import { useMay } from '../app/session';
 import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { Degraded, Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
+import { CampaignsSetting } from './settings-campaigns';
 import { QuietHoursSetting } from './settings-quiet-hours';
 import { type Revision, SaveBar, Setting, useEdit } from './settings-save';
 
@@ -26,6 +28,9 @@ export function SettingsPage() {
       <Stack gap="lg" maw={960}>
         {shown('toggles', (r) => (
           <Dispatch revision={r} />
+        ))}
+        {shown('campaigns', (r) => (
+          <CampaignsSetting revision={r} />
         ))}
         {shown('quiet_hours', (r) => (
           <QuietHoursSetting revision={r} />
@@ -51,6 +56,7 @@ function Dispatch({ revision }: { revision: Revision }) {
   const read = (value: unknown) => (value as { dispatch: boolean }).dispatch;
   const edit = useEdit(revision, read);
   const on = edit.saved;
+  const may = useMay();
   return (
     <Setting
       title="Sending"
@@ -60,32 +66,34 @@ function Dispatch({ revision }: { revision: Revision }) {
     >
       <Group gap="md">
         <Mark word={on ? 'On' : 'Off'} tone={on ? 'live' : 'waits'} icon={on ? IconPlayerPlay : IconPlayerPause} />
-        <Button
-          variant="default"
-          onClick={() =>
-            edit.save(
-              { dispatch: !on },
-              on
-                ? {
-                    title: 'Stop all sending?',
-                    impact: [
-                      'No campaign sends anything more until somebody lets it.',
-                      'Messages that are on their way to WhatsApp still arrive.',
-                    ],
-                    action: 'Stop all sending',
-                  }
-                : {
-                    title: 'Let sending go on?',
-                    impact: [
-                      'Every running campaign goes on where it stopped, in the hours and the speed that are set.',
-                    ],
-                    action: 'Go on sending',
-                  },
-            )
-          }
-        >
-          {on ? 'Stop all sending…' : 'Go on sending…'}
-        </Button>
+        {may('settings.write') && (
+          <Button
+            variant="default"
+            onClick={() =>
+              edit.save(
+                { dispatch: !on },
+                on
+                  ? {
+                      title: 'Stop all sending?',
+                      impact: [
+                        'No campaign sends anything more until somebody lets it.',
+                        'Messages that are on their way to WhatsApp still arrive.',
+                      ],
+                      action: 'Stop all sending',
+                    }
+                  : {
+                      title: 'Let sending go on?',
+                      impact: [
+                        'Every running campaign goes on where it stopped, in the hours and the speed that are set.',
+                      ],
+                      action: 'Go on sending',
+                    },
+              )
+            }
+          >
+            {on ? 'Stop all sending…' : 'Go on sending…'}
+          </Button>
+        )}
       </Group>
     </Setting>
   );
@@ -190,6 +198,7 @@ function Throttle({ revision }: { revision: Revision }) {
       revision={revision}
       inWords={(v) => words(read(v))}
     >
+      <Use />
       <Group align="flex-start" gap="md">
         <NumberInput
           label="WhatsApp, messages a minute"
@@ -247,6 +256,44 @@ function Throttle({ revision }: { revision: Revision }) {
         }
       />
     </Setting>
+  );
+}
+
+/** How much of the limits is used now. */
+function Use() {
+  const query = api.useQuery(
+    'get',
+    '/channels/{name}/use',
+    { params: { path: { name: 'whatsapp' } } },
+    { refetchInterval: 2000 },
+  );
+  if (query.isPending) return <Loading label="Loading what is used" rows={1} />;
+  if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  const u = query.data;
+  const rows = (
+    [
+      ['In the last minute', u.used_minute, u.per_minute],
+      ['In the last second', u.used_second, u.per_second],
+      ['People in the last 24 hours', u.used_tier, u.tier],
+    ] as const
+  ).filter(([, , limit], i) => i === 0 || limit > 0);
+  return (
+    <section className="use" aria-label="What is used now">
+      {rows.map(([label, used, limit]) => (
+        <div key={label} className="use-row">
+          <span>{label}</span>
+          <Meter
+            aria-label={label}
+            value={limit > 0 ? Math.min(100, (100 * used) / limit) : 0}
+            color={limit > 0 && used >= 0.98 * limit ? 'amber' : undefined}
+          />
+          <span className="use-count">{limit > 0 ? `${count(used)} of ${count(limit)}` : 'stopped'}</span>
+        </div>
+      ))}
+      {u.wanting > 0 && (
+        <span>{u.wanting === 1 ? 'A campaign waits for more.' : `${count(u.wanting)} campaigns wait for more.`}</span>
+      )}
+    </section>
   );
 }
 

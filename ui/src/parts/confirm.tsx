@@ -7,6 +7,8 @@ export type Question = {
   title: string;
   /** What will happen, each a sentence. With numbers, where there are any. */
   impact: string[];
+  /** More than sentences. While it holds, the button waits: something has to be agreed to first. */
+  details?: (hold: (on: boolean) => void) => ReactNode;
   /** Whether somebody must, may or need not say why. */
   reason?: 'required' | 'optional';
   /** The verb of the button: "Stop campaign". */
@@ -32,7 +34,13 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
   return (
     <Ask.Provider value={ask}>
       {children}
-      <Modal opened={opened} onClose={() => setOpened(false)} title={question?.title} centered>
+      <Modal
+        opened={opened}
+        onClose={() => setOpened(false)}
+        title={question?.title}
+        size={question?.details ? 'lg' : undefined}
+        centered
+      >
         {question && <Answer key={String(opened)} question={question} close={() => setOpened(false)} />}
       </Modal>
     </Ask.Provider>
@@ -44,7 +52,8 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState('');
   const going = useRef(false); // a double click comes before the button is seen to be busy
-  const missing = question.reason === 'required' && reason.trim() === '';
+  const [held, setHeld] = useState(false);
+  const missing = held || (question.reason === 'required' && reason.trim() === '');
 
   async function submit(event: FormEvent) {
     event.preventDefault();
@@ -75,6 +84,7 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
             ))}
           </List>
         )}
+        {question.details?.(setHeld)}
         {question.reason && (
           <Textarea
             label="Reason"
@@ -97,7 +107,8 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
           <Button variant="default" onClick={close} data-autofocus={question.reason ? undefined : true}>
             Cancel
           </Button>
-          <Button type="submit" color={question.final ? 'red' : undefined} loading={busy} disabled={missing}>
+          {/* White on a lighter red would be too faint. */}
+          <Button type="submit" color={question.final ? 'red.9' : undefined} loading={busy} disabled={missing}>
             {question.action}
           </Button>
         </Group>

@@ -6,6 +6,7 @@ import { problemOf } from '../../api/problem';
 import { count, dayTimeZone } from '../../parts/format';
 import { Degraded, Failed, Loading } from '../../parts/states';
 import { tell } from '../../parts/toast';
+import { approvers, open, useApproval, useAsk } from '../campaign/approval';
 import { type Campaign, Foot, type Step, take } from './frame';
 import { forget } from './kept';
 import { ForecastPicture } from './picture';
@@ -53,7 +54,28 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
     },
   });
   const problems = check.data?.problems ?? [];
-  const ready = check.data !== undefined && problems.length === 0 && !wrong && !busy(upload);
+  const approval = useApproval(id);
+  const a = approval.data && open(approval.data) ? approval.data : undefined;
+  const ready =
+    check.data !== undefined && approval.data !== undefined && problems.length === 0 && !wrong && !busy(upload);
+  // An approval is of the time that was asked about, too.
+  const same = a && (a.send_at ? Date.parse(a.send_at) === at?.getTime() : !at);
+  const submit = a && !(a.state === 'approved' && same);
+  const waits = a?.state === 'waiting' && same;
+  const asking = useAsk(id);
+  const ask = () => {
+    setFailure('');
+    asking.mutate(
+      { at: at?.toISOString() },
+      {
+        onSuccess: () => {
+          router.history.push(`/campaigns/${id}`);
+          tell.done('Submitted for approval');
+        },
+        onError: (error) => setFailure(problemOf(error).message),
+      },
+    );
+  };
   const to = (step: Step, label: string) => (
     <Anchor
       component={Link}
@@ -94,6 +116,29 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
               {sentence(w.message)}
             </Alert>
           ))}
+          {approval.isError && approval.data === undefined && (
+            <Failed error={approval.error} retry={() => void approval.refetch()} />
+          )}
+          {a && (
+            <Alert
+              color={a.state === 'approved' && same ? 'green' : 'violet'}
+              title={
+                a.state === 'approved' && same
+                  ? 'Approved'
+                  : waits
+                    ? 'Waits for approval'
+                    : 'Somebody else must approve it'
+              }
+              role="status"
+            >
+              {a.state === 'approved' && same
+                ? 'It may start as it is. Whatever is changed of it, it must be approved again.'
+                : `${approvers(a)} may approve it, but not whoever submits it or edited it last.`}{' '}
+              <Anchor component={Link} to={`/campaigns/${id}`} className="text-link" size="sm">
+                See where it stands
+              </Anchor>
+            </Alert>
+          )}
           {(check.data?.opted_out ?? 0) > 0 && (
             <Alert color="violet" title="Some have opted out">
               {count(check.data?.opted_out ?? 0)} of {count(campaign.targets)} have opted out since. They are left out.
@@ -147,7 +192,7 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
         </section>
       </div>
       {failure && (
-        <Alert color="red" role="alert" mt="lg" title="Not started">
+        <Alert color="red" role="alert" mt="lg" title={submit ? 'Not submitted' : 'Not started'}>
           {failure}
         </Alert>
       )}
@@ -155,23 +200,31 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
         campaign={campaign}
         step="review"
         hint={
-          ready
-            ? 'From then on its message and audience are fixed. It can be paused and stopped at any time.'
-            : undefined
+          ready && submit
+            ? 'Nothing is sent before somebody has approved it and it is started.'
+            : ready
+              ? 'From then on its message and audience are fixed. It can be paused and stopped at any time.'
+              : undefined
         }
         action={
-          <Button
-            loading={start.isPending || start.isSuccess}
-            disabled={!ready}
-            onClick={() => {
-              if (under.current) return;
-              under.current = true;
-              setFailure('');
-              start.mutate({ params: { path }, body: at ? { send_at: at.toISOString() } : {} });
-            }}
-          >
-            {at ? 'Schedule campaign' : 'Start campaign'}
-          </Button>
+          submit ? (
+            <Button loading={asking.isPending || asking.isSuccess} disabled={!ready || waits} onClick={ask}>
+              {waits ? 'Waits for approval' : 'Submit for approval'}
+            </Button>
+          ) : (
+            <Button
+              loading={start.isPending || start.isSuccess}
+              disabled={!ready}
+              onClick={() => {
+                if (under.current) return;
+                under.current = true;
+                setFailure('');
+                start.mutate({ params: { path }, body: at ? { send_at: at.toISOString() } : {} });
+              }}
+            >
+              {at ? 'Schedule campaign' : 'Start campaign'}
+            </Button>
+          )
         }
       />
     </>

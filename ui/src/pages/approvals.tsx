@@ -1,0 +1,67 @@
+import { IconHandStop, IconHourglass, IconPencil } from '@tabler/icons-react';
+import { keepPreviousData } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { api } from '../api/client';
+import { count, localZone, zoneName } from '../parts/format';
+import { Page } from '../parts/page';
+import { Empty } from '../parts/states';
+import { Mark } from '../parts/status';
+import { type Column, DataTable, usePager } from '../parts/table';
+import { Time } from '../parts/time';
+import type { Asked } from './campaign/approval';
+
+const route = getRouteApi('/approvals');
+
+const columns: Column<Asked>[] = [
+  { header: 'Campaign', width: 216, cell: (r) => <span className="wrap">{r.campaign.name}</span> },
+  {
+    header: 'Whose turn',
+    width: 168,
+    cell: (r) =>
+      r.changed ? (
+        <Mark word="Changed since" tone="quiet" icon={IconPencil} />
+      ) : r.may_decide ? (
+        <Mark word="You decide" tone="live" icon={IconHandStop} />
+      ) : (
+        <Mark word="Somebody else" tone="waits" icon={IconHourglass} />
+      ),
+  },
+  { header: 'Recipients', width: 104, align: 'right', cell: (r) => count(r.campaign.targets) },
+  {
+    header: `Begins (${zoneName(localZone)})`,
+    width: 136,
+    cell: (r) => (r.campaign.send_at ? <Time at={r.campaign.send_at} bare /> : 'When started'),
+  },
+  { header: 'Asked by', width: 136, cell: (r) => <span className="wrap">{r.requested_by.name}</span> },
+  { header: `Asked (${zoneName(localZone)})`, width: 136, cell: (r) => <Time at={r.requested_at} bare /> },
+];
+
+export function ApprovalsPage() {
+  const { after } = route.useSearch();
+  const navigate = route.useNavigate();
+  const query = api.useQuery(
+    'get',
+    '/approvals',
+    { params: { query: { limit: 25, after } } },
+    { placeholderData: keepPreviousData, staleTime: 0, refetchInterval: 15_000 },
+  );
+  const pager = usePager(after, (to) => void navigate({ search: { after: to } }));
+  return (
+    <Page
+      title="Approvals"
+      about="What waits for a second person. Nobody decides about what they asked for or edited last."
+    >
+      <DataTable
+        caption="approvals"
+        query={query}
+        rows={({ approvals }) => approvals}
+        rowKey={(r) => r.id}
+        rowLink={(r) => ({ to: '/campaigns/$id', params: { id: r.subject } })}
+        columns={columns}
+        pager={pager}
+        next={({ next }) => next}
+        empty={<Empty title="Nothing waits">Campaigns that need your approval appear here.</Empty>}
+      />
+    </Page>
+  );
+}
