@@ -42,6 +42,10 @@ type Deps struct {
 	Panel          fs.FS              // the built panel, served at /; nil for none
 	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
 	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
+	Panel          fs.FS    // the built panel, served at /; nil for none
+	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string   // E.164, what guests write to; "" while nobody set it: tables' codes have no link
+	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -114,6 +118,10 @@ func newServer(d Deps) *server {
 	s.voucherCards()
 	s.events()
 	s.audit()
+	s.bars()
+	s.stations()
+	s.tableCodes()
+	s.payments()
 	s.station()
 
 	s.docs()
