@@ -41,11 +41,8 @@ type Deps struct {
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
 	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string             // E.164, what guests write to; "" while nobody set it: tables' codes have no link
 	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
-	Panel          fs.FS    // the built panel, served at /; nil for none
-	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
-	WhatsAppNumber string   // E.164, what guests write to; "" while nobody set it: tables' codes have no link
-	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"

@@ -67,8 +67,8 @@ type BarDeletion struct {
 	WithStations bool `json:"with_stations,omitempty" doc:"Its live stations are deleted, too"`
 }
 
-// Impact is what a deletion would take along.
-type Impact struct {
+// Toll is what a deletion would take along.
+type Toll struct {
 	Stations  int64 `json:"stations" doc:"Live ones"`
 	Operators int64 `json:"operators" doc:"Who may sign in"`
 	Devices   int64 `json:"devices" doc:"Enrolled"`
@@ -148,12 +148,12 @@ func (s *server) bars() {
 		})
 	register(s, access.BarsRead, huma.Operation{OperationID: "get-bar-impact", Method: http.MethodGet, Path: "/bars/{id}/impact", Tags: tags,
 		Summary: "Tell what deleting a bar would take along"},
-		func(ctx context.Context, in *ID) (*struct{ Body Impact }, error) {
+		func(ctx context.Context, in *ID) (*struct{ Body Toll }, error) {
 			if _, err := s.Store.Bar(ctx, in.ID); err != nil {
 				return nil, err
 			}
-			i, err := s.Store.BarImpact(ctx, in.ID)
-			return &struct{ Body Impact }{Impact(i)}, err
+			i, err := s.Store.BarToll(ctx, in.ID)
+			return &struct{ Body Toll }{Toll(i)}, err
 		})
 	register(s, access.BarsWrite, huma.Operation{OperationID: "delete-bar", Method: http.MethodDelete, Path: "/bars/{id}", Tags: tags,
 		Summary: "Delete a bar", DefaultStatus: http.StatusNoContent,

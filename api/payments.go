@@ -15,15 +15,15 @@ import (
 
 // PaymentRevision is one saved version of the payment settings.
 type PaymentRevision struct {
-	Revision    int64            `json:"revision"`
+	Revision    int64         `json:"revision"`
 	Value       payment.Terms `json:"value"`
-	State       payment.State    `json:"state" enum:"draft,confirmed"`
-	Reason      string           `json:"reason"`
-	Author      string           `json:"author"`
-	CreatedAt   time.Time        `json:"created_at"`
-	ConfirmedBy string           `json:"confirmed_by,omitempty"`
-	ConfirmedAt *time.Time       `json:"confirmed_at,omitempty"`
-	Mine        bool             `json:"mine" doc:"Whoever asks wrote it, and so may not confirm it"`
+	State       payment.State `json:"state" enum:"draft,confirmed"`
+	Reason      string        `json:"reason"`
+	Author      string        `json:"author"`
+	CreatedAt   time.Time     `json:"created_at"`
+	ConfirmedBy string        `json:"confirmed_by,omitempty"`
+	ConfirmedAt *time.Time    `json:"confirmed_at,omitempty"`
+	Mine        bool          `json:"mine" doc:"Whoever asks wrote it, and so may not confirm it"`
 }
 
 // Payments are how Finance wants to be paid: what is in force, and what waits for somebody to confirm it.
@@ -37,7 +37,7 @@ type Payments struct {
 // NewPayments are payment settings to be confirmed.
 type NewPayments struct {
 	Value  payment.Terms `json:"value"`
-	Reason string           `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history"`
+	Reason string        `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history"`
 }
 
 type paymentAnswer struct {

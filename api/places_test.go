@@ -101,11 +101,11 @@ func TestDeletingBars(t *testing.T) {
 	require.NoError(t, err)
 	c.exec(`INSERT INTO contacts (id, msisdn, country, bar_id) VALUES (gen_random_uuid(), '+250780000001', 'RW', $1)`, bar)
 
-	var i api.Impact
+	var i api.Toll
 	admin.do("GET", "/api/v1/bars/"+bar.String()+"/impact", nil, &i)
-	require.Equal(t, api.Impact{Stations: 2, Operators: 2, Devices: 2, Sessions: 1, QRTokens: 3, Contacts: 1}, i)
+	require.Equal(t, api.Toll{Stations: 2, Operators: 2, Devices: 2, Sessions: 1, QRTokens: 3, Contacts: 1}, i)
 	admin.do("GET", "/api/v1/stations/"+c.second.ID.String()+"/impact", nil, &i)
-	require.Equal(t, api.Impact{Operators: 1}, i)
+	require.Equal(t, api.Toll{Operators: 1}, i)
 
 	status, p, _ := admin.do("DELETE", "/api/v1/bars/"+bar.String(), nil, nil)
 	require.Equal(t, http.StatusConflict, status)

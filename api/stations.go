@@ -97,12 +97,12 @@ func (s *server) stations() {
 		})
 	register(s, access.BarsRead, huma.Operation{OperationID: "get-station-impact", Method: http.MethodGet, Path: "/stations/{id}/impact", Tags: tags,
 		Summary: "Tell what deleting a station would take along"},
-		func(ctx context.Context, in *ID) (*struct{ Body Impact }, error) {
+		func(ctx context.Context, in *ID) (*struct{ Body Toll }, error) {
 			if _, err := s.Store.Station(ctx, in.ID); err != nil {
 				return nil, err
 			}
-			i, err := s.Store.StationImpact(ctx, in.ID)
-			return &struct{ Body Impact }{Impact(i)}, err
+			i, err := s.Store.StationToll(ctx, in.ID)
+			return &struct{ Body Toll }{Toll(i)}, err
 		})
 	register(s, access.BarsWrite, huma.Operation{OperationID: "delete-station", Method: http.MethodDelete, Path: "/stations/{id}", Tags: tags,
 		Summary: "Delete a station", Description: "Its devices and sessions end at once. What was stays told; the code is not used again.",

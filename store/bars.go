@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,8 +78,6 @@ func (s *Store) Bars(ctx context.Context, f BarFilter, after string, limit int) 
 	return all, unavailable(q.Find(&all).Error)
 }
 
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
 // Bar returns a bar that is not deleted.
 func (s *Store) Bar(ctx context.Context, id uuid.UUID) (b Bar, err error) {
 	err = s.orm.WithContext(ctx).First(&b, "id = ? AND deleted_at IS NULL", id).Error
@@ -104,6 +101,22 @@ func (s *Store) AddBar(ctx context.Context, code string, f BarFacts) (b Bar, err
 		return audit.Entry{Action: "bar.added", Target: b.target(), Diff: map[string]any{"code": b.Code, "country": b.Country}}, made.Error
 	})
 	return b, err
+}
+
+// EnsureBar returns the bar with this code, made of f unless it is there; nil when it was deleted.
+func (s *Store) EnsureBar(ctx context.Context, code string, f BarFacts) (*Bar, error) {
+	var there []Bar
+	err := s.orm.WithContext(ctx).Where("code = ?", code).Find(&there).Error
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case len(there) == 0:
+		b, err := s.AddBar(ctx, code, f)
+		return &b, err
+	case there[0].DeletedAt != nil:
+		return nil, nil
+	}
+	return &there[0], nil
 }
 
 func codeTaken(what string) error {
@@ -160,8 +173,8 @@ func changed(diff map[string]any, name, from, to string) {
 
 func sameDegrees(a, b *float64) bool { return a == b || (a != nil && b != nil && *a == *b) }
 
-// Impact is what a deletion takes along.
-type Impact struct {
+// Toll is what a deletion takes along.
+type Toll struct {
 	Stations  int64 // live ones
 	Operators int64 // who may sign in
 	Devices   int64 // enrolled
@@ -170,10 +183,10 @@ type Impact struct {
 	Contacts  int64 // who came by this bar; they stay
 }
 
-// BarImpact counts what deleting a bar would take along.
-func (s *Store) BarImpact(ctx context.Context, id uuid.UUID) (i Impact, err error) {
+// BarToll counts what deleting a bar would take along.
+func (s *Store) BarToll(ctx context.Context, id uuid.UUID) (i Toll, err error) {
 	err = s.pool.QueryRow(ctx, `WITH live AS MATERIALIZED (SELECT id FROM stations WHERE bar_id = $1 AND deleted_at IS NULL)
-		SELECT (SELECT count(*) FROM live), `+stationImpact("(SELECT id FROM live)")+`,
+		SELECT (SELECT count(*) FROM live), `+stationToll("(SELECT id FROM live)")+`,
 			(SELECT count(*) FROM qr_tokens WHERE bar_id = $1 AND revoked_at IS NULL), (SELECT count(*) FROM contacts WHERE bar_id = $1)`, id).
 		Scan(&i.Stations, &i.Operators, &i.Devices, &i.Sessions, &i.QRTokens, &i.Contacts)
 	return i, unavailable(err)

@@ -75,6 +75,22 @@ func (s *Store) AddStation(ctx context.Context, bar uuid.UUID, code, name string
 	return t, err
 }
 
+// EnsureStation returns the station with this code, made in a bar unless it is there; nil when it was deleted.
+func (s *Store) EnsureStation(ctx context.Context, bar uuid.UUID, code, name string) (*Station, error) {
+	var there []Station
+	err := s.orm.WithContext(ctx).Where("code = ?", code).Find(&there).Error
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case len(there) == 0:
+		t, err := s.AddStation(ctx, bar, code, name)
+		return &t, err
+	case there[0].DeletedAt != nil:
+		return nil, nil
+	}
+	return &there[0], nil
+}
+
 // ChangeStation gives a station another name. It fails with domain.Stale when known, if given, is not the version it
 // would replace.
 func (s *Store) ChangeStation(ctx context.Context, id uuid.UUID, name string, known *int64) (t Station, err error) {
@@ -97,14 +113,14 @@ func (s *Store) ChangeStation(ctx context.Context, id uuid.UUID, name string, kn
 	return t, err
 }
 
-// StationImpact counts what deleting a station would take along.
-func (s *Store) StationImpact(ctx context.Context, id uuid.UUID) (i Impact, err error) {
-	err = s.pool.QueryRow(ctx, "SELECT "+stationImpact("($1::uuid)"), id).Scan(&i.Operators, &i.Devices, &i.Sessions)
+// StationToll counts what deleting a station would take along.
+func (s *Store) StationToll(ctx context.Context, id uuid.UUID) (i Toll, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT "+stationToll("($1::uuid)"), id).Scan(&i.Operators, &i.Devices, &i.Sessions)
 	return i, unavailable(err)
 }
 
-// stationImpact are the columns that count who may sign in, devices and open sessions of stations.
-func stationImpact(stations string) string {
+// stationToll are the columns that count who may sign in, devices and open sessions of stations.
+func stationToll(stations string) string {
 	return `(SELECT count(*) FROM station_operators WHERE station_id IN ` + stations + ` AND disabled_at IS NULL),
 		(SELECT count(*) FROM station_devices WHERE station_id IN ` + stations + ` AND revoked_at IS NULL),
 		(SELECT count(*) FROM station_sessions WHERE station_id IN ` + stations + ` AND ` + stationLive + `)`

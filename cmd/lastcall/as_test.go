@@ -46,7 +46,7 @@ func TestActingAsAnAccount(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	const password = "correct horse battery"
 	dir := t.TempDir()
-	up := upFile{API: proxy.URL, Token: token, Accounts: []upAccount{{"boss@lastcall.test", password, "admin"},
+	up := upFile{API: proxy.URL, Token: token, Accounts: []upAccount{{Email: "boss@lastcall.test", Password: password, Role: "admin"},
 		{"viewer@lastcall.test", password, "viewer"}, {"gone@lastcall.test", "not the password", "ops"}}}
 	content, err := json.Marshal(up)
 	require.NoError(t, err)

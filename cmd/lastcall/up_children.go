@@ -172,6 +172,9 @@ func (u *up) settings(child string) []string {
 		set("BOOTSTRAP_TOKEN", u.secrets.Token)
 		set("BOOTSTRAP_ACCOUNTS", u.secrets.bootstrapAccounts())
 		unless("pepper", "PEPPER", u.secrets.Pepper)
+		if !u.realWhatsApp() {
+			set("BOOTSTRAP_PIN", u.secrets.StationPIN)
+		}
 		return env
 	}
 	sandbox := "http://" + u.listen(portSandbox)
