@@ -138,7 +138,10 @@ test('how we are paid is written by one of Finance and confirmed by another', as
   const dialog = page.getByRole('dialog', { name: 'Change how we are paid' });
   await dialog.getByLabel('Revolut link').fill(`https://revolut.me/lastcall${tail}`);
   await dialog.getByRole('button', { name: 'Add an instruction' }).click();
-  await dialog.getByLabel('What they are told').last().fill('By the 5th of each month.\nNumber of the bar as reference.');
+  await dialog
+    .getByLabel('What they are told')
+    .last()
+    .fill('By the 5th of each month.\nNumber of the bar as reference.');
   const currency = dialog.getByLabel('Currency').last();
   await currency.fill('XCD');
   await dialog.getByLabel('Reason').fill('New account');

@@ -56,7 +56,9 @@ export function PaymentsPage() {
               {history.map((r) => (
                 <li key={r.revision}>
                   <Group justify="space-between" gap="xs">
-                    <Text fw={500}>Revision {r.revision}</Text>
+                    <Text size="sm" fw={500}>
+                      Revision {r.revision}
+                    </Text>
                     <StateMark of={r} newest={history[0]?.revision === r.revision} />
                   </Group>
                   <By of={r} />
@@ -119,7 +121,14 @@ function Shown({ of }: { of: Revision }) {
     [
       'Revolut',
       revolut_link ? (
-        <Anchor key="link" href={revolut_link} target="_blank" rel="noreferrer noopener" className="text-link">
+        <Anchor
+          key="link"
+          size="sm"
+          href={revolut_link}
+          target="_blank"
+          rel="noreferrer noopener"
+          className="text-link"
+        >
           {revolut_link}
         </Anchor>
       ) : (

@@ -78,7 +78,7 @@ export function BarPage() {
                 <li key={s.id}>
                   <Group justify="space-between" wrap="nowrap">
                     <div>
-                      <Text fw={500} className="wrap">
+                      <Text size="sm" fw={500} className="wrap">
                         {s.name}
                       </Text>
                       <code>{s.code}</code>
@@ -106,7 +106,14 @@ export function BarPage() {
       </div>
       <BarForm opened={editing} close={stopEditing} bar={bar} />
       <StationForm opened={adding} close={stopAdding} bar={bar} done={(s) => show(s.id)} />
-      <Drawer opened={open !== undefined} onClose={() => show()} title="Station" size={520}>
+      {/* Its head is no banner: what it asks in a dialog of its own has one. */}
+      <Drawer
+        opened={open !== undefined}
+        onClose={() => show()}
+        title="Station"
+        size={520}
+        attributes={{ header: { role: 'none' } }}
+      >
         {open && <StationDrawer key={open.id} station={open} close={() => show()} />}
       </Drawer>
     </Page>
@@ -119,6 +126,7 @@ function MapLink({ bar }: { bar: Bar }) {
   const at = `${bar.latitude}/${bar.longitude}`;
   return (
     <Anchor
+      size="sm"
       href={`https://www.openstreetmap.org/?mlat=${bar.latitude}&mlon=${bar.longitude}#map=18/${at}`}
       target="_blank"
       rel="noreferrer noopener"

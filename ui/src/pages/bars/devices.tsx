@@ -66,7 +66,7 @@ export function Devices({ station }: { station: Station }) {
               <Group justify="space-between" gap="xs">
                 <div>
                   <Group gap="xs">
-                    <Text fw={500} className="wrap">
+                    <Text size="sm" fw={500} className="wrap">
                       {d.name}
                     </Text>
                     {d.lease && <Mark word="Offline too" tone="live" icon={IconCloudOff} />}

@@ -61,7 +61,7 @@ export function Operators({ station }: { station: Station }) {
             <li key={o.id}>
               <Group justify="space-between" gap="xs">
                 <Group gap="xs">
-                  <Text fw={500} className="wrap">
+                  <Text size="sm" fw={500} className="wrap">
                     {o.name}
                   </Text>
                   {o.disabled_at ? (
