@@ -3,15 +3,14 @@ package api
 import (
 	"context"
 	"fmt"
-	"image/color"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/boombuler/barcode/qr"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+	"github.com/skip2/go-qrcode"
 
 	"lastcall/domain"
 	"lastcall/domain/access"
@@ -112,17 +111,19 @@ type svgAnswer struct {
 // qrSVG draws text as a QR code that survives a scratch (level M), black on white whatever is around it, with the four
 // modules of white that readers want.
 func qrSVG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.M, qr.Auto)
+	code, err := qrcode.New(text, qrcode.Medium)
 	if err != nil {
 		return nil, fmt.Errorf("draw a QR code: %w", err)
 	}
+	code.DisableBorder = true
 	const quiet = 4
-	side := code.Bounds().Dx()
+	modules := code.Bitmap()
+	side := len(modules)
 	var path strings.Builder
-	for y := range side {
+	for y, row := range modules {
 		for x := 0; x < side; x++ {
 			begin := x
-			for x < side && code.At(x, y) == color.Black {
+			for x < side && row[x] {
 				x++
 			}
 			if x > begin {

@@ -4,6 +4,7 @@ import { useDisclosure } from '@mantine/hooks';
 import { IconCheck, IconHistory, IconPencil, IconPlus } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
 import { api, client, queries } from '../api/client';
+import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
 import { Can, useMay } from '../app/session';
 import { useConfirm } from '../parts/confirm';
@@ -185,6 +186,11 @@ function Write({ payments: { current, draft, history }, close }: { payments: Pay
       close();
     } catch (error) {
       setFailure(showProblem(form, error));
+      form.clearFieldError('instructions');
+      for (const { field, message } of problemOf(error).faults) {
+        const [, n, part] = /^instructions\[(\d+)\]\.(\w+)$/.exec(field) ?? [];
+        if (n) form.setFieldError(`instructions.${n}.${part}`, message);
+      }
     } finally {
       setBusy(false);
     }
@@ -229,11 +235,6 @@ function Write({ payments: { current, draft, history }, close }: { payments: Pay
             </Stack>
           </fieldset>
         ))}
-        {form.errors.instructions && (
-          <Text size="sm" c="red" role="alert">
-            {form.errors.instructions}
-          </Text>
-        )}
         <Group>
           <Button
             variant="default"

@@ -1,4 +1,4 @@
-import { Alert, Button, Code, CopyButton, Group, Modal, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Button, CopyButton, Group, Modal, Stack, Text, TextInput, Title } from '@mantine/core';
 import { IconCloudOff } from '@tabler/icons-react';
 import { type FormEvent, useState } from 'react';
 import { api, client, queries } from '../../api/client';
@@ -105,11 +105,7 @@ function Invite({ invitation, station, close }: { invitation: Invitation; statio
         alt={`Code that enrols a device at ${station.code}`}
         src={`data:image/svg+xml,${encodeURIComponent(invitation.qr)}`}
       />
-      <Group gap="xs" wrap="nowrap" w="100%">
-        <Code className="wrap" block flex={1}>
-          {invitation.link}
-        </Code>
-      </Group>
+      <code className="wrap">{invitation.link}</code>
       <Group gap="xs">
         <CopyButton value={invitation.link}>
           {({ copied, copy }) => (
