@@ -105,7 +105,7 @@ test('a bar and its station are added, changed, staffed, equipped and deleted', 
   await ending.getByLabel('Reason').fill('Closed');
   await ending.getByRole('button', { name: 'Delete bar' }).click();
   await expect(page.getByRole('heading', { name: 'Bars & stations' })).toBeVisible();
-  await expect(page.getByText('Test Tavern')).toBeHidden();
+  await expect(page.getByText(code, { exact: true })).toBeHidden();
   await expect(page.getByRole('row', { name: 'The Example Engine' })).toContainText('ENG-001');
   await lookAt(page, 'bars');
 });
