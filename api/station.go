@@ -81,8 +81,10 @@ func (s *server) station() {
 			SetCookie string `header:"Set-Cookie"`
 			Body      StationDevice
 		}, error) {
-			token, d, err := s.Store.EnrolDevice(ctx, in.Body.Token, visitFrom(ctx).agent)
+			v := visitFrom(ctx)
+			token, d, err := s.Store.EnrolDevice(ctx, in.Body.Token, v.agent)
 			if err != nil {
+				s.refuseCaller(ctx, v.address, err)
 				return nil, err
 			}
 			here, err := s.here(ctx, d.StationID)
@@ -109,6 +111,9 @@ func (s *server) station() {
 		func(ctx context.Context, in *struct{ Body StationCredentials }) (*answer, error) {
 			device := stationTokens(ctx).device
 			token, opened, err := s.Store.OpenStationSession(ctx, store.StationSignIn{Device: device, Station: in.Body.Station, PIN: in.Body.PIN})
+			if domain.CodeOf(err) == "device_unknown" && device != "" { // other refusals are entered already
+				s.refuseCaller(ctx, visitFrom(ctx).address, err)
+			}
 			if err != nil {
 				return nil, err
 			}

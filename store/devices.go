@@ -115,24 +115,13 @@ func (s *Store) EnrolDevice(ctx context.Context, token, agent string) (own strin
 		return audit.Entry{Action: "device.enrolled", Target: d.target(), Diff: map[string]any{"station_id": d.StationID, "enrolment": e.ID}}, err
 	})
 	if err != nil {
-		return "", Device{}, s.enrolmentRefused(ctx, e, err)
+		return "", Device{}, err
 	}
 	return own, d, nil
 }
 
 func enrolmentInvalid() error {
 	return domain.E(domain.Unauthenticated, "enrolment_invalid", "this link was used already, or is too old: ask for another")
-}
-
-// enrolmentRefused enters a link that is used again or too late into the audit log.
-func (s *Store) enrolmentRefused(ctx context.Context, e Enrolment, cause error) error {
-	if domain.CodeOf(cause) != "enrolment_invalid" {
-		return cause
-	}
-	ctx = audit.WithActor(ctx, audit.Actor{Kind: "client", Name: "unknown"})
-	return errors.Join(cause, s.Write(ctx, func(*Tx) (audit.Entry, error) {
-		return audit.Entry{Action: "device.enrolment_refused", Target: "station/" + e.StationID.String(), Diff: map[string]any{"enrolment": e.ID}}, nil
-	}))
 }
 
 // DeviceOf returns the device with this token and its station; domain.Unauthenticated when there is none, or it was revoked.
