@@ -97,6 +97,7 @@ func newServer(d Deps) *server {
 	s.settings()
 	s.policy()
 	s.events()
+	s.station()
 
 	s.docs()
 	s.webhooks()
@@ -127,6 +128,8 @@ func describe() huma.Config {
 			Description: "What signing in sets; where the panel is served over https its name begins with `__Host-`. " +
 				"What changes something must come from the panel's own origin."},
 	}
+	c.Components.SecuritySchemes["station"] = &huma.SecurityScheme{Type: "apiKey", In: "cookie", Name: stationCookie,
+		Description: "What signing in at a station sets, on a device that is enrolled there: below /station only it counts."}
 	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // docs.go serves them, without a CDN
 	c.CreateHooks = nil                                   // no $schema fields in answers
@@ -160,6 +163,9 @@ func register[I, O any](s *server, p access.Permission, op huma.Operation, handl
 	if p == access.Everyone {
 		op.Security = []map[string][]string{}
 		s.everyones[op.Method+" "+Prefix+pathParameter.ReplaceAllString(op.Path, ":$1")] = true
+	}
+	if p == access.StationUse {
+		op.Security = []map[string][]string{{"station": {}}}
 	}
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

@@ -91,19 +91,28 @@ func (s *server) secure(c *gin.Context) {
 
 // authenticate lets nobody pass without a valid token or session, and says to the audit log whose it is.
 func (s *server) authenticate(c *gin.Context) {
-	ctx := c.Request.Context()
 	if s.open(c) { // bodies here may be anybody's
 		rc := http.NewResponseController(c.Writer)
 		_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
 		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	}
-	actor, v, err := s.recognise(c)
+	ctx, err := s.caller(c)
 	if err != nil {
 		abortWith(c, s.problem(ctx, err))
 		return
 	}
-	c.Request = c.Request.WithContext(context.WithValue(audit.WithActor(ctx, actor), visitKey{}, v))
+	c.Request = c.Request.WithContext(ctx)
 	c.Next()
+}
+
+// caller is the request's context with whoever makes it: staff, or below /station an operator.
+func (s *server) caller(c *gin.Context) (context.Context, error) {
+	if atStation(c) {
+		return s.recogniseStation(c)
+	}
+	ctx := c.Request.Context()
+	actor, v, err := s.recognise(c)
+	return context.WithValue(audit.WithActor(ctx, actor), visitKey{}, v), err
 }
 
 // visit is what a request tells about whoever makes it. A token's has no session.
