@@ -35,6 +35,7 @@ type Deps struct {
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
 	Panel          fs.FS    // the built panel, served at /; nil for none
 	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string   // E.164, what guests write to; "" while nobody set it: tables' codes have no link
 	TrustedProxies []string // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
@@ -97,6 +98,10 @@ func newServer(d Deps) *server {
 	s.settings()
 	s.policy()
 	s.events()
+	s.bars()
+	s.stations()
+	s.tableCodes()
+	s.payments()
 	s.station()
 
 	s.docs()

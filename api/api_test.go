@@ -113,6 +113,11 @@ func (b *bundle) relayOf(handlers map[string]store.Handler) {
 // do sends a request with the token and decodes the answer into out.
 func (b *bundle) do(method, path string, body, out any) (status int, header http.Header) {
 	b.t.Helper()
+	return b.send(b.request(method, path, body), out)
+}
+
+func (b *bundle) request(method, path string, body any) *http.Request {
+	b.t.Helper()
 	var reader io.Reader
 	kind := "application/json"
 	switch v := body.(type) {
@@ -130,7 +135,7 @@ func (b *bundle) do(method, path string, body, out any) (status int, header http
 	require.NoError(b.t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", kind)
-	return b.send(req, out)
+	return req
 }
 
 func (b *bundle) send(req *http.Request, out any) (int, http.Header) {
@@ -140,7 +145,7 @@ func (b *bundle) send(req *http.Request, out any) (int, http.Header) {
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(b.t, err)
-	if out != nil {
+	if out != nil && res.StatusCode != http.StatusNoContent {
 		require.NoError(b.t, json.Unmarshal(raw, out), "%s", raw)
 	}
 	return res.StatusCode, res.Header
@@ -171,7 +176,7 @@ func TestEveryOperationNeedsAToken(t *testing.T) {
 		"/api/v1/docs": true, "/api/v1/docs/docs.js": true, "/api/v1/docs/docs.css": true}
 	var closed int
 	for _, route := range b.router.Routes() {
-		if open[route.Path] || route.Method+route.Path == "POST/api/v1/session" {
+		if open[route.Path] || route.Method+route.Path == "POST/api/v1/session" || strings.HasPrefix(route.Path, "/api/v1/station/") { // those: station_test.go
 			continue
 		}
 		closed++

@@ -79,7 +79,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
-		Panel: ui.Dist(), PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
+		Panel: ui.Dist(), PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -167,6 +167,7 @@ func (u *up) settings(child string) []string {
 	if !u.realWhatsApp() {
 		set("WHATSAPP_BASE_URL", sandbox)
 		set("WHATSAPP_PHONE_NUMBER_ID", sandboxNumberID)
+		unless("whatsapp.number", "WHATSAPP_NUMBER", "+"+sandboxNumberID) // nobody's
 		set("WHATSAPP_ACCESS_TOKEN", u.secrets.WhatsAppAccessToken)
 		set("WHATSAPP_APP_SECRET", u.secrets.WhatsAppAppSecret)
 		set("WHATSAPP_VERIFY_TOKEN", u.secrets.WhatsAppVerifyToken)
