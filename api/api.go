@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -33,6 +34,8 @@ type Deps struct {
 
 	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
+	VoucherCards   VoucherCards
 	Panel          fs.FS    // the built panel, served at /; nil for none
 	PublicURL      string   // what the panel's address begins with; with https, cookies are for https only
 	WhatsAppNumber string   // E.164, what guests write to; "" while nobody set it: tables' codes have no link
@@ -97,6 +100,7 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.settings()
 	s.policy()
+	s.voucherCards()
 	s.events()
 	s.bars()
 	s.stations()

@@ -28,6 +28,8 @@ type Problem struct {
 	RequestID string  `json:"request_id,omitempty" doc:"The reference by which the log knows this request"`
 	Errors    []Fault `json:"errors,omitempty" doc:"Each thing that is wrong, when it is more than one"`
 
+	Text string `json:"text,omitempty" doc:"What a message says instead, where there is no picture"`
+
 	retryIn time.Duration // goes into a header
 }
 

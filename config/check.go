@@ -52,6 +52,7 @@ func (c *Config) check() (problems []error) {
 	for i, to := range c.Mail.Reports {
 		must(isMailAddress(to), "mail.reports", "entry %d must be a mail address", i+1)
 	}
+	optional(isWebURL, c.VoucherCard.BaseURL, "voucher_card.base_url", webURL)
 	must(c.Dispatch.Lanes > 0, "dispatch.lanes", "must be at least 1")
 	must(c.Dispatch.Concurrency > 0, "dispatch.concurrency", "must be at least 1")
 	must(c.Dispatch.AssumedRate > 0, "dispatch.assumed_rate", "must be at least 1")

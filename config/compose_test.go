@@ -27,10 +27,11 @@ func TestComposeFileConfiguresEveryService(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(withDefaults, &compose))
 
 	whatsApp := []string{"whatsapp.phone_number_id", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token"}
-	dispatcher := append([]string{"database.url", "temporal.address", "pepper", "api.public_url", "ops.webhook_url", "mail.address"}, whatsApp...)
+	dispatcher := append([]string{"database.url", "temporal.address", "pepper", "api.public_url", "ops.webhook_url", "mail.address",
+		"voucher_card.base_url", "voucher_card.secret"}, whatsApp...)
 	needs := map[string][]string{
-		"migrate": {"database.url", "pepper"}, "api": dispatcher, "worker": dispatcher,
-		"sandbox": append([]string{"sandbox.listen", "sandbox.smtp_listen", "api.public_url"}, whatsApp...),
+		"migrate": {"database.url", "pepper"}, "api": dispatcher, "worker": dispatcher, "keys": nil,
+		"sandbox": append([]string{"sandbox.listen", "sandbox.smtp_listen", "api.public_url", "voucher_card.secret"}, whatsApp...),
 	}
 	for name, service := range compose.Services {
 		for _, port := range service.Ports {

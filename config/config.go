@@ -27,6 +27,8 @@ type Config struct {
 	WhatsApp    WhatsApp    `key:"whatsapp"`
 	Ops         Ops         `key:"ops"`
 	Mail        Mail        `key:"mail"`
+	Voucher     Voucher     `key:"voucher"`
+	VoucherCard VoucherCard `key:"voucher_card"`
 	Dispatch    Dispatch    `key:"dispatch"`
 	Worker      Worker      `key:"worker"`
 	Reconcile   Reconcile   `key:"reconcile"`
@@ -88,6 +90,17 @@ type Mail struct {
 	Password Secret   `key:"password"`
 	TLS      string   `key:"tls"`     // none | starttls | tls; default starttls
 	Reports  []string `key:"reports"` // who gets campaign reports; comma-separated in a variable
+}
+
+// Voucher is what vouchers are signed with.
+type Voucher struct {
+	SigningKeysFile string `key:"signing_keys_file"` // private keys, of all processes the same; default voucher-keys.json in data_dir
+}
+
+// VoucherCard is the edge function that draws vouchers.
+type VoucherCard struct {
+	BaseURL string `key:"base_url"` // /functions/voucher-card is below it; empty: no pictures, vouchers go as text
+	Secret  Secret `key:"secret"`   // its bearer token
 }
 
 // Dispatch tunes sending.

@@ -15,6 +15,7 @@ import (
 	"lastcall/config"
 	"lastcall/gateway/mail"
 	"lastcall/gateway/opschannel"
+	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/ui"
@@ -80,6 +81,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
 		Panel: ui.Dist(), PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
+			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -14,7 +14,8 @@ func sandboxCommand(sh *shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "sandbox", GroupID: groupRun, Short: "Run the stand-in for the outside world alone", Args: cobra.NoArgs,
 		Long: `Stands in for WhatsApp, the Ops channel and the mail server: it takes what they would take, reports on
-messages by signed webhooks as WhatsApp does, and shows it all on a page. Nothing leaves this machine.`,
+messages by signed webhooks as WhatsApp does, and shows it all on a page. It draws voucher cards for whoever
+has voucher_card.secret. Nothing leaves this machine.`,
 		Example: "  lastcall sandbox --data-dir /tmp/sandbox",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := sh.config()
@@ -33,7 +34,8 @@ func runSandbox(ctx context.Context, sh *shell, c *config.Config) error {
 		return err
 	}
 	s, err := sandbox.New(sandbox.Config{Dir: filepath.Join(c.DataDir, "sandbox"), Log: log, WhatsApp: provider,
-		WebhookURL: c.API.PublicURL + "/webhooks/whatsapp", SMTPAddr: c.Sandbox.SMTPListen})
+		WebhookURL: c.API.PublicURL + "/webhooks/whatsapp", SMTPAddr: c.Sandbox.SMTPListen,
+		CardSecret: c.VoucherCard.Secret.Reveal()})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func upCommand(sh *shell) *cobra.Command {
 		Long: `Brings up Postgres, Temporal, a sandbox that stands in for the outside world, the API with the panel, and a
 worker, and says where each is and with what to sign in. Each server is used if configured
 (LASTCALL_DATABASE_URL, LASTCALL_TEMPORAL_ADDRESS, LASTCALL_WHATSAPP_*, LASTCALL_OPS_WEBHOOK_URL,
-LASTCALL_MAIL_ADDRESS), else found, else fetched.
+LASTCALL_MAIL_ADDRESS, LASTCALL_VOUCHER_CARD_*), else found, else fetched.
 
 State stays in the data directory, so campaigns go on after a restart. Ctrl-C lets the worker finish what
 it is sending and stops what up started, nothing else; a second Ctrl-C hurries.`,
@@ -138,6 +138,9 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 	if u.secrets, err = loadSecrets(u.dir); err != nil {
+		return err
+	}
+	if err := config.EnsureVoucherKeys(u.voucherKeysFile()); err != nil {
 		return err
 	}
 	fmt.Fprintf(u.sh.stdout, "lastcall up, with its data in %s\n\n", u.config.DataDir)

@@ -45,10 +45,20 @@ func (u *up) realWhatsApp() bool {
 	return false
 }
 
-func (u *up) realOps() bool  { return u.config.Ops.WebhookURL != "" }
-func (u *up) realMail() bool { return u.config.Mail.Address != "" }
+func (u *up) realOps() bool   { return u.config.Ops.WebhookURL != "" }
+func (u *up) realMail() bool  { return u.config.Mail.Address != "" }
+func (u *up) realCards() bool { return u.config.VoucherCard.BaseURL != "" }
 
-func (u *up) needsSandbox() bool { return !u.realWhatsApp() || !u.realOps() || !u.realMail() }
+func (u *up) needsSandbox() bool {
+	return !u.realWhatsApp() || !u.realOps() || !u.realMail() || !u.realCards()
+}
+
+// voucherKeysFile is where the keys that sign vouchers are, in full.
+func (u *up) voucherKeysFile() string {
+	c := *u.config
+	c.DataDir = u.dir
+	return c.VoucherKeysFile()
+}
 
 // needWhole refuses half a configuration of WhatsApp before anything is started.
 func (u *up) needWhole() error {
@@ -129,6 +139,7 @@ func (u *up) exceptions() string {
 	add(u.realWhatsApp(), "WhatsApp")
 	add(u.realOps(), "Ops channel")
 	add(u.realMail(), "mail")
+	add(u.realCards(), "voucher cards")
 	if len(real) == 0 {
 		return ""
 	}
@@ -172,6 +183,9 @@ func (u *up) settings(child string) []string {
 		set("WHATSAPP_APP_SECRET", u.secrets.WhatsAppAppSecret)
 		set("WHATSAPP_VERIFY_TOKEN", u.secrets.WhatsAppVerifyToken)
 	}
+	if !u.realCards() {
+		set("VOUCHER_CARD_SECRET", u.secrets.VoucherCard)
+	}
 	if child == "sandbox" {
 		set("SANDBOX_LISTEN", u.listen(portSandbox))
 		set("SANDBOX_SMTP_LISTEN", u.listen(portMail))
@@ -189,6 +203,9 @@ func (u *up) settings(child string) []string {
 	unless("pepper", "PEPPER", u.secrets.Pepper)
 	if !u.realWhatsApp() {
 		unless("reconcile.after", "RECONCILE_AFTER", "15s") // the sandbox's statuses are never late
+	}
+	if !u.realCards() {
+		set("VOUCHER_CARD_BASE_URL", sandbox)
 	}
 	if !u.realOps() {
 		set("OPS_WEBHOOK_URL", sandbox+"/ops/webhook")

@@ -104,6 +104,7 @@ type secrets struct {
 	WhatsAppAccessToken string `json:"whatsapp_access_token"`
 	WhatsAppAppSecret   string `json:"whatsapp_app_secret"`
 	WhatsAppVerifyToken string `json:"whatsapp_verify_token"`
+	VoucherCard         string `json:"voucher_card"`
 }
 
 // loadSecrets reads the secrets of a data directory, making what is missing.
@@ -126,7 +127,7 @@ func loadSecrets(dir string) (secrets, error) {
 	}
 
 	before := s
-	for _, secret := range []*string{&s.Pepper, &s.OwnerPassword, &s.AppPassword, &s.WhatsAppAccessToken, &s.WhatsAppAppSecret, &s.WhatsAppVerifyToken} {
+	for _, secret := range []*string{&s.Pepper, &s.OwnerPassword, &s.AppPassword, &s.WhatsAppAccessToken, &s.WhatsAppAppSecret, &s.WhatsAppVerifyToken, &s.VoucherCard} {
 		if *secret == "" {
 			*secret = rand.Text() + rand.Text() // 52 letters and digits
 		}

@@ -189,6 +189,9 @@ func TestUp(t *testing.T) {
 	sandbox := first.logged(t, "sandbox")
 	require.Equal(t, worker["LASTCALL_WHATSAPP_ACCESS_TOKEN"], sandbox["LASTCALL_WHATSAPP_ACCESS_TOKEN"])
 	require.NotContains(t, sandbox, "LASTCALL_DATABASE_URL")
+	require.Equal(t, f.Sandbox, worker["LASTCALL_VOUCHER_CARD_BASE_URL"])
+	require.Equal(t, worker["LASTCALL_VOUCHER_CARD_SECRET"], sandbox["LASTCALL_VOUCHER_CARD_SECRET"])
+	require.FileExists(t, filepath.Join(dir, "voucher-keys.json"))
 
 	// A second up of the directory is refused.
 	second := lastcall(t, dir, "up", "--port-base", strconv.Itoa(base))

@@ -26,6 +26,7 @@ type faults struct {
 // fault is one thing that is wrong, until it ends by itself.
 type fault struct {
 	kind    string
+	scope   string  // whose: scopeMessaging or scopeCard
 	share   float64 // of the requests that it concerns
 	code    int     // of faultError
 	latency time.Duration
@@ -45,6 +46,12 @@ const (
 	faultLatency = "latency"             // comes on top: everything takes that much longer
 )
 
+// What a fault can befall, by the names that probes use.
+const (
+	scopeMessaging = "messaging"
+	scopeCard      = "voucher-card"
+)
+
 var faultKinds = []string{faultOutage, faultLatency, faultRate, faultError, faultTimeout, faultReset, faultSlow, faultWrong}
 
 const (
@@ -60,8 +67,8 @@ type blow struct {
 	latency time.Duration
 }
 
-// strike draws what happens to a request. One that sends no message meets outages and latency only.
-func (f *faults) strike(sends bool) blow {
+// strike draws what happens to a request of a scope. One that wants nothing done meets outages and latency only.
+func (f *faults) strike(scope string, does bool) blow {
 	list := f.active.Load()
 	if list == nil {
 		return blow{}
@@ -70,10 +77,10 @@ func (f *faults) strike(sends bool) blow {
 	lot, sum := rand.Float64(), 0.0
 	var b blow
 	concerns := func(one *fault) bool {
-		return one.until.After(now) && one.kind != faultLatency && (sends || one.kind == faultOutage)
+		return one.scope == scope && one.until.After(now) && one.kind != faultLatency && (does || one.kind == faultOutage)
 	}
 	for _, one := range *list {
-		if one.kind == faultLatency && one.until.After(now) && rand.Float64() < one.share {
+		if one.scope == scope && one.kind == faultLatency && one.until.After(now) && rand.Float64() < one.share {
 			one.hits.Add(1)
 			b.latency = one.latency
 		}
@@ -95,13 +102,17 @@ func (f *faults) strike(sends bool) blow {
 	return b
 }
 
-// set begins a fault. It takes the place of one of the same kind (of the same code, for errors).
+// set begins a fault. It takes the place of one of the same scope and kind (and code, for errors).
 func (f *faults) set(one *fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := slices.DeleteFunc(f.live(), func(other *fault) bool { return other.kind == one.kind && other.code == one.code })
+	list := slices.DeleteFunc(f.live(), func(other *fault) bool {
+		return other.scope == one.scope && other.kind == one.kind && other.code == one.code
+	})
 	list = append(list, one)
-	slices.SortFunc(list, func(a, b *fault) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.code, b.code)) })
+	slices.SortFunc(list, func(a, b *fault) int {
+		return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.kind, b.kind), cmp.Compare(a.code, b.code))
+	})
 	f.active.Store(&list)
 }
 
@@ -132,22 +143,26 @@ func (f *faults) live() []*fault {
 	return slices.DeleteFunc(slices.Clone(*list), func(one *fault) bool { return !one.until.After(now) })
 }
 
-// readFault reads {"kind","share","code","for","latency"}. Errors are domain.Invalid: fault_not_readable,
-// unknown_kind, and required, not_wanted, not_a_duration or out_of_range about the field.
+// readFault reads {"kind","scope","share","code","for","latency"}. Errors are domain.Invalid: fault_not_readable,
+// unknown_kind, unknown_scope, and required, not_wanted, not_a_duration or out_of_range about the field.
 func readFault(raw []byte) (*fault, error) {
 	wanted := struct {
 		Kind    string   `json:"kind"`
+		Scope   string   `json:"scope"` // messaging if absent
 		Share   *float64 `json:"share"` // 1 if absent
 		Code    *int     `json:"code"`
 		For     string   `json:"for"`
 		Latency string   `json:"latency"`
 	}{}
 	if err := decodeObject(raw, &wanted); err != nil {
-		return nil, domain.E(domain.Invalid, "fault_not_readable", "A fault must be a JSON object of kind, share, code, for and latency: %s.", err)
+		return nil, domain.E(domain.Invalid, "fault_not_readable", "A fault must be a JSON object of kind, scope, share, code, for and latency: %s.", err)
 	}
-	one := &fault{kind: wanted.Kind, share: 1}
+	one := &fault{kind: wanted.Kind, scope: cmp.Or(wanted.Scope, scopeMessaging), share: 1}
 	if !slices.Contains(faultKinds, one.kind) {
 		return nil, domain.E(domain.Invalid, "unknown_kind", "The kind must be one of %s.", strings.Join(faultKinds, ", ")).About("kind")
+	}
+	if one.scope != scopeMessaging && one.scope != scopeCard {
+		return nil, domain.E(domain.Invalid, "unknown_scope", "The scope must be %s or %s.", scopeMessaging, scopeCard).About("scope")
 	}
 	if wanted.Share != nil {
 		one.share = *wanted.Share
@@ -162,6 +177,8 @@ func readFault(raw []byte) (*fault, error) {
 		return nil, domain.E(domain.Invalid, "not_wanted", "Only the kind error has a code.").About("code")
 	case isError && (*wanted.Code < 0 || *wanted.Code > maxErrorCode):
 		return nil, domain.E(domain.Invalid, "out_of_range", "A code lies between 0 and %d.", maxErrorCode).About("code")
+	case isError && one.scope == scopeCard && (*wanted.Code < 400 || *wanted.Code > 599):
+		return nil, domain.E(domain.Invalid, "out_of_range", "The code of %s is an HTTP status from 400 to 599.", scopeCard).About("code")
 	case isError:
 		one.code = *wanted.Code
 	}
@@ -197,6 +214,7 @@ func readDuration(field, text string) (time.Duration, error) {
 // shownFault is a fault as GET /faults and the page show it.
 type shownFault struct {
 	Kind    string  `json:"kind"`
+	Scope   string  `json:"scope"`
 	Share   float64 `json:"share"`
 	Code    *int    `json:"code,omitempty"`
 	Latency string  `json:"latency,omitempty"`
@@ -207,7 +225,7 @@ type shownFault struct {
 func (f *faults) show() []shownFault {
 	out := []shownFault{}
 	for _, one := range f.list() {
-		shown := shownFault{Kind: one.kind, Share: one.share, Left: time.Until(one.until).Round(time.Millisecond).String(), Hits: one.hits.Load()}
+		shown := shownFault{Kind: one.kind, Scope: one.scope, Share: one.share, Left: time.Until(one.until).Round(time.Millisecond).String(), Hits: one.hits.Load()}
 		switch one.kind {
 		case faultError:
 			shown.Code = &one.code

@@ -42,10 +42,10 @@ func TestFaultsAreSetListedAndEnded(t *testing.T) {
 		return got[i].Left
 	}
 	require.Equal(t, []shownFault{
-		{Kind: "error", Share: 0, Code: &zero, Left: left(0, time.Hour)},
-		{Kind: "error", Share: 0, Code: &code, Left: left(1, time.Hour)},
-		{Kind: "latency", Share: 1, Latency: "200ms", Left: left(2, time.Minute)},
-		{Kind: "outage", Share: 0, Left: left(3, 24*time.Hour)},
+		{Kind: "error", Scope: "messaging", Share: 0, Code: &zero, Left: left(0, time.Hour)},
+		{Kind: "error", Scope: "messaging", Share: 0, Code: &code, Left: left(1, time.Hour)},
+		{Kind: "latency", Scope: "messaging", Share: 1, Latency: "200ms", Left: left(2, time.Minute)},
+		{Kind: "outage", Scope: "messaging", Share: 0, Left: left(3, 24*time.Hour)},
 	}, got)
 	_, page := w.do(http.MethodGet, "/", "")
 	for _, shown := range []string{"<h2>Faults</h2>", "<td>error 131026</td>", "<td>error 0</td>", "<td>latency 200ms</td><td>100 %</td>", "<td>outage</td><td>0 %</td>"} {
@@ -72,6 +72,8 @@ func TestFaultsRefused(t *testing.T) {
 		`{"kind":"reset","share":1.1,"for":"1s"}`: "out_of_range share", `{"kind":"reset","share":-0.1,"for":"1s"}`: "out_of_range share",
 		`{"kind":"error","for":"1s"}`: "required code", `{"kind":"reset","code":1,"for":"1s"}`: "not_wanted code",
 		`{"kind":"error","code":-1,"for":"1s"}`: "out_of_range code", `{"kind":"error","code":10000000,"for":"1s"}`: "out_of_range code",
+		`{"kind":"reset","scope":"mail","for":"1s"}`:                       "unknown_scope scope",
+		`{"kind":"error","code":131026,"scope":"voucher-card","for":"1s"}`: "out_of_range code",
 		`{"kind":"reset"}`: "required for", `{"kind":"reset","for":"soon"}`: "not_a_duration for", `{"kind":"reset","for":"0s"}`: "out_of_range for",
 		`{"kind":"reset","for":"-1s"}`: "out_of_range for", `{"kind":"reset","for":"25h"}`: "out_of_range for",
 		`{"kind":"latency","for":"1s"}`: "required latency", `{"kind":"reset","latency":"1s","for":"1s"}`: "not_wanted latency",
@@ -95,15 +97,15 @@ func TestFaultsExpire(t *testing.T) {
 			require.NoError(t, err)
 			f.set(one)
 		}
-		require.Equal(t, blow{kind: faultReset, latency: time.Second}, f.strike(true))
-		require.Equal(t, blow{latency: time.Second}, f.strike(false), "a reset concerns messages only")
+		require.Equal(t, blow{kind: faultReset, latency: time.Second}, f.strike(scopeMessaging, true))
+		require.Equal(t, blow{latency: time.Second}, f.strike(scopeMessaging, false), "a reset concerns messages only")
 		time.Sleep(10 * time.Second)
-		require.Equal(t, blow{kind: faultReset, turn: 1}, f.strike(true))
-		require.Equal(t, []shownFault{{Kind: "reset", Share: 1, Left: "20s", Hits: 2}}, f.show())
+		require.Equal(t, blow{kind: faultReset, turn: 1}, f.strike(scopeMessaging, true))
+		require.Equal(t, []shownFault{{Kind: "reset", Scope: "messaging", Share: 1, Left: "20s", Hits: 2}}, f.show())
 		time.Sleep(20*time.Second - 1)
-		require.Equal(t, blow{kind: faultReset, turn: 2}, f.strike(true))
+		require.Equal(t, blow{kind: faultReset, turn: 2}, f.strike(scopeMessaging, true))
 		time.Sleep(time.Nanosecond)
-		require.Zero(t, f.strike(true))
+		require.Zero(t, f.strike(scopeMessaging, true))
 		require.Empty(t, f.show())
 		require.Nil(t, f.active.Load(), "a healthy provider pays one load again")
 	})
@@ -123,12 +125,12 @@ func TestFaultShares(t *testing.T) {
 			t.Parallel()
 			var f faults
 			for kind, share := range c.shares {
-				f.set(&fault{kind: kind, share: share, until: time.Now().Add(time.Hour)})
+				f.set(&fault{scope: scopeMessaging, kind: kind, share: share, until: time.Now().Add(time.Hour)})
 			}
-			f.set(&fault{kind: faultLatency, share: 0.5, latency: time.Second, until: time.Now().Add(time.Hour)})
+			f.set(&fault{scope: scopeMessaging, kind: faultLatency, share: 0.5, latency: time.Second, until: time.Now().Add(time.Hour)})
 			got, late := map[string]float64{}, 0.0
 			for range requests {
-				b := f.strike(true)
+				b := f.strike(scopeMessaging, true)
 				got[b.kind] += 1.0 / requests
 				late += b.latency.Seconds() / requests
 			}

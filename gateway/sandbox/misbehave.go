@@ -63,9 +63,9 @@ func statusOf(code int) int {
 	return http.StatusBadRequest
 }
 
-// answer gives the answer of a message that was stored, as badly as the blow wants.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, b blow, answer []byte) {
-	w.Header()["Content-Type"] = jsonType
+// answer gives the answer to what was done, as badly as the blow wants.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, b blow, kind []string, answer []byte) {
+	w.Header()["Content-Type"] = kind
 	switch b.kind {
 	case faultTimeout:
 		s.untilGone(r.Context(), nil)

@@ -1,6 +1,6 @@
 // Package sandbox is the local stand-in for the outside world: a WhatsApp Cloud API that keeps every
-// message it accepts and reports on it by webhook, a Slack-shaped Ops channel, and a mail server. What
-// it answered 200 for survives a kill -9, and its counts are exact.
+// message it accepts and reports on it by webhook, a Slack-shaped Ops channel, a mail server, and the edge function
+// that draws vouchers. What it answered 200 for survives a kill -9, and its counts are exact.
 package sandbox
 
 import (
@@ -27,6 +27,7 @@ type Server struct {
 	inbox    *inbox
 	ops      *journal
 	mails    *journal
+	cards    *journal     // of those that links were made for
 	smtp     net.Listener // nil without mail
 	stages   []*stage
 	settings settingsFile
@@ -46,6 +47,7 @@ type Config struct {
 	WhatsApp   whatsapp.Config // PhoneNumberID and AccessToken are demanded of callers, AppSecret signs webhooks
 	WebhookURL string          // where statuses are posted, "" for nowhere
 	SMTPAddr   string          // host:port of the mail server, "" for none
+	CardSecret string          // demanded by the voucher-card function, and signs its links; "" for no such function
 }
 
 // New opens the state in Config.Dir, or starts a new one, and binds the mail server's port. Errors are
@@ -93,6 +95,9 @@ func (s *Server) open() (err error) {
 	if s.mails, err = openJournal(filepath.Join(dir, "mail.jsonl"), nil); err != nil {
 		return err
 	}
+	if s.cards, err = openJournal(filepath.Join(dir, "cards.jsonl"), nil); err != nil {
+		return err
+	}
 	if err = s.settings.open(filepath.Join(dir, "settings.json")); err != nil {
 		return err
 	}
@@ -113,7 +118,7 @@ func (s *Server) open() (err error) {
 	return nil
 }
 
-// Handler serves the WhatsApp API, the Ops channel, and everything that looks inside.
+// Handler serves the WhatsApp API, the Ops channel, the voucher-card function, and everything that looks inside.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{version}/{number}/messages", s.postMessage)
@@ -131,6 +136,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /ops/webhook", s.postNotice)
 	mux.HandleFunc("GET /ops.json", s.list(s.ops))
 	mux.HandleFunc("GET /mail.json", s.list(s.mails))
+	mux.HandleFunc("GET /functions/voucher-card", s.getCardFunction)
+	mux.HandleFunc("POST /functions/voucher-card", s.postCard)
+	mux.HandleFunc("GET /cards/{file}", s.getCard)
 	mux.HandleFunc("GET /{$}", s.getPage)
 	return mux
 }
@@ -174,7 +182,7 @@ func (s *Server) Close() {
 	if s.inbox != nil {
 		closers = append(closers, s.inbox.journal)
 	}
-	for _, j := range []*journal{s.ops, s.mails, s.templates.journal} {
+	for _, j := range []*journal{s.ops, s.mails, s.cards, s.templates.journal} {
 		if j != nil {
 			closers = append(closers, j)
 		}

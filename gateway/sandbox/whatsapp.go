@@ -14,7 +14,7 @@ import (
 
 // postMessage is the provider's send endpoint.
 func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
-	struck := s.faults.strike(true)
+	struck := s.faults.strike(scopeMessaging, true)
 	if struck.kind == faultOutage {
 		hangUp()
 	}
@@ -49,7 +49,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 	answer = append(answer, `"}],"messages":[{"id":"`...)
 	answer = append(answer, m.MessageID...)
 	answer = append(answer, `","message_status":"accepted"}]}`...)
-	s.answer(w, r, struck, answer)
+	s.answer(w, r, struck, jsonType, answer)
 }
 
 // refuse says why a well-formed message is not taken, nil when it is: a fault, its template, its
@@ -68,7 +68,7 @@ var jsonType = []string{"application/json"}
 
 // getNumber tells about the sender, which is how a client finds out whether its token is good.
 func (s *Server) getNumber(w http.ResponseWriter, r *http.Request) {
-	struck := s.faults.strike(false)
+	struck := s.faults.strike(scopeMessaging, false)
 	if struck.kind == faultOutage {
 		hangUp()
 	}

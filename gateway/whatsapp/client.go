@@ -95,7 +95,7 @@ type TemplateMessage struct {
 	Template     string // its name at the provider
 	Language     string // BCP 47, such as rw-RW; the provider gets rw_RW
 	Parameters   []Parameter
-	HeaderMedia  string // a URL or a media id; "" for a template without header media
+	HeaderMedia  string // a URL that the provider can fetch, such as a voucher card's link, or a media id; "" for a template without header media
 	CallbackData string // the attempt key, at most 512 bytes; comes back with every status
 
 	// StartBy is when the request must be on its way; if no connection is had by then, it is ErrNotSent.

@@ -12,10 +12,11 @@ import (
 func TestMessageHeader(t *testing.T) {
 	t.Parallel()
 	for media, want := range map[string]string{
-		"https://x.test/a.png":     `{"type":"image","image":{"link":"https://x.test/a.png"}}`,
-		"https://x.test/a.MP4?k=1": `{"type":"video","video":{"link":"https://x.test/a.MP4?k=1"}}`,
-		"https://x.test/menu.pdf":  `{"type":"document","document":{"link":"https://x.test/menu.pdf"}}`,
-		"1234567":                  `{"type":"image","image":{"id":"1234567"}}`,
+		"https://x.test/a.png":                               `{"type":"image","image":{"link":"https://x.test/a.png"}}`,
+		"https://x.test/a.MP4?k=1":                           `{"type":"video","video":{"link":"https://x.test/a.MP4?k=1"}}`,
+		"https://x.test/menu.pdf":                            `{"type":"document","document":{"link":"https://x.test/menu.pdf"}}`,
+		"https://x.test/cards/7.png?exp=1795438800&sig=a_-B": `{"type":"image","image":{"link":"https://x.test/cards/7.png?exp=1795438800&sig=a_-B"}}`,
+		"1234567": `{"type":"image","image":{"id":"1234567"}}`,
 	} {
 		got := string(appendMessage(nil, TemplateMessage{To: "+1", HeaderMedia: media}))
 		require.Contains(t, got, `"components":[{"type":"header","parameters":[`+want+`]}]`)

@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func vouchersCommand(sh *shell) *cobra.Command {
+	o := newOutput(sh)
+	return group(o, "vouchers", "Vouchers, their cards and the keys that sign them",
+		vouchersPreview(o), vouchersKeys(o), vouchersRotateKey(o), vouchersRetireKey(o))
+}
