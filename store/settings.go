@@ -24,7 +24,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "offline_redemptions"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -89,6 +89,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Throttle, err = policy.ParseThrottle(value)
 	case "toggles":
 		set.Toggles, err = policy.ParseToggles(value)
+	case "offline_redemptions":
+		set.OfflineRedemptions, err = policy.ParseOfflineRedemptions(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
 	}
@@ -109,7 +111,8 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 		rev = SettingsRevision{Key: key, Actor: "default"}
 		d := s.defaults
 		rev.Value, _ = json.Marshal(map[string]any{"quiet_hours": d.QuietHours, "missing_zone": d.MissingZone, "consent": d.Consent,
-			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles}[key])
+			"throttle": d.Throttle, "frequency_cap": d.FrequencyCap, "toggles": d.Toggles,
+			"offline_redemptions": d.OfflineRedemptions}[key])
 	}
 	return rev, nil
 }
@@ -160,6 +163,11 @@ func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMe
 				return audit.Entry{}, err
 			}
 		}
+		if key == "toggles" {
+			if err := tx.keepToggles(&rev); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
 		}
@@ -177,10 +185,17 @@ func (s *Store) ReplaceSetting(ctx context.Context, key string, value json.RawMe
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
 		return audit.Entry{Action: "settings.changed", Target: "settings/" + key, Reason: reason, Revision: rev.Revision,
-			Diff: map[string]json.RawMessage{"before": before.Value, "after": value}}, err
+			Diff: map[string]json.RawMessage{"before": before.Value, "after": rev.Value}}, err
 	})
 	if err != nil {
 		return rev, err
 	}
 	return s.Setting(ctx, key)
+}
+
+// keepToggles lets the toggles that a new revision does not name stay as they are: whoever switches dispatch off does not
+// switch redemption on.
+func (tx *Tx) keepToggles(rev *SettingsRevision) error {
+	return tx.pgx.QueryRow(tx.ctx, `SELECT coalesce((SELECT value FROM settings_revisions WHERE key = 'toggles' ORDER BY revision DESC LIMIT 1), '{}')
+		|| $1::jsonb`, []byte(rev.Value)).Scan(&rev.Value)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,7 @@ import (
 	"lastcall/activities"
 	"lastcall/api"
 	"lastcall/gateway/whatsapp"
+	"lastcall/store"
 	"lastcall/worker"
 )
 
@@ -62,8 +64,21 @@ it finishes what it has begun, for at most 30 seconds.`,
 				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After, Retries: c.Dispatch.Retries,
 			}}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
-			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, w.Run)
+			expiry := store.VoucherExpiry{Store: db, Log: log}
+			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, beside(expiry.Run, w.Run))
 		},
+	}
+}
+
+// beside lets run work with other beside it, which ends with it.
+func beside(other func(context.Context), run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		behind, stop := context.WithCancel(ctx)
+		var working sync.WaitGroup
+		working.Go(func() { other(behind) })
+		defer working.Wait()
+		defer stop()
+		return run(ctx)
 	}
 }
 
