@@ -38,13 +38,13 @@ func settingOf(rev store.SettingsRevision) *setting {
 
 // NewSetting is a new value of a key.
 type NewSetting struct {
-	Value  json.RawMessage `json:"value" doc:"quiet_hours: {\"RW\":{\"start\":\"22:00\",\"end\":\"06:00\"}}, and see quiet_hours in the documentation; missing_zone: {\"policy\":\"hold\"}; consent: {\"required\":true}; frequency_cap: {\"marketing\":{\"per_day\":1,\"per_week\":3}}; throttle: {\"whatsapp\":{\"per_minute\":60}}; toggles: {\"dispatch\":true}"`
+	Value  json.RawMessage `json:"value" doc:"quiet_hours: {\"RW\":{\"start\":\"22:00\",\"end\":\"06:00\"}}, and see quiet_hours in the documentation; missing_zone: {\"policy\":\"hold\"}; consent: {\"required\":true}; frequency_cap: {\"marketing\":{\"per_day\":1,\"per_week\":3}}; throttle: {\"whatsapp\":{\"per_minute\":60}}; toggles: {\"dispatch\":true,\"station_redeem\":true,\"mock_redemptions\":false}, those not named stay as they are; offline_redemptions: {\"mode\":\"on\",\"max_age_minutes\":720}"`
 	Reason string          `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 }
 
 // SettingsKey is the part of an address that names a key.
 type SettingsKey struct {
-	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles"`
+	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or offline_redemptions"`
 }
 
 const quietHoursDoc = `The quiet hours of a country are one window, every day (` + "`" + `{"start":"22:00","end":"06:00"}` + "`" + `) or on the
