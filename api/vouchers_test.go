@@ -300,7 +300,9 @@ func TestRedeemOverHTTP(t *testing.T) {
 func TestKeysThatAreGone(t *testing.T) {
 	t.Parallel()
 	c := openCounter(t, func(d *api.Deps) {
-		d.VoucherKeys = func() (*voucher.Keys, error) { return nil, domain.E(domain.Unavailable, "voucher_keys_missing", "no keys") }
+		d.VoucherKeys = func() (*voucher.Keys, error) {
+			return nil, domain.E(domain.Unavailable, "voucher_keys_missing", "no keys")
+		}
 	})
 	w := c.at()
 	v := c.issued(newVoucher())
