@@ -84,6 +84,13 @@ func TestVoucherKeysThatAreDamagedAreNotShown(t *testing.T) {
 	require.Equal(t, "keys_busy", domain.CodeOf(err))
 }
 
+func TestTheFirstKeySignsAtOnce(t *testing.T) {
+	t.Parallel()
+	key, err := RotateVoucherKeys(filepath.Join(t.TempDir(), "keys.json"), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.False(t, key.SignsFrom.After(time.Now()))
+}
+
 func TestVoucherKeysFile(t *testing.T) {
 	t.Parallel()
 	c := Defaults()

@@ -966,6 +966,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/station/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the keys that vouchers are verified by
+         * @description They are public: with them a station tells offline whether a voucher's QR code is ours. They may be kept for five minutes.
+         */
+        get: operations["list-station-keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/template-suspensions": {
         parameters: {
             query?: never;
@@ -1097,6 +1117,26 @@ export interface paths {
          */
         put: operations["put-upload-part"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview a voucher's card
+         * @description A specimen, marked as one: its code and its QR code are worth nothing. Without the edge function that draws cards it is a 503 `voucher_card_unavailable` that says why, with the card as `text`, which is what messages say meanwhile.
+         */
+        post: operations["preview-voucher-card"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1315,6 +1355,37 @@ export interface components {
             campaigns: components["schemas"]["Campaign"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        CardPreview: {
+            /**
+             * @description Decimal
+             * @example 5000
+             */
+            amount: string;
+            /** @description Who gives it; default an example */
+            bar?: string;
+            /**
+             * @description RWF or EUR
+             * @example RWF
+             */
+            currency: string;
+            /**
+             * Format: date-time
+             * @description The first moment at which it is worth nothing
+             */
+            expires_at: string;
+            /**
+             * @description Of the words on it
+             * @example rw-RW
+             */
+            locale: string;
+            /** @description Where it is redeemed; none: at every station */
+            stations?: string[];
+            /**
+             * @description In which the expiry is shown; default the locale's country's, else UTC
+             * @example Africa/Kigali
+             */
+            zone?: string;
         };
         Channel: {
             /** @enum {string} */
@@ -1910,6 +1981,8 @@ export interface components {
              * @example 409
              */
             status: number;
+            /** @description What a message says instead, where there is no picture */
+            text?: string;
             /**
              * @description The status in words
              * @example Conflict
@@ -2068,6 +2141,24 @@ export interface components {
              * @description Not before then; absent: now
              */
             send_at?: string;
+        };
+        StationKey: {
+            /**
+             * @description The four bytes after the version in a voucher's token, in hexadecimal
+             * @example 9f4c21ab
+             */
+            id: string;
+            /** @description Ed25519, 32 bytes in base 64 */
+            public_key: string;
+            /**
+             * Format: date-time
+             * @description It verifies before that too
+             */
+            signs_from: string;
+        };
+        StationKeys: {
+            /** @description Oldest first. A voucher signed with any of them is ours; with another one, not or no longer */
+            keys: components["schemas"]["StationKey"][];
         };
         Step: {
             /** Format: date-time */
@@ -4628,6 +4719,36 @@ export interface operations {
             };
         };
     };
+    "list-station-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationKeys"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-template-suspensions": {
         parameters: {
             query?: never;
@@ -4854,6 +4975,59 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-voucher-card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CardPreview"];
+            };
+        };
+        responses: {
+            /** @description The card */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
