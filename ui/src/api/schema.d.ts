@@ -73,6 +73,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/bars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List bars with their stations, by code */
+        get: operations["list-bars"];
+        put?: never;
+        /** Add a bar */
+        post: operations["add-bar"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a bar
+         * @description Its ETag is its version, for the If-Match of who changes it.
+         */
+        get: operations["get-bar"];
+        /**
+         * Change a bar
+         * @description With If-Match it fails as `bar_changed`, status 412, when the bar is not any more what its caller knew. A bar with stations keeps its country.
+         */
+        put: operations["put-bar"];
+        post?: never;
+        /**
+         * Delete a bar
+         * @description Its table codes end at once. A bar with live stations is `has_stations`, status 409, unless they are to be deleted with it. What was stays told; the code is not used again.
+         */
+        delete: operations["delete-bar"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what deleting a bar would take along */
+        get: operations["get-bar-impact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the codes on a bar's tables */
+        get: operations["list-table-codes"];
+        put?: never;
+        /**
+         * Make codes for more tables
+         * @description Counting on from the last table that has one. Answers with the new ones.
+         */
+        post: operations["add-table-codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a table's code
+         * @description Who scans it joins no bar any more.
+         */
+        delete: operations["revoke-table-code"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables/{table}/qr.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Draw a table's code
+         * @description As SVG. Fails as `no_number` while whatsapp.number is not set.
+         */
+        get: operations["get-table-code-image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -755,6 +879,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/devices/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a device
+         * @description Ends its session and its lease at once. What it accepted offline and has not sent yet will not come.
+         */
+        delete: operations["revoke-device"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -769,6 +913,60 @@ export interface paths {
         get: operations["stream-events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an operator from signing in, end their sessions and forget their PIN */
+        post: operations["disable-operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let an operator have a PIN again */
+        post: operations["enable-operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give an operator another PIN
+         * @description Answers with the PIN, which is told once. Ends the operator's sessions and the station's lock-out.
+         */
+        post: operations["reset-pin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -813,6 +1011,50 @@ export interface paths {
          * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how to pay, and how that was
+         * @description Its ETag is the newest revision, for the If-Match of who changes it.
+         */
+        get: operations["get-payments"];
+        /**
+         * Write how to pay
+         * @description Saves a draft, which is in force once somebody else has confirmed it. With If-Match it fails as `payments_changed`, status 412, when the newest revision is not the one its caller knew.
+         */
+        put: operations["put-payments"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/payments/{revision}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put a draft in force
+         * @description The newest only, and by an account that did not write it: else `four_eyes`, status 403.
+         */
+        post: operations["confirm-payments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -960,6 +1202,201 @@ export interface paths {
         get: operations["list-setting-revisions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell which station this device is enrolled at
+         * @description By the device's cookie: `device_unknown` when it is not enrolled, or was revoked.
+         */
+        get: operations["get-device"];
+        put?: never;
+        /**
+         * Enrol this device at a station
+         * @description With the token of an enrolment link, which is good for one device, for 15 minutes: else `enrolment_invalid`. Sets the device's cookie, by which it is known until it is revoked.
+         */
+        post: operations["enrol-device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell which device may accept vouchers offline */
+        get: operations["get-lease"];
+        put?: never;
+        /**
+         * Let this device accept vouchers offline
+         * @description One device of a station may. While another has the lease and was heard of in the last 24 hours, it is `lease_held`, status 409, unless it is taken over, for a reason.
+         */
+        post: operations["take-lease"];
+        /** Accept no vouchers offline on this device any more */
+        delete: operations["give-up-lease"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who works at this station */
+        get: operations["get-station-session"];
+        put?: never;
+        /**
+         * Sign in at a station
+         * @description On a device that is enrolled there; else `device_unknown`. Sets the session's cookie and ends the session that the device had. What does not belong together is `wrong_credentials`, whatever of it is wrong. After 5 failures in a row, at a station or on a device, tries are `locked_out`, as for accounts.
+         */
+        post: operations["station-sign-in"];
+        /**
+         * Sign out of the station
+         * @description The device stays enrolled.
+         */
+        delete: operations["station-sign-out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List stations, by code */
+        get: operations["list-stations"];
+        put?: never;
+        /** Add a station to a bar */
+        post: operations["add-station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a station
+         * @description Its ETag is its version, for the If-Match of who changes it.
+         */
+        get: operations["get-station"];
+        /**
+         * Change a station
+         * @description With If-Match it fails as `station_changed`, status 412, when the station is not any more what its caller knew.
+         */
+        put: operations["put-station"];
+        post?: never;
+        /**
+         * Delete a station
+         * @description Its devices and sessions end at once. What was stays told; the code is not used again.
+         */
+        delete: operations["delete-station"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the devices of a station, oldest first
+         * @description Without those that were revoked.
+         */
+        get: operations["list-devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link that enrols a device at a station
+         * @description For the one device that opens it first, within 15 minutes.
+         */
+        post: operations["invite-device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what deleting a station would take along */
+        get: operations["get-station-impact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List who works at a station, oldest first */
+        get: operations["list-operators"];
+        put?: never;
+        /**
+         * Add somebody who works at a station
+         * @description Answers with their PIN, which is told once.
+         */
+        post: operations["add-operator"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1169,6 +1606,70 @@ export interface components {
         };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        Bar: {
+            address: string;
+            /**
+             * @description Never another bar's, not even after this one is deleted
+             * @example ENG
+             */
+            code: string;
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description ISO 4217: the country's */
+            currency: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description By code */
+            stations: components["schemas"]["Station"][];
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Its ETag
+             */
+            version: number;
+            /** @description IANA */
+            zone: string;
+        };
+        BarDeletion: {
+            /** @description For the audit log */
+            reason?: string;
+            /** @description Its live stations are deleted, too */
+            with_stations?: boolean;
+        };
+        BarFacts: {
+            address?: string;
+            /**
+             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
+             * @example RW
+             */
+            country: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description IANA; absent: the country's, if it has only one */
+            zone?: string;
+        };
+        BarPage: {
+            bars: components["schemas"]["Bar"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
@@ -1476,6 +1977,29 @@ export interface components {
             retry_after?: string;
             why?: string;
         };
+        Deletion: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        Device: {
+            /** @description The browser's family */
+            agent: string;
+            /** Format: date-time */
+            enrolled_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @description It may accept vouchers offline */
+            lease: boolean;
+            name: string;
+            /**
+             * Format: date-time
+             * @description To the minute, while somebody is signed in
+             */
+            seen_at: string;
+        };
+        Devices: {
+            devices: components["schemas"]["Device"][];
+        };
         Diagnosis: {
             /** @description What to do about it */
             advice?: string;
@@ -1486,6 +2010,20 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+        };
+        EnrolmentLink: {
+            /**
+             * Format: date-time
+             * @description 15 minutes from now
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Its token stands behind #, which no server gets to see; told once */
+            link: string;
+            name: string;
+            /** @description The link as an SVG image */
+            qr: string;
         };
         Event: {
             /** Format: date-time */
@@ -1646,6 +2184,38 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Impact: {
+            /**
+             * Format: int64
+             * @description Who came by this bar; they stay
+             */
+            contacts: number;
+            /**
+             * Format: int64
+             * @description Enrolled
+             */
+            devices: number;
+            /**
+             * Format: int64
+             * @description Who may sign in
+             */
+            operators: number;
+            /**
+             * Format: int64
+             * @description Codes on tables
+             */
+            qr_tokens: number;
+            /**
+             * Format: int64
+             * @description Open
+             */
+            sessions: number;
+            /**
+             * Format: int64
+             * @description Live ones
+             */
+            stations: number;
+        };
         Import: {
             /** @description The first 100 invalid lines; none in lists and events */
             bad_lines: components["schemas"]["ImportLine"][];
@@ -1706,6 +2276,43 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Instruction: {
+            /**
+             * @description ISO 3166-1 alpha-2
+             * @example RW
+             */
+            country: string;
+            /**
+             * @description ISO 4217
+             * @example RWF
+             */
+            currency: string;
+            text: string;
+        };
+        Lease: {
+            /** @description Which may; absent: none */
+            device?: components["schemas"]["StationPerson"];
+            /**
+             * Format: date-time
+             * @description When another device may have the lease for the asking, unless it is heard of before
+             */
+            expires_at?: string;
+            /** @description This device may */
+            mine: boolean;
+            /**
+             * Format: date-time
+             * @description When it was heard of last, to the minute
+             */
+            seen_at?: string;
+            /** Format: date-time */
+            taken_at?: string;
+        };
+        LeaseWanted: {
+            /** @description Why it is taken over, for the audit log */
+            reason?: string;
+            /** @description From the device that has it: what that one accepted offline and has not sent yet may be refused then */
+            take_over?: boolean;
+        };
         Moment: {
             /** Format: date-time */
             at: string;
@@ -1742,6 +2349,10 @@ export interface components {
             /** @description The same for people */
             what: string;
         };
+        MoreTables: {
+            /** Format: int64 */
+            tables: number;
+        };
         Never: {
             /** @description A policy's reason, or too_long */
             reason: string;
@@ -1756,6 +2367,29 @@ export interface components {
             password: string;
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
+        };
+        NewBar: {
+            address?: string;
+            /**
+             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
+             * @example ENG
+             */
+            code: string;
+            /**
+             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
+             * @example RW
+             */
+            country: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description IANA; absent: the country's, if it has only one */
+            zone?: string;
         };
         NewCampaign: {
             name: string;
@@ -1785,15 +2419,34 @@ export interface components {
             /** @description IANA, like Africa/Kigali; absent: the country's only one */
             zone?: string;
         };
+        NewDevice: {
+            /** @example Counter phone */
+            name: string;
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
+        };
+        NewPayments: {
+            /** @description Why, for the history */
+            reason?: string;
+            value: components["schemas"]["Terms"];
         };
         NewSetting: {
             /** @description Why, for the audit log */
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true} */
             value: unknown;
+        };
+        NewStation: {
+            /** Format: uuid */
+            bar_id: string;
+            /**
+             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
+             * @example ENG-001
+             */
+            code: string;
+            name: string;
         };
         Now: {
             /** @description What it would wait for as well */
@@ -1827,6 +2480,36 @@ export interface components {
             /** Format: date-time */
             opens: string;
             zone: string;
+        };
+        Operator: {
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Absent: may sign in
+             */
+            disabled_at?: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Absent: no PIN, and so no way in
+             */
+            pin_set_at?: string;
+            /** Format: uuid */
+            station_id: string;
+        };
+        OperatorName: {
+            name: string;
+        };
+        OperatorPIN: {
+            operator: components["schemas"]["Operator"];
+            /** @description Six digits; nobody is told again */
+            pin: string;
+        };
+        Operators: {
+            operators: components["schemas"]["Operator"][];
         };
         OptIn: {
             /** @description Where the person agreed to messages */
@@ -1886,6 +2569,32 @@ export interface components {
             current: string;
             /** @description At least 12 characters, and not the current one */
             new: string;
+        };
+        PaymentRevision: {
+            author: string;
+            /** Format: date-time */
+            confirmed_at?: string;
+            confirmed_by?: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whoever asks wrote it, and so may not confirm it */
+            mine: boolean;
+            reason: string;
+            /** Format: int64 */
+            revision: number;
+            /** @enum {string} */
+            state: "draft" | "confirmed";
+            value: components["schemas"]["Terms"];
+        };
+        Payments: {
+            /** @description The newest confirmed one, which is in force; absent: none */
+            current?: components["schemas"]["PaymentRevision"];
+            /** @description A newer one, to be confirmed by somebody who did not write it */
+            draft?: components["schemas"]["PaymentRevision"];
+            /** @description Newest first */
+            history: components["schemas"]["PaymentRevision"][];
+            /** @description Pass it as after for the next page of the history; absent on the last */
+            next?: string;
         };
         Problem: {
             /**
@@ -2069,6 +2778,83 @@ export interface components {
              */
             send_at?: string;
         };
+        Station: {
+            /** Format: uuid */
+            bar_id: string;
+            /**
+             * @description Never another station's, not even after this one is deleted
+             * @example ENG-001
+             */
+            code: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Its ETag
+             */
+            version: number;
+        };
+        StationCredentials: {
+            pin: string;
+            /**
+             * @description The station's code
+             * @example ENG-001
+             */
+            station: string;
+        };
+        StationDevice: {
+            device: components["schemas"]["StationPerson"];
+            station: components["schemas"]["StationHere"];
+        };
+        StationEnrolment: {
+            /** @description What stands after #enrol= in the link */
+            token: string;
+        };
+        StationFacts: {
+            name: string;
+        };
+        StationHere: {
+            /** @description The bar's name */
+            bar: string;
+            /** @example ENG-001 */
+            code: string;
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /** @description ISO 4217: the country's */
+            currency: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @description IANA; what times at the station are shown in */
+            zone: string;
+        };
+        StationPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            stations: components["schemas"]["Station"][];
+        };
+        StationPerson: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        StationSession: {
+            device: components["schemas"]["StationPerson"];
+            /**
+             * Format: date-time
+             * @description When the session ends unless it is used before: 2 hours from now, and 12 hours from sign-in at the latest
+             */
+            expires_at: string;
+            /** @description This device holds the station's lease: it may accept vouchers offline */
+            lease: boolean;
+            operator: components["schemas"]["StationPerson"];
+            station: components["schemas"]["StationHere"];
+        };
         Step: {
             /** Format: date-time */
             at: string;
@@ -2077,6 +2863,23 @@ export interface components {
              * @description Since the forecast's beginning
              */
             sent_total: number;
+        };
+        TableCode: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @example Table 7 */
+            label: string;
+            /** @description Opens a chat with JOIN and the token; absent while whatsapp.number is not set */
+            link?: string;
+            /** @description What follows JOIN in the message */
+            token: string;
+        };
+        TableCodes: {
+            /** @description The number that guests write to is known: without it there is no link, and nothing to print */
+            number: boolean;
+            tables: components["schemas"]["TableCode"][];
         };
         Target: {
             /**
@@ -2187,6 +2990,15 @@ export interface components {
         };
         Templates: {
             templates: components["schemas"]["Template"][];
+        };
+        Terms: {
+            /** @description One a country and currency at most */
+            instructions: components["schemas"]["Instruction"][];
+            /**
+             * @description https://revolut.me/ and a name; empty: none
+             * @example https://revolut.me/lastcall
+             */
+            revolut_link: string;
         };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -2449,6 +3261,340 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-bars": {
+        parameters: {
+            query?: {
+                /** @description What the code, name or address of the bar holds, or the code or name of one of its stations */
+                search?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BarPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBar"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-bar": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BarFacts"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["BarDeletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-bar-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-table-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableCodes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-table-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoreTables"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableCodes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revoke-table-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-table-code-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code */
+            200: {
+                headers: {
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
                 };
             };
             /** @description Error */
@@ -4169,6 +5315,39 @@ export interface operations {
             };
         };
     };
+    "revoke-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Deletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -4188,6 +5367,99 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "disable-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enable-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reset-pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPIN"];
                 };
             };
             /** @description Error */
@@ -4288,6 +5560,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OptOutsRemoved"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-payments": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Payments"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-payments": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPayments"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentRevision"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "confirm-payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentRevision"];
                 };
             };
             /** @description Error */
@@ -4615,6 +5991,588 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationDevice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrol-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationEnrolment"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationDevice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "take-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeaseWanted"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "give-up-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationSession"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "station-sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationCredentials"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationSession"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "station-sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-stations": {
+        parameters: {
+            query?: {
+                /** @description Only this bar's */
+                bar?: string;
+                /** @description What the code or the name holds */
+                search?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-station": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationFacts"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Deletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Devices"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "invite-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDevice"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentLink"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operators"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorName"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPIN"];
                 };
             };
             /** @description Error */
