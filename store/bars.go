@@ -106,6 +106,22 @@ func (s *Store) AddBar(ctx context.Context, code string, f BarFacts) (b Bar, err
 	return b, err
 }
 
+// EnsureBar returns the bar with this code, made of f unless it is there; nil when it was deleted.
+func (s *Store) EnsureBar(ctx context.Context, code string, f BarFacts) (*Bar, error) {
+	var there []Bar
+	err := s.orm.WithContext(ctx).Where("code = ?", code).Find(&there).Error
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case len(there) == 0:
+		b, err := s.AddBar(ctx, code, f)
+		return &b, err
+	case there[0].DeletedAt != nil:
+		return nil, nil
+	}
+	return &there[0], nil
+}
+
 func codeTaken(what string) error {
 	return domain.E(domain.Conflict, what+"_exists", "a %s has this code, or had it: codes are not used again", what).About("code")
 }

@@ -75,6 +75,22 @@ func (s *Store) AddStation(ctx context.Context, bar uuid.UUID, code, name string
 	return t, err
 }
 
+// EnsureStation returns the station with this code, made in a bar unless it is there; nil when it was deleted.
+func (s *Store) EnsureStation(ctx context.Context, bar uuid.UUID, code, name string) (*Station, error) {
+	var there []Station
+	err := s.orm.WithContext(ctx).Where("code = ?", code).Find(&there).Error
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case len(there) == 0:
+		t, err := s.AddStation(ctx, bar, code, name)
+		return &t, err
+	case there[0].DeletedAt != nil:
+		return nil, nil
+	}
+	return &there[0], nil
+}
+
 // ChangeStation gives a station another name. It fails with domain.Stale when known, if given, is not the version it
 // would replace.
 func (s *Store) ChangeStation(ctx context.Context, id uuid.UUID, name string, known *int64) (t Station, err error) {

@@ -12,7 +12,7 @@ import (
 // clientCommands are the commands that people use; they speak to the API.
 func clientCommands(sh *shell) []*cobra.Command {
 	return []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), optOutsCommand(sh),
-		settingsCommand(sh), policyCommand(sh), accountsCommand(sh), vouchersCommand(sh)}
+		settingsCommand(sh), policyCommand(sh), barsCommand(sh), stationsCommand(sh), paymentsCommand(sh), accountsCommand(sh), vouchersCommand(sh)}
 }
 
 // serverCommands are the parts that run, each alone, and what looks after the database.

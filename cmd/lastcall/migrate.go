@@ -20,6 +20,9 @@ const (
 	bootstrapVariable = "LASTCALL_BOOTSTRAP_TOKEN"
 	// bootstrapAdminVariable holds ADDRESS:PASSWORD of an admin account that is made after migrating, unless it is there.
 	bootstrapAdminVariable = "LASTCALL_BOOTSTRAP_ADMIN"
+	// bootstrapPINVariable holds the PIN of an operator of bars that do not exist, which are made after migrating: how up
+	// makes its own.
+	bootstrapPINVariable = "LASTCALL_BOOTSTRAP_PIN"
 )
 
 func migrateCommand(sh *shell) *cobra.Command {
@@ -90,6 +93,11 @@ func furnish(ctx context.Context, c *config.Config, token, admin string) (templa
 		email, password, _ := strings.Cut(admin, ":")
 		if err = st.EnsureAccount(ctx, store.NewAccount{Email: email, Name: "Admin", Role: string(access.Admin), Password: password}); err != nil {
 			err = fmt.Errorf("%s: %w", bootstrapAdminVariable, err)
+		}
+	}
+	if pin := os.Getenv(bootstrapPINVariable); pin != "" && err == nil {
+		if err = fixtures.Places(ctx, st, pin); err != nil {
+			err = fmt.Errorf("places to try it with: %w", err)
 		}
 	}
 	return templates, err

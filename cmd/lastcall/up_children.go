@@ -172,6 +172,9 @@ func (u *up) settings(child string) []string {
 		set("BOOTSTRAP_TOKEN", u.secrets.Token)
 		set("BOOTSTRAP_ADMIN", adminEmail+":"+u.secrets.AdminPassword)
 		unless("pepper", "PEPPER", u.secrets.Pepper)
+		if !u.realWhatsApp() {
+			set("BOOTSTRAP_PIN", u.secrets.StationPIN)
+		}
 		return env
 	}
 	sandbox := "http://" + u.listen(portSandbox)

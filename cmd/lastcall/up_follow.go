@@ -34,6 +34,9 @@ func (u *up) announce(took time.Duration) error {
 	fmt.Fprintf(out, "\nready in %.1f s\n\n", took.Seconds())
 	printPart(u.sh, "panel", u.at.api)
 	printPart(u.sh, "sign in", adminEmail+"  "+u.secrets.AdminPassword)
+	for _, at := range u.stations() {
+		printPart(u.sh, "station", at.Station+"  PIN "+at.PIN)
+	}
 	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
 	if u.at.sandbox != "" {
 		printPart(u.sh, "sandbox inbox", u.at.sandbox)

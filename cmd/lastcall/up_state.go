@@ -15,6 +15,8 @@ import (
 	"lastcall/devstack"
 	"lastcall/devstack/supervise"
 	"lastcall/domain/access"
+	"lastcall/domain/place"
+	"lastcall/fixtures"
 )
 
 const (
@@ -33,6 +35,7 @@ type upFile struct {
 	DatabaseURL     string         `json:"database_url"` // the owner's
 	Token           string         `json:"token"`
 	Accounts        []upAccount    `json:"accounts"`
+	Stations        []upStation    `json:"stations,omitempty"`
 	PIDs            map[string]int `json:"pids"` // up, api, worker and what else runs
 }
 
@@ -43,6 +46,14 @@ type upAccount struct {
 	Role     access.Role `json:"role"`
 }
 
+// upStation is a station where somebody may sign in, on a device that an admin has enrolled there. Its PIN is the one it
+// was made with, too.
+type upStation struct {
+	Station string      `json:"station"` // its code
+	PIN     string      `json:"pin"`
+	Role    access.Role `json:"role"`
+}
+
 const adminEmail = "admin@lastcall.test"
 
 // writeUpFile replaces up.json. Its caller holds u.mu.
@@ -50,7 +61,7 @@ func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
 		Ready: true, API: u.at.api, TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
 		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
-		Accounts: []upAccount{{adminEmail, u.secrets.AdminPassword, access.Admin}}, PIDs: maps.Clone(u.pids),
+		Accounts: []upAccount{{adminEmail, u.secrets.AdminPassword, access.Admin}}, Stations: u.stations(), PIDs: maps.Clone(u.pids),
 	}, "", "  ")
 	if err == nil {
 		err = supervise.Replace(filepath.Join(u.dir, upFileName), content)
@@ -59,6 +70,14 @@ func (u *up) writeUpFile() error {
 		return fmt.Errorf("write %s: %w", upFileName, err)
 	}
 	return nil
+}
+
+// stations are where fixtures.Places lets somebody sign in; none when real people are written to.
+func (u *up) stations() []upStation {
+	if u.realWhatsApp() {
+		return nil
+	}
+	return []upStation{{fixtures.FirstStation, u.secrets.StationPIN, access.StationOperator}}
 }
 
 // heard keeps up.json's pids true and tells what ends unasked and comes back.
@@ -101,6 +120,7 @@ type secrets struct {
 	AppPassword         string `json:"database_app_password"`
 	Token               string `json:"token"`
 	AdminPassword       string `json:"admin_password"`
+	StationPIN          string `json:"station_pin"`
 	WhatsAppAccessToken string `json:"whatsapp_access_token"`
 	WhatsAppAppSecret   string `json:"whatsapp_app_secret"`
 	WhatsAppVerifyToken string `json:"whatsapp_verify_token"`
@@ -134,6 +154,9 @@ func loadSecrets(dir string) (secrets, error) {
 	}
 	if s.AdminPassword == "" {
 		s.AdminPassword = rand.Text() // 26 letters and digits: people type it
+	}
+	if s.StationPIN == "" {
+		s.StationPIN = place.NewPIN()
 	}
 	if s.Token == "" {
 		random := make([]byte, 32)

@@ -1,4 +1,12 @@
-import { IconAdjustments, IconMessage2, IconSpeakerphone, IconUserOff, IconUsers } from '@tabler/icons-react';
+import {
+  IconAdjustments,
+  IconBuildingStore,
+  IconCreditCard,
+  IconMessage2,
+  IconSpeakerphone,
+  IconUserOff,
+  IconUsers,
+} from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
@@ -74,6 +82,35 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import('../pages/settings'), 'SettingsPage'),
 });
 
+const bars = createRoute({
+  getParentRoute: () => root,
+  path: '/bars',
+  validateSearch: (s: Record<string, unknown>): { search?: string; after?: string } => ({
+    search: text(s.search),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/bars/bars'), 'BarsPage'),
+});
+
+const bar = createRoute({
+  getParentRoute: () => root,
+  path: '/bars/$id',
+  validateSearch: (s: Record<string, unknown>): { station?: string } => ({ station: text(s.station) }),
+  component: lazyRouteComponent(() => import('../pages/bars/bar'), 'BarPage'),
+});
+
+const tableCodes = createRoute({
+  getParentRoute: () => root,
+  path: '/bars/$id/qr',
+  component: lazyRouteComponent(() => import('../pages/bars/qr'), 'TableCodesPage'),
+});
+
+const payments = createRoute({
+  getParentRoute: () => root,
+  path: '/payments',
+  component: lazyRouteComponent(() => import('../pages/payments'), 'PaymentsPage'),
+});
+
 const campaign = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$id',
@@ -128,6 +165,10 @@ export const router = createRouter({
     optOuts,
     templates,
     template,
+    bars,
+    bar,
+    tableCodes,
+    payments,
     settings,
     profile,
   ]),
@@ -148,7 +189,7 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/bars' | '/payments' | '/settings';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -158,6 +199,8 @@ const navigation: {
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
+  { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'm', takes: 'payments.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
 ];
 
