@@ -150,7 +150,7 @@ func (b *redeemBench) pace(ctx context.Context) error {
 const (
 	redeemWorkers  = 16
 	redeemLasts    = 10 * time.Second
-	redeemVouchers = 60_000
+	redeemVouchers = 30_000
 )
 
 // saturation redeems as fast as can be through the store, and does the same in plain SQL before and after.
@@ -164,7 +164,7 @@ func (b *redeemBench) saturation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	till, err := b.session(ctx)
+	tills, err := b.sessions(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (b *redeemBench) saturation(ctx context.Context) error {
 				if n >= len(vouchers) {
 					return
 				}
-				_, _, err := b.stack.store.Redeem(ctx, store.Redemption{By: till, Voucher: vouchers[n].ID, Key: uuid.NewString(), RequestHash: make([]byte, 32)})
+				_, _, err := b.stack.store.Redeem(ctx, store.Redemption{By: tills[n%len(tills)], Voucher: vouchers[n].ID, Key: uuid.NewString(), RequestHash: make([]byte, 32)})
 				if err != nil {
 					failed.Add(1)
 					continue
@@ -203,17 +203,20 @@ func (b *redeemBench) saturation(ctx context.Context) error {
 	return nil
 }
 
-// session is somebody at a station, for the store.
-func (b *redeemBench) session(ctx context.Context) (s store.StationSession, err error) {
-	bar, _, err := openTills(ctx, b.stack.api, 1, 1)
+// sessions are somebody at each of the stations, for the store.
+func (b *redeemBench) sessions(ctx context.Context) (all []store.StationSession, err error) {
+	bar, _, err := openTills(ctx, b.stack.api, b.stations, 0)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	stations, err := b.stack.store.Stations(ctx, store.StationFilter{Bars: []uuid.UUID{bar}}, "", 1)
-	if err != nil || len(stations) == 0 {
-		return s, errors.Join(err, errors.New("no station"))
+	stations, err := b.stack.store.Stations(ctx, store.StationFilter{Bars: []uuid.UUID{bar}}, "", b.stations)
+	for _, s := range stations {
+		all = append(all, store.StationSession{StationID: s.ID, StationCode: s.Code, DeviceID: uuid.New(), OperatorID: uuid.New(), Operator: "Bench"})
 	}
-	return store.StationSession{StationID: stations[0].ID, StationCode: stations[0].Code, DeviceID: uuid.New(), OperatorID: uuid.New(), Operator: "Bench"}, nil
+	if err == nil && len(all) != b.stations {
+		err = fmt.Errorf("%d of %d stations", len(all), b.stations)
+	}
+	return all, err
 }
 
 // vouchers issues so many vouchers of 500 RWF, from a file.

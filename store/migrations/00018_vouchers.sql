@@ -46,7 +46,7 @@ CREATE TABLE vouchers (
     issued_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at timestamptz,
     redeemed_at timestamptz,
-    redeemed_station_id uuid REFERENCES stations,
+    redeemed_station_id uuid, -- as in its redemption, which refers to the station: one lock on its row is enough
     expired_at timestamptz,
     voided_at timestamptz,
     void_reason text CHECK (void_reason <> '' AND length(void_reason) <= 500),
@@ -99,7 +99,7 @@ CREATE TABLE voucher_events (
     status text NOT NULL CHECK (status IN ('issued', 'sent', 'redeemed', 'expired', 'void')), -- what it became
     actor_kind text NOT NULL,
     actor text NOT NULL,
-    station_id uuid REFERENCES stations,
+    station_id uuid, -- as in its redemption
     reason text NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX voucher_events_once ON voucher_events (voucher_id, status); -- no state is come to twice
