@@ -105,8 +105,6 @@ func (b *redeemBench) pace(ctx context.Context) error {
 	var working sync.WaitGroup
 	for n, t := range tills {
 		working.Go(func() {
-			tick := time.NewTicker(every)
-			defer tick.Stop()
 			wait := time.NewTimer(every * time.Duration(n) / time.Duration(len(tills))) // not all at once
 			defer wait.Stop()
 			select {
@@ -114,6 +112,8 @@ func (b *redeemBench) pace(ctx context.Context) error {
 				return
 			case <-wait.C:
 			}
+			tick := time.NewTicker(every) // from here on, or all would tick together
+			defer tick.Stop()
 			for _, v := range vouchers[n*each : (n+1)*each] {
 				began := time.Now()
 				_, err := t.redeem(ctx, v.Code.String())
