@@ -146,6 +146,28 @@ func TestErasureWaitsForWhatIsOnItsWay(t *testing.T) {
 	require.EqualValues(t, 1, b.counts(t, id).Sent)
 }
 
+// Who claims a target has not committed yet: erasing waits, and sees it then.
+func TestErasureSeesWhoIsClaimedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id, _ := b.running(t, rw(1))
+	claiming, err := connect(t, b.url).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = claiming.Exec(t.Context(), `UPDATE targets SET state = 'sending', owner = 'x', fence = 1, attempt = 1 WHERE campaign_id = $1`, id)
+	require.NoError(t, err)
+	erased := make(chan error, 1)
+	go func() {
+		_, err := b.Erase(context.WithoutCancel(t.Context()), msisdn(rw(1)), "asked")
+		erased <- err
+	}()
+	require.Eventually(t, func() bool {
+		return query[bool](t, b, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`)
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, claiming.Commit(t.Context()))
+	require.Equal(t, "being_sent", domain.CodeOf(<-erased))
+	require.EqualValues(t, 1, b.counts(t, id).Sending)
+}
+
 func TestErasureWaitsForFiles(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
