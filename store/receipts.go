@@ -126,6 +126,9 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 		if err := tx.applyReceipts(all.Receipts); err != nil {
 			return err
 		}
+		if err := tx.tellVouchersOf(all.Receipts); err != nil {
+			return err
+		}
 		_, err = tx.pgx.Exec(ctx, `DELETE FROM webhook_inbox WHERE id = ANY ($1)`, done)
 		return err
 	})
