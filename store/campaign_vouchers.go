@@ -68,7 +68,6 @@ func (tx *Tx) makeVouchers(c *Claim, id uuid.UUID, w window, given map[int64]*Cl
 		if len(ids) == 0 {
 			break
 		}
-		made = append(made, ids...)
 		err := tx.givenVouchers(id, given, `WITH made AS (
 				INSERT INTO vouchers (id, code, msisdn, contact_id, amount, currency, scope, station_ids, campaign_id, target_id, expires_at)
 				SELECT n.id, n.code, n.msisdn, c.id, $5, $6, $7, $8, $9, n.target, $10
@@ -79,6 +78,11 @@ func (tx *Tx) makeVouchers(c *Claim, id uuid.UUID, w window, given map[int64]*Cl
 			w.offer.Ends(w.now), actor.Kind, actor.Name)
 		if err != nil {
 			return err
+		}
+		for i, of := range targets {
+			if v := given[of]; v != nil && v.ID == ids[i] {
+				made = append(made, v.ID)
+			}
 		}
 	}
 	if len(made) == 0 {
