@@ -81,14 +81,7 @@ func (b *dispatchBatch) cardLink(ctx context.Context, c *chunk, t store.ClaimedT
 	}
 	keys, err := b.VoucherKeys()
 	if err == nil {
-		claims := voucher.Claims{Voucher: t.Voucher.ID, Scope: voucher.TokenAll, Expires: t.Voucher.ExpiresAt}
-		switch b.vouchers.scope() {
-		case voucher.ScopeStation:
-			claims.Scope, claims.Station = voucher.TokenStation, b.vouchers.Stations[0]
-		case voucher.ScopeStations:
-			claims.Scope = voucher.TokenSet
-		}
-		card.Token = keys.Sign(claims)
+		card.Token = keys.Sign(voucher.ClaimsOf(t.Voucher.ID, b.vouchers.Stations, t.Voucher.ExpiresAt))
 		var link vouchercard.Link
 		ctx, cancel := context.WithTimeout(ctx, time.Until(c.claim.Deadline)/2)
 		defer cancel()
@@ -102,8 +95,6 @@ func (b *dispatchBatch) cardLink(ctx context.Context, c *chunk, t store.ClaimedT
 	}
 	return ""
 }
-
-func (o *offered) scope() voucher.Scope { return voucher.ScopeOf(len(o.Stations)) }
 
 // cardLine is what all lanes of this worker know of the function that draws cards: after a few misses in a row nobody waits
 // for it, until a while later one tries again. A permit lasts half a second, so what is slow is as good as gone. Its zero

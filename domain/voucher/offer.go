@@ -25,7 +25,7 @@ type Offer struct {
 // ShortestOffer is how long the vouchers of a campaign are good at least.
 const ShortestOffer = time.Minute
 
-// Check says what is wrong with an offer at now: domain.Invalid about "expires_at" or "valid_for". What it is worth,
+// Check says what is wrong with an offer at now: domain.Invalid about "expires_at" or "valid_seconds". What it is worth,
 // ParseMoney has checked.
 func (o Offer) Check(now time.Time) error {
 	valid := o.valid()
@@ -33,11 +33,11 @@ func (o Offer) Check(now time.Time) error {
 	case o.ExpiresAt == nil && o.ValidSeconds == 0:
 		return domain.E(domain.Invalid, "no_expiry", "say until when the vouchers are good, or for how long").About("expires_at")
 	case o.ExpiresAt != nil && o.ValidSeconds != 0:
-		return domain.E(domain.Invalid, "two_expiries", "the vouchers are good until a time, or for so long after they are sent: not both").About("valid_for")
+		return domain.E(domain.Invalid, "two_expiries", "the vouchers are good until a time, or for so long after they are sent: not both").About("valid_seconds")
 	case o.ExpiresAt != nil:
 		return CheckExpiry(*o.ExpiresAt, now)
 	case valid < ShortestOffer || o.ValidSeconds > int64(Longest/time.Second):
-		return domain.E(domain.Invalid, "bad_validity", "the vouchers are good for a minute at least and three years at most").About("valid_for")
+		return domain.E(domain.Invalid, "bad_validity", "the vouchers are good for a minute at least and three years at most").About("valid_seconds")
 	}
 	return nil
 }
