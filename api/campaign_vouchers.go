@@ -23,8 +23,8 @@ const (
 	kindVoucher = "voucher"
 )
 
-// NewOffer is the voucher that a campaign is to give each of its targets.
-type NewOffer struct {
+// NewCampaignOffer is the voucher that a campaign is to give each of its targets.
+type NewCampaignOffer struct {
 	Amount       string     `json:"amount" maxLength:"20" example:"2000" doc:"Digits, with a point before decimals"`
 	Currency     string     `json:"currency" maxLength:"3" example:"RWF" doc:"RWF, without decimals, or EUR, with two at most"`
 	Stations     []string   `json:"stations,omitempty" maxItems:"100" example:"ENG-001" doc:"Codes of the stations where it may be redeemed; none: all"`
@@ -32,8 +32,8 @@ type NewOffer struct {
 	ValidSeconds int64      `json:"valid_seconds,omitempty" minimum:"0" example:"604800" doc:"For so long it is good after its target's turn has come: 60 to three years"`
 }
 
-// Offer is the voucher that a campaign gives each of its targets.
-type Offer struct {
+// CampaignOffer is the voucher that a campaign gives each of its targets.
+type CampaignOffer struct {
 	Amount       string           `json:"amount" example:"2000"`
 	Currency     voucher.Currency `json:"currency" enum:"RWF,EUR"`
 	Stations     []uuid.UUID      `json:"stations" doc:"Where it may be redeemed; none: everywhere"`
@@ -95,7 +95,7 @@ func (s *server) campaignVouchers() {
 }
 
 // offerOf makes an offer of what was asked for, nil of nil, or says everything that is wrong with it.
-func (s *server) offerOf(ctx context.Context, in *NewOffer) (*voucher.Offer, error) {
+func (s *server) offerOf(ctx context.Context, in *NewCampaignOffer) (*voucher.Offer, error) {
 	if in == nil {
 		return nil, nil
 	}
@@ -109,9 +109,9 @@ func (s *server) offerOf(ctx context.Context, in *NewOffer) (*voucher.Offer, err
 }
 
 // kindOf says what a campaign does, and what it gives.
-func kindOf(o *voucher.Offer) (string, *Offer) {
+func kindOf(o *voucher.Offer) (string, *CampaignOffer) {
 	if o == nil {
 		return kindMessage, nil
 	}
-	return kindVoucher, &Offer{o.Money().Plain(), o.Currency, append([]uuid.UUID{}, o.Stations...), o.ExpiresAt, o.ValidSeconds}
+	return kindVoucher, &CampaignOffer{o.Money().Plain(), o.Currency, append([]uuid.UUID{}, o.Stations...), o.ExpiresAt, o.ValidSeconds}
 }

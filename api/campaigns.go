@@ -29,7 +29,7 @@ type Campaign struct {
 	TemplateVersion int               `json:"template_version"`
 	Variables       map[string]string `json:"variables" doc:"Values of template variables that hold for every target"`
 	Kind            string            `json:"kind" enum:"message,voucher" doc:"voucher: each target gets a voucher, too"`
-	Voucher         *Offer            `json:"voucher,omitempty" doc:"Which voucher each target gets"`
+	Voucher         *CampaignOffer    `json:"voucher,omitempty" doc:"Which voucher each target gets"`
 	Channel         string            `json:"channel"`
 	Weight          int               `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
 	Status          campaign.Status   `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
@@ -76,7 +76,7 @@ type NewCampaign struct {
 	Template  string            `json:"template" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
 	Variables map[string]string `json:"variables,omitempty" doc:"Values of template variables that hold for every target"`
 	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it; absent: 1"`
-	Voucher   *NewOffer         `json:"voucher,omitempty" doc:"Gives each target a voucher; the template says its {{code}}, and may say {{amount}}, {{expiry}} and {{payment}}. Absent: a message, and no more"`
+	Voucher   *NewCampaignOffer `json:"voucher,omitempty" doc:"Gives each target a voucher; the template says its {{code}}, and may say {{amount}}, {{expiry}} and {{payment}}. Absent: a message, and no more"`
 }
 
 // CampaignChange is what of a campaign can be changed after it was made. What is absent stays.
@@ -85,7 +85,7 @@ type CampaignChange struct {
 	Template  string            `json:"template,omitempty" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
 	Variables map[string]string `json:"variables,omitempty" doc:"All values of template variables that hold for every target: one that is not here has none any more"`
 	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it"`
-	Voucher   *NewOffer         `json:"voucher,omitempty" doc:"It becomes a campaign that gives each target this voucher"`
+	Voucher   *NewCampaignOffer `json:"voucher,omitempty" doc:"It becomes a campaign that gives each target this voucher"`
 	Kind      string            `json:"kind,omitempty" enum:"message" doc:"message: it gives no vouchers any more"`
 	Reason    string            `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 }

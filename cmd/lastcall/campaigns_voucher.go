@@ -27,14 +27,14 @@ func (f *offerFlags) flags(cmd *cobra.Command) {
 }
 
 // offer is what the flags ask for, nil for no vouchers.
-func (f *offerFlags) offer() (*api.NewOffer, error) {
+func (f *offerFlags) offer() (*api.NewCampaignOffer, error) {
 	if f.amount == "" {
 		if f.valid != "" || f.until != "" || len(f.stations) > 0 {
 			return nil, usageError{errors.New("--valid, --until and --stations are about vouchers: say what they are worth with --voucher")}
 		}
 		return nil, nil
 	}
-	o := &api.NewOffer{Amount: f.amount, Currency: f.currency, Stations: f.stations}
+	o := &api.NewCampaignOffer{Amount: f.amount, Currency: f.currency, Stations: f.stations}
 	switch {
 	case (f.valid == "") == (f.until == ""):
 		return nil, usageError{errors.New("say how long the vouchers are good: --valid or --until")}

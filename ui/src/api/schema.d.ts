@@ -962,6 +962,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{id}/vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the vouchers of a campaign
+         * @description As they are now; what they were when it ended is in its report. A campaign that gives none has no such figures: `no_vouchers`.
+         */
+        get: operations["campaign-vouchers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/channels": {
         parameters: {
             query?: never;
@@ -2599,6 +2619,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers/unsent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the vouchers of campaigns that did not come to their guests, newest first
+         * @description Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers.
+         */
+        get: operations["list-unsent-vouchers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/{id}": {
         parameters: {
             query?: never;
@@ -3163,6 +3203,11 @@ export interface components {
             /** Format: int64 */
             invalid: number;
             /**
+             * @description voucher: each target gets a voucher, too
+             * @enum {string}
+             */
+            kind: "message" | "voucher";
+            /**
              * Format: int64
              * @description Lines of all imports: invalid + duplicates + targets
              */
@@ -3212,6 +3257,8 @@ export interface components {
             variables: {
                 [key: string]: string;
             };
+            /** @description Which voucher each target gets */
+            voucher?: components["schemas"]["CampaignOffer"];
             /** @description What the queued targets wait for, and until when */
             waiting: components["schemas"]["Waiting"][];
             /** @description How many queued targets wait, by reason */
@@ -3261,6 +3308,11 @@ export interface components {
             targets: number;
         };
         CampaignChange: {
+            /**
+             * @description message: it gives no vouchers any more
+             * @enum {string}
+             */
+            kind?: "message";
             name?: string;
             /** @description Why, for the audit log */
             reason?: string;
@@ -3270,6 +3322,8 @@ export interface components {
             variables?: {
                 [key: string]: string;
             };
+            /** @description It becomes a campaign that gives each target this voucher */
+            voucher?: components["schemas"]["NewCampaignOffer"];
             /**
              * Format: int64
              * @description Its part of the channel where campaigns compete for it
@@ -3313,6 +3367,8 @@ export interface components {
             template_id: string;
             /** Format: int64 */
             template_version: number;
+            /** @description What each target gets; absent: a message, and no more */
+            voucher?: components["schemas"]["Offer"];
         };
         CampaignImpact: {
             /** Format: uuid */
@@ -3329,10 +3385,72 @@ export interface components {
             name: string;
             status: string;
         };
+        CampaignOffer: {
+            /** @example 2000 */
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date-time */
+            expires_at?: string;
+            /** @description Where it may be redeemed; none: everywhere */
+            stations: string[];
+            /** Format: int64 */
+            valid_seconds?: number;
+        };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        CampaignVouchers: {
+            /**
+             * @description Of each
+             * @example 2000
+             */
+            amount: string;
+            /**
+             * Format: int64
+             * @description Of all, went with the picture of their card
+             */
+            cards: number;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: int64 */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Made, and not known to have come to their guests
+             */
+            issued: number;
+            /**
+             * Format: int64
+             * @description issued + sent + redeemed + expired + void
+             */
+            made: number;
+            /** @description What all are worth */
+            made_value: string;
+            /** @description What issued and sent are worth */
+            open_value: string;
+            /** Format: int64 */
+            redeemed: number;
+            redeemed_value: string;
+            /**
+             * Format: int64
+             * @description Taken by the provider, and not spent yet
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Of all, went in words alone
+             */
+            texts: number;
+            /**
+             * Format: int64
+             * @description Of issued and sent, those whose message finally failed or has no known end: for Support
+             */
+            unsent: number;
+            /** Format: int64 */
+            void: number;
         };
         CardPreview: {
             /**
@@ -4300,11 +4418,43 @@ export interface components {
             variables?: {
                 [key: string]: string;
             };
+            /** @description Gives each target a voucher; the template says its {{code}}, and may say {{amount}}, {{expiry}} and {{payment}}. Absent: a message, and no more */
+            voucher?: components["schemas"]["NewCampaignOffer"];
             /**
              * Format: int64
              * @description Its part of the channel where campaigns compete for it; absent: 1
              */
             weight?: number;
+        };
+        NewCampaignOffer: {
+            /**
+             * @description Digits, with a point before decimals
+             * @example 2000
+             */
+            amount: string;
+            /**
+             * @description RWF, without decimals, or EUR, with two at most
+             * @example RWF
+             */
+            currency: string;
+            /**
+             * Format: date-time
+             * @description The first moment at which it is worth nothing; or
+             */
+            expires_at?: string;
+            /**
+             * @description Codes of the stations where it may be redeemed; none: all
+             * @example [
+             *       "ENG-001"
+             *     ]
+             */
+            stations?: string[];
+            /**
+             * Format: int64
+             * @description For so long it is good after its target's turn has come: 60 to three years
+             * @example 604800
+             */
+            valid_seconds?: number;
         };
         NewConsent: {
             /**
@@ -4467,6 +4617,15 @@ export interface components {
             numbers: string[];
             /** @description Why, for the registry and the audit log */
             reason?: string;
+        };
+        Offer: {
+            amount: string;
+            currency: string;
+            /** Format: date-time */
+            expires_at?: string;
+            stations?: string[];
+            /** Format: int64 */
+            valid_seconds?: number;
         };
         Opening: {
             /** Format: date-time */
@@ -4763,6 +4922,7 @@ export interface components {
             failures: components["schemas"]["Failures"][];
             /** Format: double */
             seconds: number;
+            vouchers?: components["schemas"]["CampaignVouchers"];
         };
         Resend: {
             /** @description Needed for unknown: whoever was sent to after all gets the message twice */
@@ -5355,6 +5515,36 @@ export interface components {
              * @description Live ones
              */
             stations: number;
+        };
+        UnsentPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            vouchers: components["schemas"]["UnsentVoucher"][];
+        };
+        UnsentVoucher: {
+            /** @description What to do about it */
+            advice?: string;
+            /**
+             * Format: date-time
+             * @description When it turned out so
+             */
+            ended_at: string;
+            /**
+             * Format: int64
+             * @description The provider's
+             */
+            error_code?: number;
+            /** @description What happened, in plain words */
+            meaning: string;
+            reason?: string;
+            /**
+             * @description Whom it concerns; absent if nobody knows
+             * @enum {string}
+             */
+            scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+            /** @enum {string} */
+            target_state: "failed" | "unknown" | "opted_out" | "cancelled";
+            voucher: components["schemas"]["Voucher"];
         };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -8048,6 +8238,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "campaign-vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignVouchers"];
                 };
             };
             /** @description Error */
@@ -11554,6 +11775,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VoucherTotals"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-unsent-vouchers": {
+        parameters: {
+            query?: {
+                /** @description Only those of one campaign */
+                campaign?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnsentPage"];
                 };
             };
             /** @description Error */
