@@ -55,7 +55,7 @@ func TestUnsentVouchers(t *testing.T) {
 	var made api.Campaign
 	b.do("POST", "/api/v1/campaigns", api.NewCampaign{Name: "A drink on us", Template: "voucher_gift", Voucher: &api.NewCampaignOffer{Amount: "2000", Currency: "RWF", ValidSeconds: 3600}}, &made)
 	id := made.CampaignID
-	status, _ := b.do("POST", "/api/v1/campaigns/"+id.String()+"/imports", "msisdn,code\n+250781234012,mine\n+250781234013,\n", nil)
+	status, _ := b.do("POST", "/api/v1/campaigns/"+id.String()+"/imports", csv("msisdn,code\n+250781234012,mine\n+250781234013,\n"), nil)
 	require.Equal(t, http.StatusCreated, status, "a column called code is nobody's")
 	_, err = b.store.StartCampaign(t.Context(), id, nil)
 	require.NoError(t, err)

@@ -1,7 +1,7 @@
 import { Alert, Table, Text, Title } from '@mantine/core';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
-import { count, money, share } from '../../parts/format';
+import { count, money, share, upper } from '../../parts/format';
 import { Failed, Loading } from '../../parts/states';
 import { statusWord } from '../../parts/status';
 import { Time } from '../../parts/time';
@@ -54,7 +54,7 @@ export function VouchersView({ campaign: c }: { campaign: Campaign }) {
             {states.map((s) => (
               <Table.Tr key={s}>
                 <Table.Th scope="row" fw={500}>
-                  {statusWord(s)}
+                  {upper(statusWord(s))}
                   <Text size="xs" c="dimmed" fw={400}>
                     {about[s]}
                   </Text>
@@ -111,7 +111,7 @@ function Unsent({ id, n }: { id: string; n: number }) {
                   <Table.Td>
                     {statusWord(u.target_state)}
                     <Text size="xs" c="dimmed">
-                      {u.meaning}
+                      {upper(u.meaning)}
                     </Text>
                   </Table.Td>
                   <Table.Td>
