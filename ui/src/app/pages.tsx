@@ -121,7 +121,7 @@ const campaign = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
-    view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
+    view: oneOf(s.view, ['vouchers', 'failures', 'audience', 'history', 'report']),
     state: oneOf(s.state, [
       'queued',
       'sending',

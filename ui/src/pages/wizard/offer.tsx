@@ -114,7 +114,7 @@ export function KindFields({ form, fixed }: { form: UseFormReturnType<Kind>; fix
               <strong>Message campaign</strong>
               <p>One WhatsApp template to everybody in the audience, each in the hours that suit them.</p>
             </div>
-            <Radio.Indicator className="kind-mark" />
+            <Radio.Indicator />
           </Radio.Card>
           <Radio.Card className="kind" value="voucher" disabled={fixed} aria-label="Voucher campaign">
             <IconTicket size={20} aria-hidden />
@@ -122,7 +122,7 @@ export function KindFields({ form, fixed }: { form: UseFormReturnType<Kind>; fix
               <strong>Voucher campaign</strong>
               <p>The same, and each gets a voucher of their own, to be spent once at your stations.</p>
             </div>
-            <Radio.Indicator className="kind-mark" />
+            <Radio.Indicator />
           </Radio.Card>
         </Stack>
       </Radio.Group>
