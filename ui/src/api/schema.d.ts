@@ -2327,7 +2327,7 @@ export interface components {
             decisions: components["schemas"]["ApprovalDecision"][];
             /** @description SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision */
             digest: string;
-            /** @description How long an approval lets a campaign begin */
+            /** @description How long an approval lets a campaign begin, from when it was given or from the time it is for, whichever is later */
             lasts: string;
             max_late: string;
             /** @description Of void: why */
