@@ -554,6 +554,14 @@ func TestBalanceHistoryAndSettlement(t *testing.T) {
 	all, err := c.Redemptions(t.Context(), store.RedemptionFilter{}, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Len(t, all, 4)
+	for filter, want := range map[store.RedemptionFilter]int{
+		{From: all[len(all)-1].RedeemedAt}: len(all), {From: all[0].RedeemedAt}: 1, {Before: all[0].RedeemedAt}: len(all) - 1,
+		{Before: all[len(all)-1].RedeemedAt}: 0, {Station: c.here.StationID, From: all[0].RedeemedAt.Add(time.Second)}: 0,
+	} {
+		of, err := c.Redemptions(t.Context(), filter, uuid.Nil, 10)
+		require.NoError(t, err)
+		require.Len(t, of, want)
+	}
 	none, err := c.Redemptions(t.Context(), store.RedemptionFilter{Campaign: uuid.New(), Station: c.here.StationID}, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Empty(t, none)
