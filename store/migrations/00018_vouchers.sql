@@ -77,7 +77,7 @@ CREATE INDEX vouchers_stations ON vouchers USING gin (station_ids) WHERE scope <
 CREATE INDEX vouchers_expiry ON vouchers (expires_at, id);
 CREATE INDEX vouchers_due ON vouchers (expires_at) WHERE status IN ('issued', 'sent');
 GRANT SELECT, INSERT ON vouchers TO lastcall_app;
-GRANT UPDATE (msisdn, contact_id, reference, status, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason)
+GRANT UPDATE (msisdn, contact_id, reference, request_hash, status, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason)
     ON vouchers TO lastcall_app;
 
 -- The same table as voucher.Status.MayBecome: a state that is final stays, whoever writes.

@@ -1,17 +1,13 @@
 import {
   IconAdjustments,
+  IconBuildingStore,
   IconCheckbox,
+  IconCreditCard,
   IconListSearch,
   IconMessage2,
   IconSpeakerphone,
   IconUserOff,
   IconUserShield,
-  IconCheckbox,
-  IconBuildingStore,
-  IconCreditCard,
-  IconMessage2,
-  IconSpeakerphone,
-  IconUserOff,
   IconUsers,
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
@@ -245,13 +241,17 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit';
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/users';
-/** What stands in the navigation, in order. `key` is typed after g. */
-export const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/bars' | '/payments' | '/settings';
+  to:
+    | '/campaigns'
+    | '/approvals'
+    | '/contacts'
+    | '/opt-outs'
+    | '/templates'
+    | '/bars'
+    | '/payments'
+    | '/settings'
+    | '/audit'
+    | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
