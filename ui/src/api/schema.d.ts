@@ -1092,7 +1092,7 @@ export interface paths {
         /**
          * Erase whoever has a number
          * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1243,7 +1243,7 @@ export interface paths {
         /**
          * Erase a contact
          * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -3870,6 +3870,11 @@ export interface components {
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
              */
             targets: number;
+            /**
+             * Format: int64
+             * @description Vouchers that no longer say whose they are; whoever has the code of one can redeem it still
+             */
+            vouchers: number;
         };
         Event: {
             /** Format: date-time */
@@ -5109,6 +5114,11 @@ export interface components {
             expires_at: string;
             /** @description This device holds the station's lease: it may accept vouchers offline */
             lease: boolean;
+            /**
+             * Format: int64
+             * @description How long ago a voucher may have been accepted offline when it comes in; 0: none may be
+             */
+            offline_minutes: number;
             operator: components["schemas"]["StationPerson"];
             station: components["schemas"]["StationHere"];
         };
