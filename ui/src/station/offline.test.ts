@@ -51,5 +51,7 @@ test.each([
 
 test('what was accepted offline was so after the last contact and before it is sent, whatever a changed clock says', () => {
   const day = 86_400_000;
-  expect([acceptedAt(500, 100, 900), acceptedAt(500 + day, 100, 900), acceptedAt(500 - day, 100, 900)]).toEqual([500, 900, 100]);
+  expect([acceptedAt(500, 100, 900), acceptedAt(500 + day, 100, 900), acceptedAt(500 - day, 100, 900)]).toEqual([
+    500, 900, 100,
+  ]);
 });

@@ -21,7 +21,8 @@ test('codes are shown as on the card', () => {
 describe.each([true, false])('tokens are read as the server reads them, with Ed25519 in the browser: %s', (native) => {
   test.each(vectors.tokens)('$wrong $scope $token', async ({ token, wrong, ...claims }) => {
     const has = crypto.subtle.importKey;
-    if (!native) crypto.subtle.importKey = () => Promise.reject(new DOMException('no such algorithm', 'NotSupportedError'));
+    if (!native)
+      crypto.subtle.importKey = () => Promise.reject(new DOMException('no such algorithm', 'NotSupportedError'));
     try {
       const found = await verify(token, vectors.keys);
       expect(found).toEqual(wrong ? { wrong } : { claims });
