@@ -31,7 +31,7 @@ export function App() {
 function Page({ at, path }: { at: Station; path: string }) {
   switch (at.phase) {
     case 'starting':
-      return <p role="status">One moment…</p>;
+      return <h1>One moment…</h1>;
     case 'unreachable':
       return <Unreachable />;
     case 'enrol':

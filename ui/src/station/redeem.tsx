@@ -25,7 +25,8 @@ type Step =
   | { at: 'failed'; trouble: Trouble };
 
 /** `again` goes back to the camera, or the field. */
-export function Redeem({ presented, again }: { presented: Presented; again: () => void }) {
+export function Redeem({ presented: given, again }: { presented: Presented; again: () => void }) {
+  const [presented] = useState(given); // one voucher, looked at once
   const [step, setStep] = useState<Step>({ at: 'looking' });
 
   const look = useCallback(async () => {
@@ -60,9 +61,9 @@ export function Redeem({ presented, again }: { presented: Presented; again: () =
 
   switch (step.at) {
     case 'looking':
-      return <p role="status">Looking it up…</p>;
+      return <Title>Looking it up…</Title>;
     case 'redeeming':
-      return <p role="status">Redeeming…</p>;
+      return <Title>Redeeming…</Title>;
     case 'confirm':
       return <Confirm look={step.look} redeem={() => void confirm(step.look)} />;
     case 'confirm-offline':
