@@ -38,3 +38,8 @@ var NobodysHash = nobodysHash
 
 // Prune is what the relay does every hour.
 func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }
+
+// ApplyTestReceipts is what the applier does with the receipts of template tests.
+func ApplyTestReceipts(ctx context.Context, s *Store, all ...TestReceipt) error {
+	return s.inTx(ctx, func(tx *Tx) error { return tx.applyTestReceipts(all) })
+}

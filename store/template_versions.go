@@ -78,8 +78,10 @@ func (s *Store) CreateTemplate(ctx context.Context, n NewTemplate) (Template, er
 		}
 		return audit.Entry{Action: "template.created", Target: templateSubject(t.ID).String(), Diff: diff}, tx.edited(templateSubject(t.ID))
 	})
-	if errors.Is(err, errKeyTaken) { // by the same request, which came twice at once
-		return s.templateOfKey(ctx, n)
+	if domain.KindOf(err) == domain.Conflict { // perhaps with the same request, which came twice at once
+		if found, failed := s.templateOfKey(ctx, n); found.ID != uuid.Nil || failed != nil {
+			return found, failed
+		}
 	}
 	if err != nil {
 		return Template{}, err
@@ -239,18 +241,13 @@ func (s *Store) templateOfKey(ctx context.Context, n NewTemplate) (t Template, e
 	return t, nil
 }
 
-var errKeyTaken = errors.New("the idempotency key is taken")
-
 // clash says what a version is in the way of.
 func clash(err error) error {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || pg.Code != "23505" {
 		return err
 	}
-	switch pg.ConstraintName {
-	case "templates_idempotency_key_key":
-		return errKeyTaken
-	case "templates_written":
+	if pg.ConstraintName == "templates_written" {
 		return domain.E(domain.Conflict, "version_being_written", "another version of this template is being written or reviewed: go on with that one")
 	}
 	return domain.E(domain.Conflict, "template_exists", "there is a template of this name: make a new version of it").About("name")
