@@ -43,6 +43,7 @@ func (c *Config) check() (problems []error) {
 	must(isWebURL(c.WhatsApp.BaseURL), "whatsapp.base_url", webURL)
 	must(apiVersion.MatchString(c.WhatsApp.Version), "whatsapp.version", "must be a version such as v23.0")
 	optional(digits.MatchString, c.WhatsApp.PhoneNumberID, "whatsapp.phone_number_id", "must be the id of the sender, digits only")
+	optional(digits.MatchString, c.WhatsApp.BusinessAccountID, "whatsapp.business_account_id", "must be the id of the account, digits only")
 	optional(isWebURL, c.Ops.WebhookURL.Reveal(), "ops.webhook_url", webURL)
 	optional(isHostPort, c.Mail.Address, "mail.address", hostPort)
 	must(isMailAddress(c.Mail.From), "mail.from", "must be a mail address")

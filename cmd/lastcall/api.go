@@ -88,9 +88,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	defer working.Wait()
 	defer stop()
 
+	carrier := whatsapp.New(provider)
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
-		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: whatsapp.New(provider).Ping,
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: carrier.Ping, Provider: carrier,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
 		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,
