@@ -83,7 +83,7 @@ func (s *server) templateReviews() {
 		Description: "As it is now. It takes an account: a token submits nothing. All that is wrong with it is told at once."},
 		func(ctx context.Context, in *struct {
 			TemplatePath
-			knownRevision
+			KnownRevision
 			Body TemplateReason
 		}) (*templateVersion, error) {
 			known, err := in.revision()
@@ -116,7 +116,7 @@ func (s *server) templateReviews() {
 		Summary: "Lock an approved version", Description: "Nobody can change it any more. Nobody who wrote any of it locks it.", Errors: stale},
 		func(ctx context.Context, in *struct {
 			TemplatePath
-			knownRevision
+			KnownRevision
 			Body TemplateReason
 		}) (*templateVersion, error) {
 			known, err := in.revision()
@@ -132,7 +132,7 @@ func (s *server) templateReviews() {
 			"`template_suspended`, until somebody stops them."},
 		func(ctx context.Context, in *struct {
 			TemplatePath
-			knownRevision
+			KnownRevision
 			Body TemplateRetirement
 		}) (*templateVersion, error) {
 			known, err := in.revision()

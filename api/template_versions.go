@@ -55,12 +55,12 @@ func versionOf(t store.Template) *templateVersion {
 	return &templateVersion{fmt.Sprintf("%q", strconv.FormatInt(t.Revision, 10)), t}
 }
 
-// knownRevision is what a caller says it knew; nil: nothing.
-type knownRevision struct {
+// KnownRevision is what a caller says it knew; nil: nothing.
+type KnownRevision struct {
 	Match string `header:"If-Match" doc:"The ETag of the version as you know it; absent: whatever it is now"`
 }
 
-func (k knownRevision) revision() (*int64, error) {
+func (k KnownRevision) revision() (*int64, error) {
 	if k.Match == "" || k.Match == "*" {
 		return nil, nil
 	}
@@ -71,13 +71,13 @@ func (k knownRevision) revision() (*int64, error) {
 	return &n, nil
 }
 
-// requestKey is the key of a request that creates something.
-type requestKey struct {
+// RequestKey is the key of a request that creates something.
+type RequestKey struct {
 	IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again makes nothing new and answers the same"`
 }
 
 // of is the key, checked, and a hash of what was asked for with it.
-func (k requestKey) of(request any) (key string, hash []byte, err error) {
+func (k RequestKey) of(request any) (key string, hash []byte, err error) {
 	if k.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(k.IdempotencyKey) {
 		return "", nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
 	}
@@ -106,7 +106,7 @@ func (s *server) templateVersions() {
 		Summary: "Write a new template", Description: "It is a draft, which may be unfinished; its review tells what is missing.",
 		DefaultStatus: http.StatusCreated, Errors: refusals},
 		func(ctx context.Context, in *struct {
-			requestKey
+			RequestKey
 			Body NewTemplate
 		}) (*templateVersion, error) {
 			key, hash, err := in.of(in.Body)
@@ -124,7 +124,7 @@ func (s *server) templateVersions() {
 		Summary: "Write a new version of a template", Description: "It begins as a copy of this one. Of a template one version at a time is written.",
 		DefaultStatus: http.StatusCreated, Errors: refusals},
 		func(ctx context.Context, in *struct {
-			requestKey
+			RequestKey
 			TemplatePath
 		}) (*templateVersion, error) {
 			key, hash, err := in.of([]string{"version of", in.ID.String()})
@@ -140,7 +140,7 @@ func (s *server) templateVersions() {
 			"with which a campaign was started: make a new version. With If-Match it fails as `template_changed`, status 412, when somebody was quicker."},
 		func(ctx context.Context, in *struct {
 			TemplatePath
-			knownRevision
+			KnownRevision
 			Body TemplateContent
 		}) (*templateVersion, error) {
 			known, err := in.revision()
