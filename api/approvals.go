@@ -24,7 +24,7 @@ type CampaignApproval struct {
 	Rule       string             `json:"rule" enum:"never,always,above" doc:"When approval is needed, by the setting"`
 	Above      int64              `json:"above,omitempty" doc:"Of above: with more targets than this"`
 	MaxLate    string             `json:"max_late"`
-	Lasts      string             `json:"lasts" doc:"How long an approval lets a campaign begin"`
+	Lasts      string             `json:"lasts" doc:"How long an approval lets a campaign begin, from when it was given or from the time it is for, whichever is later"`
 	Targets    int64              `json:"targets"`
 	Digest     string             `json:"digest" doc:"SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision"`
 	SendAt     *time.Time         `json:"send_at,omitempty"`

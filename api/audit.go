@@ -315,9 +315,8 @@ func (s *server) auditEvents(tags []string) {
 			"one of them changes. The entries themselves are in the list. The stream ends with its session.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
-		func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
-			return s.stream(&listener{audit: true, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
-				session: visitFrom(ctx).session.ID, over: make(chan struct{})}), nil
+		func(context.Context, *struct{}) (*huma.StreamResponse, error) {
+			return s.stream(&listener{audit: true, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1), over: make(chan struct{})}), nil
 		})
 }
 

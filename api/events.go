@@ -34,8 +34,7 @@ func (s *server) events() {
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only this one"`
 		}) (*huma.StreamResponse, error) {
-			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1),
-				session: visitFrom(ctx).session.ID, token: visitFrom(ctx).token, over: make(chan struct{})}
+			l := &listener{only: in.Campaign, pending: map[uuid.UUID]event{}, wake: make(chan struct{}, 1), over: make(chan struct{})}
 			if in.Campaign != uuid.Nil {
 				p, err := s.Store.Progress(ctx, in.Campaign)
 				if err != nil {
@@ -54,6 +53,8 @@ func (s *server) events() {
 // stream is the answer that tells a listener what there is to tell, for as long as it listens.
 func (s *server) stream(l *listener) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		v := visitFrom(hc.Context())
+		l.session, l.token = v.session.ID, v.token // it ends with the one that has opened it
 		hc.SetHeader("Content-Type", "text/event-stream")
 		hc.SetHeader("X-Accel-Buffering", "no")
 		s.feed.add(l)

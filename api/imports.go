@@ -69,6 +69,11 @@ const shownLines = 100
 
 type importInput struct {
 	CampaignPath
+	FileInput
+}
+
+// FileInput is a CSV file as a body, and how to read it.
+type FileInput struct {
 	Country     string   `query:"country" doc:"Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW"`
 	Map         []string `query:"map,explode" doc:"field:column, repeated: which column holds a field (msisdn, name, country, locale, zone) or a template variable"`
 	ContentType string   `header:"Content-Type"`
@@ -77,8 +82,8 @@ type importInput struct {
 }
 
 // Resolve keeps the body for the handler, which streams it: huma reads none that is not declared.
-func (in *importInput) Resolve(hc huma.Context) []error {
-	in.file = &upload{from: hc.BodyReader(), left: audience.MaxBytes}
+func (in *FileInput) Resolve(hc huma.Context) []error {
+	in.file = &upload{from: hc.BodyReader(), left: audience.MaxBytes, tooLarge: audience.TooLarge()}
 	return nil
 }
 
@@ -225,7 +230,7 @@ func importOf(i store.Import) Import {
 }
 
 // options are the audience.Options that the request asks for.
-func (in *importInput) options() (audience.Options, error) {
+func (in *FileInput) options() (audience.Options, error) {
 	o := audience.Options{Country: in.Country, Columns: map[string]string{}}
 	if kind, _, _ := mime.ParseMediaType(in.ContentType); in.ContentType != "" && kind != "text/csv" && kind != "text/plain" && kind != "application/octet-stream" {
 		return o, &Problem{Title: http.StatusText(http.StatusUnsupportedMediaType), Status: http.StatusUnsupportedMediaType,
@@ -252,15 +257,16 @@ func (in *importInput) options() (audience.Options, error) {
 
 // upload is a body that remembers whether it broke off, or is too large.
 type upload struct {
-	from   io.Reader
-	left   int64 // that it may have
-	broken error
+	from     io.Reader
+	left     int64 // that it may have
+	tooLarge error // if it has more
+	broken   error
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.from.Read(p)
 	if u.left -= int64(n); u.left < 0 {
-		return 0, audience.TooLarge()
+		return 0, u.tooLarge
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		u.broken = err

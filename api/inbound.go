@@ -7,12 +7,13 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/delivery"
+	"lastcall/domain/inbound"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
 
 // Inbound reads a webhook for store.Applier: the receipts for our own attempts, how templates stand, and what
-// recipients said about marketing. Statuses of messages that others sent through the same number are passed over,
+// people said about marketing, to WhatsApp or to us. Statuses of messages that others sent through the same number are passed over,
 // and so is what cannot be meant for us: a name no template can have, an id that is no number.
 func Inbound(body []byte) (store.Inbound, error) {
 	if hasNUL(body) {
@@ -49,6 +50,13 @@ func Inbound(body []byte) (store.Inbound, error) {
 	for _, p := range events.Preferences {
 		if number, err := contact.ParseNumber("+"+p.WhatsAppID, ""); err == nil {
 			in.Preferences = append(in.Preferences, store.Preference{MSISDN: number.MSISDN, Stop: p.Stop, At: credible(p.At, time.Minute)})
+		}
+	}
+	for _, m := range events.Messages {
+		order, ok := inbound.Parse(m.Text) // what is no command leaves no trace
+		number, err := contact.ParseNumber("+"+m.WhatsAppID, "")
+		if ok && err == nil {
+			in.Commands = append(in.Commands, store.Command{MessageID: m.ID, From: number, Order: order, At: credible(m.At, time.Minute)})
 		}
 	}
 	return in, nil

@@ -21,7 +21,7 @@ import (
 // OptOut is an entry of the registry of those who want no messages. It holds no number.
 type OptOut struct {
 	Digest    string    `json:"digest" doc:"The beginning of the number's keyed hash, by which the audit log names it too"`
-	Source    string    `json:"source" enum:"registry,provider"`
+	Source    string    `json:"source" enum:"registry,provider,inbound" doc:"registry: entered by staff; provider: told to WhatsApp; inbound: STOP written to us"`
 	Reason    string    `json:"reason,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
@@ -71,9 +71,26 @@ func (s *server) optOuts() {
 			all, next := cut(all, in.Limit, optOutCursor)
 			page := OptOutPage{OptOuts: make([]OptOut, len(all)), Next: next}
 			for i, o := range all {
-				page.OptOuts[i] = OptOut{Digest: hex.EncodeToString(o.MSISDNHash[:8]), Source: o.Source, Reason: o.Reason, CreatedAt: o.CreatedAt}
+				page.OptOuts[i] = optOutOf(o)
 			}
 			return &struct{ Body OptOutPage }{page}, nil
+		})
+
+	register(s, access.OptOutsRead, huma.Operation{OperationID: "find-opt-out", Method: http.MethodPost, Path: "/opt-outs/find", Tags: tags,
+		Summary: "Find whether a number is in the registry", Description: "A POST, because addresses hold no numbers. It is hashed here and changes nothing."},
+		func(ctx context.Context, in *struct{ Body ContactNumber }) (*struct{ Body OptOut }, error) {
+			number, err := contact.ParseNumber(in.Body.MSISDN, in.Body.Country)
+			if err != nil {
+				return nil, err
+			}
+			o, err := s.Store.OptOutOf(ctx, number.MSISDN)
+			if err == nil && o == nil {
+				err = domain.E(domain.NotFound, "opt_out_not_found", "this number has not opted out")
+			}
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body OptOut }{optOutOf(*o)}, nil
 		})
 
 	register(s, access.OptOutsWrite, huma.Operation{OperationID: "add-opt-outs", Method: http.MethodPost, Path: "/opt-outs", Tags: tags, MaxBodyBytes: enough,
@@ -99,6 +116,10 @@ func (s *server) optOuts() {
 			removed, err := s.Store.RemoveOptOuts(ctx, numbers, in.Body.Reason)
 			return &struct{ Body OptOutsRemoved }{OptOutsRemoved{len(numbers), removed}}, err
 		})
+}
+
+func optOutOf(o store.OptOut) OptOut {
+	return OptOut{Digest: hex.EncodeToString(o.MSISDNHash[:8]), Source: o.Source, Reason: o.Reason, CreatedAt: o.CreatedAt}
 }
 
 // parse reads the numbers. What is wrong is named by its place in the list, never by the number.

@@ -112,6 +112,7 @@ type decision struct {
 	reason     string            // a rejection needs one
 	permission access.Permission // what it takes
 	lasts      time.Duration     // an approval; 0: for good
+	from       *time.Time        // it lasts so long from then on, if that is later than now
 	unasked    bool              // nobody has to ask first
 }
 
@@ -121,6 +122,9 @@ type decision struct {
 func (tx *Tx) decide(d decision) (a Approval, err error) {
 	if d.verdict == approval.Rejected && d.reason == "" {
 		return a, domain.E(domain.Invalid, "no_reason", "say why it is rejected").About("reason")
+	}
+	if audit.ActorFrom(tx.ctx).Token != "" {
+		return a, errToken
 	}
 	who, err := tx.actingAccount(true)
 	if err != nil {
@@ -154,7 +158,11 @@ func (tx *Tx) decide(d decision) (a Approval, err error) {
 		return a, err
 	}
 	if d.verdict == approval.Approved && d.lasts > 0 {
-		until := a.CreatedAt.Add(d.lasts)
+		from := a.CreatedAt
+		if d.from != nil && d.from.After(from) {
+			from = *d.from
+		}
+		until := from.Add(d.lasts)
 		a.ExpiresAt = &until
 	}
 	if err := tx.closeRequest(d.subject, "decided"); err != nil {
@@ -284,6 +292,9 @@ func (tx *Tx) lastEditor(subject approval.Subject) (id *uuid.UUID, err error) {
 		subject.Kind, subject.ID).Scan(&id)
 	return id, wrap(err, "last editor")
 }
+
+// errToken refuses an account's own token: it may ask, but only its owner decides, signed in.
+var errToken = domain.E(domain.Forbidden, approval.NoAccount, "a person decides: sign in; a token cannot")
 
 // actingAccount is the person who acts, as the database knows them now: domain.Forbidden when a token or Lastcall does.
 func (tx *Tx) actingAccount(keep bool) (approval.Person, error) {

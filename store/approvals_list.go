@@ -11,6 +11,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/access"
 	"lastcall/domain/approval"
+	"lastcall/domain/audit"
 	"lastcall/domain/policy"
 )
 
@@ -179,8 +180,8 @@ func (tx *Tx) asked(where string, args ...any) ([]Asked, error) {
 		if editor.id != nil {
 			a.Editor = &Party{ID: *editor.id, Email: *editor.email, Name: *editor.name, Role: access.Role(*editor.role)}
 		}
-		if me == nil {
-			a.Refusal = domain.E(domain.Forbidden, approval.NoAccount, "a person decides: sign in")
+		if me == nil || audit.ActorFrom(tx.ctx).Token != "" {
+			a.Refusal = errToken
 		} else {
 			a.Refusal = me.MayDecide(permissions[a.SubjectKind], &a.RequesterID, editor.id)
 		}

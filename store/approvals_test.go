@@ -161,6 +161,9 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 	require.Equal(t, approval.WrongRole, decide(h.ops, r.Digest))
 	require.Equal(t, approval.WrongRole, decide(h.support, r.Digest))
 	require.Equal(t, approval.NoAccount, decide(token, r.Digest))
+	own := audit.ActorFrom(h.lead)
+	own.Token = "script"
+	require.Equal(t, approval.NoAccount, decide(audit.WithActor(t.Context(), own), r.Digest), "a lead's own token")
 	require.Equal(t, approval.NoAccount, decide(t.Context(), r.Digest))
 	require.Equal(t, approval.Changed, decide(h.lead, make([]byte, 32)))
 	_, err := h.RequestCampaignApproval(token, id, nil, "")
@@ -171,7 +174,7 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 	require.Equal(t, approval.Own, decide(h.admin, r.Digest), "who asked")
 	h.exec(t, `INSERT INTO edits (subject_kind, subject_id, account_id) SELECT 'campaign', $1, id FROM accounts WHERE email = 'lead@example.test'`, id.String())
 	require.Equal(t, approval.Own, decide(h.lead, r.Digest), "who edited it last")
-	require.Equal(t, []string{approval.WrongRole, approval.WrongRole, approval.NoAccount, approval.NoAccount, approval.Changed, approval.NoAccount,
+	require.Equal(t, []string{approval.WrongRole, approval.WrongRole, approval.NoAccount, approval.NoAccount, approval.NoAccount, approval.Changed, approval.NoAccount,
 		approval.Own, approval.Own}, h.refusals(t))
 	require.Equal(t, "ops@example.test", query[string](t, h.bundle, `SELECT actor FROM audit_log WHERE action = 'approval.refused' ORDER BY id LIMIT 1`))
 
@@ -263,6 +266,7 @@ func TestALateStartIsAskedAboutAgain(t *testing.T) {
 	require.NoError(t, err)
 	a, _, err := h.DecideCampaign(h.lead, id, approval.Approved, "", r.Digest)
 	require.NoError(t, err)
+	require.WithinDuration(t, at.Add(24*time.Hour), *a.ExpiresAt, time.Second, "it lasts from its time on")
 	_, err = h.StartCampaign(h.ops, id, nil) // at the time that was approved
 	require.NoError(t, err)
 	c, err := h.Campaign(t.Context(), id)

@@ -100,7 +100,8 @@ func (s *Store) RequestCampaignApproval(ctx context.Context, id uuid.UUID, sendA
 }
 
 // DecideCampaign enters the verdict of the account that acts about a campaign of this digest. An approval of a campaign
-// that was started already goes to its workflow, by the returned outbox message; 0: there is none. It fails as decide
+// that was started already goes to its workflow, by the returned outbox message; 0: there is none. It lasts from when the
+// campaign is to begin, if that is later. It fails as decide
 // does; a refusal is in the audit log.
 func (s *Store) DecideCampaign(ctx context.Context, id uuid.UUID, verdict approval.Verdict, reason string, seen []byte) (a Approval, message int64, err error) {
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
@@ -116,7 +117,7 @@ func (s *Store) DecideCampaign(ctx context.Context, id uuid.UUID, verdict approv
 			return audit.Entry{}, err
 		}
 		a, err = tx.decide(decision{subject: campaignSubject(id), digest: m.Digest(), seen: seen, verdict: verdict, reason: reason,
-			permission: access.CampaignsApprove, lasts: time.Duration(rules.ApprovalTTL)})
+			permission: access.CampaignsApprove, lasts: time.Duration(rules.ApprovalTTL), from: m.SendAt})
 		if err != nil {
 			return audit.Entry{}, err
 		}

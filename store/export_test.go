@@ -43,3 +43,9 @@ func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }
 func ApplyTestReceipts(ctx context.Context, s *Store, all ...TestReceipt) error {
 	return s.inTx(ctx, func(tx *Tx) error { return tx.applyTestReceipts(all) })
 }
+
+// Apply is what an applier does when it wakes.
+func Apply(ctx context.Context, a *Applier) error {
+	_, err := a.apply(ctx)
+	return err
+}

@@ -24,12 +24,12 @@ type FailedTarget struct {
 	FailedAt   *time.Time
 }
 
-// FailedTargets lists the failed targets of a campaign that come after the given one (the zero value: all), by
+// FailedTargets lists the failed targets of a campaign, without those whose person was erased, that come after the given one (the zero value: all), by
 // cohort and in each in the order of the file. However many there are, a page costs the same.
 func (s *Store) FailedTargets(ctx context.Context, id uuid.UUID, after FailedTarget, limit int) ([]FailedTarget, error) {
 	rows, err := s.pool.Query(ctx, `SELECT id, cohort, msisdn, coalesce(reason, ''), coalesce(error_code, 0), attempt,
 			coalesce(provider_id, ''), sent_at, ended_at FROM targets
-		WHERE campaign_id = $1 AND ended = 'failed' AND (cohort, id) > ($2, $3) ORDER BY cohort, id LIMIT $4`,
+		WHERE campaign_id = $1 AND ended = 'failed' AND msisdn LIKE '+%' AND (cohort, id) > ($2, $3) ORDER BY cohort, id LIMIT $4`,
 		id, after.Cohort, after.ID, page(limit))
 	if err != nil {
 		return nil, unavailable(err)

@@ -124,6 +124,9 @@ func (tx *Tx) finishImport(i *Import) error {
 // openForImport makes sure that the campaign is a draft into which no other import runs, and keeps it so until the
 // transaction ends.
 func (tx *Tx) openForImport(id uuid.UUID) error {
+	if err := tx.readFile(); err != nil {
+		return err
+	}
 	if err := tx.noImport(id); err != nil {
 		return err
 	}

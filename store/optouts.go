@@ -14,6 +14,7 @@ import (
 const (
 	OptOutRegistry = "registry" // entered by a person
 	OptOutProvider = "provider" // the provider told us
+	OptOutInbound  = "inbound"  // the person wrote STOP to us
 )
 
 // OptOut says that the owner of a number wants no messages. The number itself is not kept.
@@ -62,6 +63,16 @@ func (s *Store) OptOuts(ctx context.Context, after *OptOut, limit int) ([]OptOut
 		q = q.Where("(created_at, msisdn_hash) > (?, ?)", after.CreatedAt, after.MSISDNHash)
 	}
 	return all, unavailable(q.Find(&all).Error)
+}
+
+// OptOutOf returns a number's entry in the registry, or nil.
+func (s *Store) OptOutOf(ctx context.Context, m contact.MSISDN) (*OptOut, error) {
+	var found []OptOut
+	err := s.orm.WithContext(ctx).Where("msisdn_hash = ?", s.pepper.Hash(m)).Limit(1).Find(&found).Error
+	if err != nil || len(found) == 0 {
+		return nil, unavailable(err)
+	}
+	return &found[0], nil
 }
 
 // OptedOut reports whether a number is in the registry.

@@ -29,6 +29,7 @@ const (
 	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
 	KindCancelImport    = "import.cancel"    // CancelImport
+	KindReply           = "inbound.reply"    // Reply
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -227,11 +228,15 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
-// no window reaches further back, limits that nothing counts against, and uploads that nobody goes on with.
+// no window reaches further back, commands after a month, limits that nothing counts against, and uploads that
+// nobody goes on with.
 func (s *Store) prune(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
+	}
+	if err == nil { // the provider repeats a webhook for a week at most
+		_, err = s.pool.Exec(ctx, `DELETE FROM inbound_commands WHERE received_at < now() - interval '30 days' AND reply_to IS NULL`)
 	}
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM rate_limits WHERE used_up_until < clock_timestamp()`)

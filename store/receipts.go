@@ -38,6 +38,7 @@ type Inbound struct {
 	Templates   []TemplateChange
 	Preferences []Preference
 	Tests       []TestReceipt // of messages that look at templates
+	Commands    []Command
 }
 
 // KeepWebhook stores a webhook whose signature was good. It is safe from here on.
@@ -103,6 +104,7 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 				all.Templates = append(all.Templates, told.Templates...)
 				all.Preferences = append(all.Preferences, told.Preferences...)
 				all.Tests = append(all.Tests, told.Tests...)
+				all.Commands = append(all.Commands, told.Commands...)
 				done = append(done, w.ID)
 				continue
 			}
@@ -115,6 +117,9 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		if err := tx.applyPreferences(a.Store, all.Preferences); err != nil {
+			return err
+		}
+		if err := tx.obey(a.Store, all.Commands); err != nil {
 			return err
 		}
 		if err := tx.spread(all.Receipts); err != nil {
@@ -175,7 +180,7 @@ func (tx *Tx) applyReceipts(all []Receipt) error {
 				owner = NULL, fence = NULL, not_before = NULL,
 				reason = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN 'provider_failed' END,
 				error_code = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN coalesce(nullif(f.code, 0), t.error_code) END,
-				provider_id = coalesce(t.provider_id, nullif(f.provider_id, '')),
+				provider_id = CASE WHEN t.msisdn LIKE '+%' THEN coalesce(t.provider_id, nullif(f.provider_id, '')) END, -- an id tells the number
 				sent_at = coalesce(t.sent_at, f.sent_at, CASE WHEN f.rank > 2 THEN coalesce(f.delivered_at, f.read_at) END),
 				delivered_at = coalesce(t.delivered_at, f.delivered_at), read_at = coalesce(t.read_at, f.read_at),
 				ended_at = CASE WHEN greatest(f.rank, f.old_rank) = 2 THEN coalesce(t.ended_at, f.failed_at) END

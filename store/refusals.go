@@ -100,7 +100,7 @@ func (tx *Tx) spreadOptOuts(all []Receipt) error {
 	const told = "told by the provider"
 	rows, err := tx.pgx.Query(tx.ctx, `INSERT INTO opt_outs (msisdn_hash, source, reason)
 		SELECT DISTINCT t.msisdn_hash, 'provider', $4 FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (campaign_id, id, attempt)
-		JOIN targets t ON t.id = r.id AND t.campaign_id = r.campaign_id AND t.attempt = r.attempt AND t.state <> 'failed'
+		JOIN targets t ON t.id = r.id AND t.campaign_id = r.campaign_id AND t.attempt = r.attempt AND t.state <> 'failed' AND t.msisdn LIKE '+%'
 		ON CONFLICT DO NOTHING RETURNING msisdn_hash`, campaigns, ids, attempts, told)
 	if err != nil {
 		return err

@@ -130,8 +130,8 @@ func (c ResendChoice) args(id uuid.UUID) []any {
 	return []any{id, states, codes}
 }
 
-// chosen picks the targets t of a choice.
-const chosen = `t.campaign_id = $1 AND t.ended = ANY ($2::text[])
+// chosen picks the targets t of a choice; those whose person was erased are nobody's to choose.
+const chosen = `t.campaign_id = $1 AND t.ended = ANY ($2::text[]) AND t.msisdn LIKE '+%'
 	AND (t.state <> 'failed' OR $3::integer[] IS NULL OR t.error_code = ANY ($3))`
 
 // resent finds what an earlier request with the same key did.

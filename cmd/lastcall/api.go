@@ -72,8 +72,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	messages := whatsapp.New(provider)
 	handlers := outboxHandlers(c, temporal)
 	maps.Copy(handlers, linkHandlers(c, st))
+	handlers[store.KindReply] = replyHandler(st, messages)
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
@@ -88,10 +90,9 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	defer working.Wait()
 	defer stop()
 
-	carrier := whatsapp.New(provider)
 	closing := make(chan struct{})
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
-		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: carrier.Ping, Provider: carrier,
+		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
 		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, TrustedProxies: c.API.TrustedProxies,

@@ -161,7 +161,9 @@ func (c *chaos) run(t *testing.T) {
 			require.Eventually(t, func() bool { return time.Since(halted) > 18*time.Second }, time.Minute, 100*time.Millisecond)
 			require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		case "worker":
-			require.NoError(t, syscall.Kill(c.sender(t), syscall.SIGKILL))
+			pid := c.sender(t)
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, time.Minute, 10*time.Millisecond, "a dying one is halted in vain")
 		case "api", "postgres", "temporal":
 			c.kill(t, f.what)
 		default:

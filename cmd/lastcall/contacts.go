@@ -11,12 +11,13 @@ import (
 
 func contactsCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o), contactsOptIn(o), contactsFacets(o))
+	return group(o, "contacts", "People who may be written to", contactsList(o), contactsAdd(o), contactsOptIn(o), contactsFacets(o),
+		contactsImport(o), contactsExport(o), contactsErase(o))
 }
 
 func contactsList(o *output) *cobra.Command {
 	var p paging
-	var country, tag string
+	var which contactChoice
 	cmd := &cobra.Command{
 		Use: "list", Short: "List contacts; tables show numbers masked", Args: cobra.NoArgs,
 		Example: "  lastcall contacts list --tag regular --country RW --limit 20",
@@ -27,11 +28,7 @@ func contactsList(o *output) *cobra.Command {
 			}
 			var page api.ContactPage
 			q := p.query()
-			for name, v := range map[string]string{"country": country, "tag": tag} {
-				if v != "" {
-					q.Set(name, v)
-				}
-			}
+			which.into(q)
 			if o.format == formatJSON {
 				q.Set("reveal", "true")
 			}
@@ -39,17 +36,38 @@ func contactsList(o *output) *cobra.Command {
 				return err
 			}
 			return o.print(page, func(t *listing) {
-				t.header("id", "number", "name", "country", "locale", "zone", "tags")
+				t.header("id", "number", "name", "country", "locale", "zone", "tags", "opted out")
 				for _, each := range page.Contacts {
-					t.row(each.ID, each.Masked, each.Name, each.Country, each.Locale, each.Zone, each.Tags)
+					t.row(each.ID, each.Masked, each.Name, each.Country, each.Locale, each.Zone, each.Tags, map[bool]string{true: "yes"}[each.OptedOut])
 				}
 			})
 		},
 	}
 	p.flags(cmd)
-	cmd.Flags().StringVar(&country, "country", "", "only those of this country: ISO 3166-1 alpha-2")
-	cmd.Flags().StringVar(&tag, "tag", "", "only those with this tag")
+	which.flags(cmd)
 	return cmd
+}
+
+// contactChoice says which contacts.
+type contactChoice struct {
+	country, tag, bar, locale, consent, optedOut string
+}
+
+func (w *contactChoice) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.country, "country", "", "only those of this country: ISO 3166-1 alpha-2")
+	cmd.Flags().StringVar(&w.tag, "tag", "", "only those with this tag")
+	cmd.Flags().StringVar(&w.bar, "bar", "", "only those of this bar: its code")
+	cmd.Flags().StringVar(&w.locale, "locale", "", "only those with this language, like rw-RW")
+	cmd.Flags().StringVar(&w.consent, "consent", "", "only those whose word about marketing is: agreed, withdrawn or none")
+	cmd.Flags().StringVar(&w.optedOut, "opted-out", "", "only those in the opt-out registry (yes), or not in it (no)")
+}
+
+func (w *contactChoice) into(q url.Values) {
+	for name, v := range map[string]string{"country": w.country, "tag": w.tag, "bar": w.bar, "locale": w.locale, "consent": w.consent, "opted_out": w.optedOut} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
 }
 
 func contactsAdd(o *output) *cobra.Command {

@@ -321,7 +321,7 @@ func TestConfiguredPartsAreUsedAsTheyAre(t *testing.T) {
 	for name, value := range map[string]string{
 		"DATABASE_URL": "postgres://me@db/lastcall", "TEMPORAL_ADDRESS": "temporal:7233", "PEPPER": strings.Repeat("p", 40),
 		"WHATSAPP_PHONE_NUMBER_ID": "1", "WHATSAPP_ACCESS_TOKEN": "a", "WHATSAPP_APP_SECRET": "s", "WHATSAPP_VERIFY_TOKEN": "v",
-		"OPS_WEBHOOK_URL": "https://ops.example/hook", "MAIL_ADDRESS": "mail:25", "RECONCILE_AFTER": "1h",
+		"OPS_WEBHOOK_URL": "https://ops.example/hook", "MAIL_ADDRESS": "mail:25", "VOUCHER_CARD_BASE_URL": "https://cards.example", "RECONCILE_AFTER": "1h",
 	} {
 		t.Setenv("LASTCALL_"+name, value)
 	}

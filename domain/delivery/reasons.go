@@ -46,6 +46,8 @@ var reasons = map[string]Diagnosis{
 		"Wait for the receipt, which may come days later. Sending again may make it arrive twice."},
 	"no_consent": {User, "the guest has no recorded consent to marketing, which the settings require",
 		"Record the opt-in, then send what failed again."},
+	"erased": {User, "the guest was erased before their turn",
+		"Nothing to do: nobody knows their number any more."},
 	"missing_variable": {Parameters, "a value that the template needs is missing",
 		"Add the value to the file or give it for all targets, then send what failed again."},
 }

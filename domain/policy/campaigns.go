@@ -13,7 +13,7 @@ import (
 type Campaigns struct {
 	Approval    ApprovalRule `json:"approval"`
 	MaxLate     Span         `json:"max_late"`     // an approved campaign that would begin later than this after its time is asked about again
-	ApprovalTTL Span         `json:"approval_ttl"` // how long after it was given an approval lets a campaign begin
+	ApprovalTTL Span         `json:"approval_ttl"` // how long an approval lets a campaign begin, from when it was given or from the time it is for
 }
 
 // ApprovalRule is when approval is needed.

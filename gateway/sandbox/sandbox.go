@@ -36,6 +36,7 @@ type Server struct {
 	faults    faults
 	limits    limits
 	templates templates
+	inbound   inbound
 	ended     chan struct{} // closed when Run ends: nobody is kept waiting any longer
 	end       func()
 }
@@ -107,6 +108,9 @@ func (s *Server) open() (err error) {
 	if err = s.templates.open(dir); err != nil {
 		return err
 	}
+	if err = s.inbound.open(dir); err != nil {
+		return err
+	}
 	for _, state := range []string{whatsapp.StateSent, whatsapp.StateDelivered, whatsapp.StateRead} {
 		stage, err := openStage(filepath.Join(dir, state+".cursor"), state, s.inbox.journal.last())
 		if err != nil {
@@ -134,6 +138,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /faults", s.deleteFaults)
 	mux.HandleFunc("GET /templates", s.getTemplates)
 	mux.HandleFunc("PUT /templates/{name}", s.putTemplate)
+	mux.HandleFunc("POST /inbound", s.postInbound)
 	mux.HandleFunc("POST /ops/webhook", s.postNotice)
 	mux.HandleFunc("GET /ops.json", s.list(s.ops))
 	mux.HandleFunc("GET /mail.json", s.list(s.mails))
@@ -183,7 +188,7 @@ func (s *Server) Close() {
 	if s.inbox != nil {
 		closers = append(closers, s.inbox.journal)
 	}
-	for _, j := range []*journal{s.ops, s.mails, s.cards, s.templates.journal} {
+	for _, j := range []*journal{s.ops, s.mails, s.cards, s.templates.journal, s.inbound.journal} {
 		if j != nil {
 			closers = append(closers, j)
 		}

@@ -58,7 +58,11 @@ func (s *Server) refuse(struck blow, m message) *refusal {
 	if refused := struck.refuses(); refused != nil {
 		return refused
 	}
-	if refused := s.templates.refuse(m.Template, m.Language); refused != nil {
+	if m.Template == "" {
+		if refused := s.inbound.refuse(m.To); refused != nil {
+			return refused
+		}
+	} else if refused := s.templates.refuse(m.Template, m.Language); refused != nil {
 		return refused
 	}
 	return s.limits.refuse(m.To)
@@ -103,7 +107,8 @@ func (s *Server) authoriseToken(r *http.Request) *refusal {
 // message is what the inbox keeps of a send request.
 type message struct {
 	MessageID    string      `json:"message_id"`
-	To           string      `json:"to"` // as it came, with or without "+"
+	To           string      `json:"to"`             // as it came, with or without "+"
+	Text         string      `json:"text,omitempty"` // of free text, which has no template
 	Template     string      `json:"template"`
 	Language     string      `json:"language"`
 	Parameters   []parameter `json:"parameters"`
@@ -121,7 +126,10 @@ type request struct {
 	MessagingProduct string `json:"messaging_product"`
 	To               string `json:"to"`
 	Type             string `json:"type"`
-	Template         struct {
+	Text             struct {
+		Body string `json:"body"`
+	} `json:"text"`
+	Template struct {
 		Name     string `json:"name"`
 		Language struct {
 			Code string `json:"code"`
@@ -145,6 +153,7 @@ type media struct{ Link, ID string }
 const (
 	maxBody         = 64 << 10 // bytes
 	maxCallbackData = 512      // bytes
+	maxText         = 4096     // bytes
 )
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -165,12 +174,17 @@ func readMessage(body io.Reader) (message, *refusal) {
 		return message{}, invalidParameter("messaging_product must be whatsapp.")
 	case !isNumber(r.To):
 		return message{}, &refusal{http.StatusBadRequest, 131009, 0, "Parameter value is not valid", "to must be a phone number: 7 to 15 digits."}
-	case r.Type != "template":
-		return message{}, &refusal{http.StatusBadRequest, 131051, 0, "Unsupported message type", "The sandbox takes templates only."}
-	case r.Template.Name == "" || r.Template.Language.Code == "":
+	case r.Type != "template" && r.Type != "text":
+		return message{}, &refusal{http.StatusBadRequest, 131051, 0, "Unsupported message type", "The sandbox takes templates and texts only."}
+	case r.Type == "text" && (r.Text.Body == "" || len(r.Text.Body) > maxText):
+		return message{}, invalidParameter("text.body is required, and has at most 4096 bytes.")
+	case r.Type == "template" && (r.Template.Name == "" || r.Template.Language.Code == ""):
 		return message{}, invalidParameter("template.name and template.language.code are required.")
 	case len(r.CallbackData) > maxCallbackData:
 		return message{}, invalidParameter("biz_opaque_callback_data is longer than 512.")
+	}
+	if r.Type == "text" {
+		return message{MessageID: newMessageID(), To: r.To, Text: r.Text.Body, Parameters: []parameter{}, CallbackData: r.CallbackData}, nil
 	}
 	m := message{
 		MessageID: newMessageID(), To: r.To, Template: r.Template.Name, Language: r.Template.Language.Code,

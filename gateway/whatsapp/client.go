@@ -127,8 +127,12 @@ func (c *Client) Send(ctx context.Context, m TemplateMessage) (Accepted, error) 
 	if c.configErr != nil {
 		return Accepted{}, c.configErr
 	}
-	body := appendMessage(make([]byte, 0, 768), m)
-	answer, err := c.call(ctx, m.StartBy, &http.Request{
+	return c.post(ctx, m.StartBy, appendMessage(make([]byte, 0, 768), m))
+}
+
+// post hands over the body of a message.
+func (c *Client) post(ctx context.Context, startBy time.Time, body []byte) (Accepted, error) {
+	answer, err := c.call(ctx, startBy, &http.Request{
 		Method: http.MethodPost, URL: c.messages, Host: c.messages.Host, Header: c.postHeader,
 		ContentLength: int64(len(body)),
 		Body:          io.NopCloser(bytes.NewReader(body)),

@@ -14,6 +14,16 @@ type Events struct {
 	Statuses    []Status
 	Templates   []TemplateUpdate
 	Preferences []Preference
+	Messages    []Message
+}
+
+// Message is what a person wrote to us: a text, or a button of one of our templates that they pressed. Others (pictures,
+// voices) are passed over.
+type Message struct {
+	ID         string    // wamid.…: personal data, since it holds the sender's number, encoded
+	WhatsAppID string    // the sender: digits without "+", personal data
+	Text       string    // personal data; neither log nor keep it
+	At         time.Time // UTC, whole seconds; zero when the provider gives none
 }
 
 // TemplateUpdate is a change of a template's state (message_template_status_update). Webhooks repeat and
@@ -76,6 +86,7 @@ func ParseEvents(raw []byte) (Events, error) {
 			switch change.Field {
 			case "messages":
 				out.Statuses = appendStatuses(out.Statuses, change.Value)
+				out.Messages = appendMessages(out.Messages, change.Value)
 			case "message_template_status_update":
 				out.Templates = appendTemplateUpdate(out.Templates, change.Value, unixTime(entry.Time))
 			case "user_preferences":
@@ -122,6 +133,40 @@ func appendPreferences(out []Preference, value json.RawMessage) []Preference {
 			continue
 		}
 		out = append(out, Preference{WhatsAppID: p.ID, Stop: p.Value == "stop", At: unixTime(p.Timestamp)})
+	}
+	return out
+}
+
+func appendMessages(out []Message, value json.RawMessage) []Message {
+	var v struct {
+		Messages []json.RawMessage `json:"messages"`
+	}
+	if json.Unmarshal(value, &v) != nil {
+		return out
+	}
+	for _, raw := range v.Messages {
+		var m struct {
+			ID        string          `json:"id"`
+			From      string          `json:"from"`
+			Type      string          `json:"type"`
+			Timestamp json.RawMessage `json:"timestamp"`
+			Text      struct {
+				Body string `json:"body"`
+			} `json:"text"`
+			Button struct {
+				Text string `json:"text"`
+			} `json:"button"`
+		}
+		if json.Unmarshal(raw, &m) != nil || m.ID == "" || m.From == "" {
+			continue
+		}
+		text := m.Text.Body
+		if m.Type == "button" {
+			text = m.Button.Text
+		}
+		if text != "" {
+			out = append(out, Message{ID: m.ID, WhatsAppID: m.From, Text: text, At: unixTime(m.Timestamp)})
+		}
 	}
 	return out
 }

@@ -32,7 +32,11 @@ func TestParseEvents(t *testing.T) {
 				{"wa_id":"250788000016","category":"other","value":"stop"},
 				{"category":"marketing_messages","value":"stop"}, {"wa_id":7}, 8]}},
 			{"field":"user_preferences","value":7},
-			{"field":"messages","value":{"statuses":[{"id":"wamid.A","status":"sent"}]}}]},
+			{"field":"messages","value":{"statuses":[{"id":"wamid.A","status":"sent"}]}},
+			{"field":"messages","value":{"messages":[{"id":"wamid.B","from":"250788000012","type":"text","timestamp":"1795381200","text":{"body":" Stop. "}},
+				{"id":"wamid.C","from":"250788000012","type":"button","button":{"payload":"x","text":"STOP"}},
+				{"id":"wamid.D","from":"250788000012","type":"image","image":{"id":"1"}}, {"id":"wamid.E","text":{"body":"STOP"}},
+				{"from":"250788000012","text":{"body":"STOP"}}, {"id":"wamid.F","from":250788000012,"text":{"body":"STOP"}}, 7]}}]},
 		{"id":"3","changes":[{"field":"message_template_status_update","value":{"event":"DISABLED","message_template_name":"e"}}]}]}`))
 	require.NoError(t, err)
 	require.Equal(t, Events{
@@ -47,6 +51,7 @@ func TestParseEvents(t *testing.T) {
 		Preferences: []Preference{
 			{WhatsAppID: "250788000012", Stop: true, At: at}, {WhatsAppID: "250788000013", At: at}, {WhatsAppID: "250788000014", Stop: true},
 		},
+		Messages: []Message{{ID: "wamid.B", WhatsAppID: "250788000012", Text: " Stop. ", At: at}, {ID: "wamid.C", WhatsAppID: "250788000012", Text: "STOP"}},
 	}, got)
 	_, err = ParseEvents([]byte(`{"entry":[250788000012]}`))
 	require.Equal(t, "webhook_not_readable", domain.CodeOf(err))

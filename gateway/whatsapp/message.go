@@ -37,6 +37,20 @@ func appendMessage(b []byte, m TemplateMessage) []byte {
 	return append(b, '}')
 }
 
+// appendText appends the body of a send request for a text.
+func appendText(b []byte, m TextMessage) []byte {
+	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","to":`...)
+	b = appendString(b, string(m.To))
+	b = append(b, `,"type":"text","text":{"preview_url":false,"body":`...)
+	b = appendString(b, m.Text)
+	b = append(b, '}')
+	if m.CallbackData != "" {
+		b = append(b, `,"biz_opaque_callback_data":`...)
+		b = appendString(b, m.CallbackData)
+	}
+	return append(b, '}')
+}
+
 func appendBody(b []byte, parameters []Parameter) []byte {
 	b = append(b, `{"type":"body","parameters":[`...)
 	for i, p := range parameters {

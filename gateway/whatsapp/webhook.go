@@ -30,7 +30,7 @@ const (
 )
 
 // ParseWebhook returns the statuses in one webhook body, in its order; see ParseEvents for the rest of it,
-// and for the error. Inbound messages and states it does not know are passed over.
+// and for the error. States it does not know are passed over.
 func ParseWebhook(raw []byte) ([]Status, error) {
 	events, err := ParseEvents(raw)
 	return events.Statuses, err

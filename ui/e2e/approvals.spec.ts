@@ -41,7 +41,7 @@ test('a campaign is submitted, looked at by somebody else, changed, asked about 
     await lookAt(page, 'approval-submit');
     await page.getByRole('button', { name: 'Submit for approval' }).click();
     const card = page.getByRole('region', { name: 'Approval' });
-    await expect(card.getByText('Waits for approval')).toBeVisible();
+    await expect(card.getByText('Waits for approval', { exact: true })).toBeVisible();
     await expect(card.getByText('nobody decides what they asked for', { exact: false })).toBeVisible();
     await expect(card.getByRole('button', { name: 'Approve…' })).toBeHidden();
     await lookAt(page, 'approval-waiting');
@@ -60,14 +60,14 @@ test('a campaign is submitted, looked at by somebody else, changed, asked about 
     await hers.getByRole('button', { name: 'Approve…' }).click();
     await add(9100);
     await lead.getByRole('dialog').getByRole('button', { name: 'Approve campaign' }).click();
-    await expect(lead.getByRole('dialog').getByRole('alert')).toContainText('It was changed since it was asked about');
+    await expect(lead.getByRole('dialog').getByRole('alert')).toContainText('It is not what you looked at any more');
     await lead.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
-    await expect(hers.getByText('Changed since')).toBeVisible();
+    await expect(hers.getByText('Changed since', { exact: true })).toBeVisible();
 
     await page.reload();
     await card.getByRole('button', { name: 'Ask for approval…' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Ask for approval' }).click();
-    await expect(card.getByText('Waits for approval')).toBeVisible();
+    await expect(card.getByText('Waits for approval', { exact: true })).toBeVisible();
     await lead.reload();
     await expect(hers.getByText('6 recipients', { exact: false })).toBeVisible();
     await hers.getByRole('button', { name: 'Approve…' }).click();

@@ -116,6 +116,180 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what waits for a decision
+         * @description Newest first.
+         */
+        get: operations["list-approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a signed checkpoint of the audit log now
+         * @description Seals what there is and signs the end of the chain. It goes to the file of checkpoints and to the Ops channel, too.
+         */
+        post: operations["make-audit-checkpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the audit log
+         * @description Newest first. Whoever wants to be told of new ones listens to `/audit/events`.
+         */
+        get: operations["list-audit-entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/entries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an entry of the audit log */
+        get: operations["get-audit-entry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch the audit log
+         * @description Server-sent events: `audit` with `newest`, the id of the newest entry, and `sealed`, the seq of the newest sealed one, at once and whenever one of them changes. The entries themselves are in the list. The stream ends with its session.
+         */
+        get: operations["stream-audit-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the audit log
+         * @description What is sealed when it begins, in the order of the chain: a JSON object a line, from which each hash can be computed again, or CSV (RFC 4180, UTF-8), where cells that a spreadsheet would take for a formula begin with an apostrophe; its columns are seq, prev_hash, hash, id, created_at, actor_kind, actor_id, actor, action, target, diff, reason, request_id, policy_revision. The export is in the audit log itself. A file that was cut short ends in a broken transfer: go on behind the seq of its last whole line.
+         */
+        get: operations["export-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the actions and the actors that are in the audit log */
+        get: operations["get-audit-facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how the audit log's chain stands
+         * @description What is sealed, when all of it was last verified, and the newest signed checkpoint.
+         */
+        get: operations["get-audit-state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit/verifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify the audit log's chain
+         * @description Reads the whole log, some 10 s for a million entries, and enters what it found. One runs at a time. Who does not trust this process runs `lastcall audit verify`, which needs only the database.
+         */
+        post: operations["verify-audit-log"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -156,6 +330,47 @@ export interface paths {
          * @description The weight holds from the next permit on, for a campaign that is running too; everything else is changed of drafts only, while nothing is imported into them. Once there is an audience the template stays, and a value that holds for all can become another but not none.
          */
         patch: operations["change-campaign"];
+        trace?: never;
+    };
+    "/campaigns/{id}/approval-request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for the approval of a campaign
+         * @description Of the campaign as it is now: whatever of it changes, or of the rules, the approval does not hold any more. What was asked or approved before is superseded. It takes an account: a token asks for nothing.
+         */
+        post: operations["request-campaign-approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How it stands about the approval of a campaign */
+        get: operations["get-campaign-approval"];
+        put?: never;
+        /**
+         * Approve or reject a campaign
+         * @description Fails as `approval_changed`, status 412, when the campaign is not any more what was looked at, and as `approval_own`, status 403, for who asked for it or edited it last. A draft that is approved waits for its start; a campaign that waits for approval goes on by itself.
+         */
+        post: operations["decide-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/campaigns/{id}/audience": {
@@ -497,7 +712,7 @@ export interface paths {
         put?: never;
         /**
          * Start a campaign
-         * @description From then on its audience is fixed. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description From then on its audience is fixed. What has to be approved and is not ends as `approval_required`, status 409; with its approval it starts at the time that was approved. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["start-campaign"];
         delete?: never;
@@ -683,6 +898,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/channels/{name}/use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how much of a channel's limits is used now
+         * @description By the permit ledger, whose minute is a second longer than the clock's.
+         */
+        get: operations["get-channel-use"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts": {
         parameters: {
             query?: never;
@@ -695,6 +930,49 @@ export interface paths {
         put?: never;
         /** Add a contact */
         post: operations["add-contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export contacts with their numbers
+         * @description CSV (RFC 4180, UTF-8) that can be imported again; the columns are msisdn, name, country, locale, zone, tags, bar, opted_in_at, opt_in_source, opted_out. That it was made is in the audit log. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
+         */
+        get: operations["export-contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase whoever has a number
+         * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
+         *     as `import_running`; try again then. It cannot be undone.
+         */
+        post: operations["erase-number"];
         delete?: never;
         options?: never;
         head?: never;
@@ -741,6 +1019,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import contacts from CSV
+         * @description The body is the file: a header, then a line a contact, in UTF-8 or UTF-16, at most 1,000,000 lines and 256 MiB. The fields are msisdn, name, country, locale, zone, tags, bar, opted_in_at, opt_in_source; tags are written with ; or | between them. By number contacts are added or changed; what the file leaves empty stays. Lines that cannot be used are reported by their number and the rest goes in: all of it, or nothing if the connection is lost. Consent needs its source: opt_in_source in the line, or consent_source for all. One without opted_in_at is recorded as of now, for those only who never said anything else. Nobody is taken off the opt-out registry.
+         */
+        post: operations["import-contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search contacts by name or number
+         * @description A POST, because addresses hold neither. It changes nothing.
+         */
+        post: operations["search-contacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/{id}": {
         parameters: {
             query?: never;
@@ -748,8 +1066,99 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a contact */
+        /**
+         * Get a contact
+         * @description Its ETag is for the If-Match of who changes it.
+         */
         get: operations["get-contact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a contact
+         * @description Its number stays: another number is another contact. With If-Match it fails as `contact_changed`, status 412, when the contact is not any more what its caller knew.
+         */
+        patch: operations["change-contact"];
+        trace?: never;
+    };
+    "/contacts/{id}/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a contact said about marketing
+         * @description The word that holds first: the newest by when it was said.
+         */
+        get: operations["list-consents"];
+        put?: never;
+        /**
+         * Record what a contact said about marketing
+         * @description That they agreed, or that they withdrew it. It takes nobody off the opt-out registry and puts nobody on it.
+         */
+        post: operations["record-consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a contact
+         * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
+         *     as `import_running`; try again then. It cannot be undone.
+         */
+        post: operations["erase-contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** See what erasing a contact would do */
+        get: operations["preview-erasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the campaigns' messages to a contact
+         * @description The youngest campaign first: what became of each message, when, and why not.
+         */
+        get: operations["list-contact-messages"];
         put?: never;
         post?: never;
         delete?: never;
@@ -897,6 +1306,26 @@ export interface paths {
          * @description All or none. It counts for every message whose sending has not begun, of running campaigns too.
          */
         post: operations["add-opt-outs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/opt-outs/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find whether a number is in the registry
+         * @description A POST, because addresses hold no numbers. It is hashed here and changes nothing.
+         */
+        post: operations["find-opt-out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1175,7 +1604,7 @@ export interface paths {
         get: operations["get-setting"];
         /**
          * Change a setting
-         * @description Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew.
+         * @description Saves a new revision. Campaigns that run act on it within a second. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; its facts are `theirs`, what is in force, `yours`, and the `changes` from the one to the other. It fails as `settings_danger`, status 409, when its impact finds a danger whose code is not acknowledged; its facts are the `findings`.
          *
          *     The quiet hours of a country are one window, every day (`{"start":"22:00","end":"06:00"}`) or on the
          *     weekdays on which it starts (`"days":["fri","sat"]`), or a list of them (`"windows":[…]`); an end may be 24:00. Beside it, `"overrides":[{"locale":"en","channel":"whatsapp",…}]` has hours that stand in place of the country's: of those that fit the one of the
@@ -1183,6 +1612,46 @@ export interface paths {
          */
         put: operations["put-setting"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/{key}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a new value would mean, without saving it
+         * @description By the policy that decides: for each campaign at work and for all contacts, who would wait or go instead, until when and why; when each campaign would finish; and what is suspicious about the value.
+         */
+        post: operations["tell-setting-impact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/{key}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to an earlier revision
+         * @description Saves a new revision with the value of the earlier one. With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; its facts are `theirs`, what is in force, `yours`, and the `changes` from the one to the other. It fails as `settings_danger`, status 409, when its impact finds a danger whose code is not acknowledged; its facts are the `findings`.
+         */
+        post: operations["revert-setting"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1198,7 +1667,7 @@ export interface paths {
         };
         /**
          * List what a setting was
-         * @description Newest first.
+         * @description Newest first, each with who, when, why, and what it changed.
          */
         get: operations["list-setting-revisions"];
         put?: never;
@@ -1459,6 +1928,61 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        ApprovalDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** @description SHA-256 of what was decided about, in hex */
+            digest: string;
+            /** Format: date-time */
+            expires_at?: string;
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+            /** @description changed: it was changed since; superseded: it was asked about anew */
+            void_reason?: string;
+            /** Format: date-time */
+            voided_at?: string;
+        };
+        ApprovalPage: {
+            approvals: components["schemas"]["ApprovalRequest"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        ApprovalRequest: {
+            /** @description What it was then */
+            campaign: components["schemas"]["CampaignFacts"];
+            /** @description It is not what was asked about any more: it must be asked about again */
+            changed: boolean;
+            /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
+            digest: string;
+            /** Format: uuid */
+            id: string;
+            /** @description What is decided about: campaign */
+            kind: string;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            reason?: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** @description Its id */
+            subject: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        ApprovalVerdict: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
         AudienceCount: {
             /**
              * Format: int64
@@ -1491,10 +2015,180 @@ export interface components {
              */
             targets: number;
         };
+        AuditActor: {
+            id: string;
+            /** @enum {string} */
+            kind: "account" | "token" | "system";
+            /** @description The name of the newest entry */
+            name: string;
+        };
+        AuditCheckpoint: {
+            /** @description That entry's hash, in hexadecimal */
+            head: string;
+            /** @description Whose log it is */
+            origin: string;
+            /** @description In base64 */
+            signature: string;
+            /** @description The Ed25519 public key, in base64 */
+            signer: string;
+            /**
+             * Format: int64
+             * @description The seq of the last entry
+             */
+            size: number;
+            /** Format: date-time */
+            time: string;
+        };
+        AuditEntry: {
+            /** @example campaign.started */
+            action: string;
+            /** @description The actor's name at that time */
+            actor: string;
+            /** @description The account's id; a token's or a part's name */
+            actor_id: string;
+            /** @enum {string} */
+            actor_kind: "account" | "token" | "system";
+            /** Format: date-time */
+            created_at: string;
+            /** @description What changed; null: nothing to tell */
+            diff: unknown;
+            /** @description SHA-256 over prev_hash and the entry's canonical form; empty until it is sealed */
+            hash: string;
+            /**
+             * Format: int64
+             * @description The order of insertion, with gaps
+             */
+            id: number;
+            /**
+             * Format: int64
+             * @description The policy revision that decided; null: none did
+             */
+            policy_revision: number | null;
+            /** @description The hash of the entry before it, in hexadecimal; empty until it is sealed */
+            prev_hash: string;
+            /** @description The actor's words */
+            reason: string;
+            request_id: string;
+            /**
+             * Format: int64
+             * @description Its place in the chain; null until it is sealed, 2 s at most
+             */
+            seq: number | null;
+            /** @example settings/throttle */
+            target: string;
+        };
+        AuditFacets: {
+            actions: string[];
+            actors: components["schemas"]["AuditActor"][];
+        };
+        AuditMark: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            seq: number;
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        AuditState: {
+            /** @description Up to where the retention deleted; absent: nothing was */
+            anchor?: components["schemas"]["AuditMark"];
+            /** @description The newest signed checkpoint; absent: there is none yet */
+            checkpoint?: components["schemas"]["AuditMark"];
+            /**
+             * Format: int64
+             * @description The id of the newest entry; 0: there is none
+             */
+            newest: number;
+            /**
+             * Format: int64
+             * @description The seq of the newest sealed entry; 0: none is sealed yet
+             */
+            sealed: number;
+            /**
+             * Format: date-time
+             * @description That entry's time
+             */
+            sealed_at?: string;
+            /**
+             * Format: int64
+             * @description Entries that are not protected yet; sealing takes 2 s at most
+             */
+            unsealed: number;
+            /** @description When Lastcall last looked at the whole chain; absent: not yet */
+            verified?: components["schemas"]["AuditVerified"];
+        };
+        AuditVerdict: {
+            /**
+             * Format: int64
+             * @description Signed checkpoints that the chain agrees with
+             */
+            checkpoints: number;
+            /** @description The same for people */
+            detail: string;
+            /**
+             * Format: int64
+             * @description Where it is broken first; null: nowhere
+             */
+            first_bad_seq: number | null;
+            /**
+             * Format: int64
+             * @description The first seq looked at
+             */
+            from: number;
+            /** @description Whether signatures were held against a key from outside the database */
+            key_known: boolean;
+            /**
+             * @description What is wrong; empty: nothing
+             * @enum {string}
+             */
+            kind: "" | "edited" | "deleted" | "inserted" | "truncated" | "rewritten" | "bad_signature";
+            ok: boolean;
+            /**
+             * Format: int64
+             * @description Rows that are there, sealed or not
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Sealed rows that were found to be right
+             */
+            sealed: number;
+            /**
+             * Format: int64
+             * @description The last seq found to be right
+             */
+            to: number;
+            /**
+             * Format: int64
+             * @description Rows younger than the last seal, 2 s at most: not protected yet
+             */
+            unsealed: number;
+        };
+        AuditVerified: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** Format: int64 */
+            first_bad_seq?: number;
+            kind?: string;
+            ok: boolean;
+            /**
+             * Format: int64
+             * @description The last seq found to be right
+             */
+            to: number;
+        };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        BarName: {
+            code: string;
+            name: string;
         };
         Block: {
             /**
@@ -1619,6 +2313,42 @@ export interface components {
              */
             weight: number;
         };
+        CampaignApproval: {
+            /**
+             * Format: int64
+             * @description Of above: with more targets than this
+             */
+            above?: number;
+            /** @description The roles that may approve */
+            approvers: string[];
+            /** Format: uuid */
+            campaign_id: string;
+            /** @description Newest first */
+            decisions: components["schemas"]["ApprovalDecision"][];
+            /** @description SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision */
+            digest: string;
+            /** @description How long an approval lets a campaign begin */
+            lasts: string;
+            max_late: string;
+            /** @description Of void: why */
+            problem?: string;
+            /** @description What waits for a decision */
+            request?: components["schemas"]["ApprovalRequest"];
+            /**
+             * @description When approval is needed, by the setting
+             * @enum {string}
+             */
+            rule: "never" | "always" | "above";
+            /** Format: date-time */
+            send_at?: string;
+            /**
+             * @description needed: nobody has asked; changed: what was asked about is not what there is; void: the approval does not hold any more; cleared: it has begun to send
+             * @enum {string}
+             */
+            state: "not_needed" | "needed" | "waiting" | "changed" | "approved" | "rejected" | "void" | "cleared";
+            /** Format: int64 */
+            targets: number;
+        };
         CampaignChange: {
             name?: string;
             /** @description Why, for the audit log */
@@ -1634,6 +2364,59 @@ export interface components {
              * @description Its part of the channel where campaigns compete for it
              */
             weight?: number;
+        };
+        CampaignFacts: {
+            category: string;
+            channel: string;
+            /** @description Targets by country */
+            countries: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description When the last will have gone, by the forecast; absent: never, as things stood
+             */
+            finishes_at?: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description May go at once
+             */
+            permitted: number;
+            /** Format: int64 */
+            policy_revision: number;
+            /**
+             * Format: date-time
+             * @description Absent: when it is started
+             */
+            send_at?: string;
+            /**
+             * Format: int64
+             * @description Of the targets, by the forecast: neither opted out nor without a consent that is required
+             */
+            sendable: number;
+            /** Format: int64 */
+            targets: number;
+            template: string;
+            /** Format: uuid */
+            template_id: string;
+            /** Format: int64 */
+            template_version: number;
+        };
+        CampaignImpact: {
+            /** Format: uuid */
+            campaign_id: string;
+            /** @description When it begins, or now */
+            effect: components["schemas"]["Effect"];
+            /** Format: date-time */
+            finishes_after?: string;
+            /**
+             * Format: date-time
+             * @description As it is; absent: never, or it is paused
+             */
+            finishes_before?: string;
+            name: string;
+            status: string;
         };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
@@ -1710,6 +2493,40 @@ export interface components {
             /** @description The same for people, with what to do about it */
             why?: string;
         };
+        ChannelUse: {
+            /**
+             * Format: int64
+             * @description The limit of any minute; 0: the channel is stopped
+             */
+            per_minute: number;
+            /**
+             * Format: int64
+             * @description The limit of any second; 0: none
+             */
+            per_second: number;
+            /**
+             * Format: int64
+             * @description Recipients in any 24 hours; 0: no limit
+             */
+            tier: number;
+            /** Format: int64 */
+            used_minute: number;
+            /**
+             * Format: int64
+             * @description 0 without a limit
+             */
+            used_second: number;
+            /**
+             * Format: int64
+             * @description 0 without a limit
+             */
+            used_tier: number;
+            /**
+             * Format: int64
+             * @description Campaigns that want more than they get
+             */
+            wanting: number;
+        };
         Channels: {
             channels: components["schemas"]["Channel"][];
         };
@@ -1747,7 +2564,33 @@ export interface components {
              */
             parts: number;
         };
+        Consent: {
+            /**
+             * Format: date-time
+             * @description When they said it
+             */
+            at: string;
+            /** @description Who recorded it */
+            by: string;
+            /** @description Else withdrawn */
+            granted: boolean;
+            /** Format: date-time */
+            recorded_at: string;
+            /** @description What they saw or said, and where */
+            reference: string;
+            /**
+             * @description How it came to us; earlier: before there was a history
+             * @enum {string}
+             */
+            source: "panel" | "api" | "import" | "join" | "message" | "earlier";
+        };
+        ConsentPage: {
+            consents: components["schemas"]["Consent"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         Contact: {
+            bar?: components["schemas"]["BarName"];
             country: string;
             /** Format: date-time */
             created_at: string;
@@ -1760,12 +2603,30 @@ export interface components {
             msisdn?: string;
             name: string;
             opt_in_source?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When they last agreed to marketing; absent: never, or withdrawn since
+             */
             opted_in_at?: string;
+            /** @description In the opt-out registry: nothing is sent, whatever they agreed to */
+            opted_out: boolean;
+            /** @description Its ETag, without the quotes */
+            revision: string;
             tags: string[];
             /** Format: date-time */
             updated_at: string;
             /** @description IANA; absent: the country's only one */
+            zone?: string;
+        };
+        ContactChange: {
+            /** @description Its code; empty for none */
+            bar?: string;
+            /** @description BCP 47, like rw-RW; empty for none */
+            locale?: string;
+            name?: string;
+            /** @description All of them */
+            tags?: string[];
+            /** @description IANA, like Africa/Kigali; empty: the country's only one */
             zone?: string;
         };
         ContactFilter: {
@@ -1782,6 +2643,87 @@ export interface components {
              */
             tags_match?: "any" | "all";
         };
+        ContactImport: {
+            /** Format: int64 */
+            added: number;
+            /** @description The first 1,000 lines that could not be used, in order */
+            bad_lines: components["schemas"]["ImportLine"][];
+            /** Format: int64 */
+            changed: number;
+            /**
+             * Format: int64
+             * @description Words about marketing that were recorded
+             */
+            consents: number;
+            /**
+             * Format: int64
+             * @description Later lines of a number that the file had before
+             */
+            duplicates: number;
+            /** @description Columns that nothing uses */
+            ignored_columns: string[];
+            /** Format: int64 */
+            invalid: number;
+            /**
+             * Format: int64
+             * @description Below the header, without blank ones
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description Of the file's contacts, in the opt-out registry: they stay there
+             */
+            opted_out: number;
+            /**
+             * Format: int64
+             * @description Contacts that were like this already
+             */
+            same: number;
+            /**
+             * Format: int64
+             * @description Contacts that once withdrew their consent: without a date in the file it stays withdrawn
+             */
+            withdrawn: number;
+        };
+        ContactMessage: {
+            /** Format: int64 */
+            attempts: number;
+            /** @description Its name */
+            campaign: string;
+            /** Format: uuid */
+            campaign_id: string;
+            /** Format: date-time */
+            delivered_at?: string;
+            /**
+             * Format: date-time
+             * @description Failed, opted out, unknown, cancelled
+             */
+            ended_at?: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            error_code?: number;
+            /** @description The same for people */
+            meaning?: string;
+            /** Format: date-time */
+            not_before?: string;
+            /** Format: date-time */
+            read_at?: string;
+            /** @description Why not, or why it waits; stable */
+            reason?: string;
+            /** Format: date-time */
+            sent_at?: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** Format: int64 */
+            target_id: number;
+        };
+        ContactMessagePage: {
+            messages: components["schemas"]["ContactMessage"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         ContactNumber: {
             /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
             country?: string;
@@ -1792,6 +2734,43 @@ export interface components {
             contacts: components["schemas"]["Contact"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        ContactSearch: {
+            /**
+             * Format: uuid
+             * @description The next of the page before
+             */
+            after?: string;
+            /** @description Only those of this bar: its code */
+            bar?: string;
+            /**
+             * @description Only those who agreed to marketing, withdrew it, or never said anything
+             * @enum {string}
+             */
+            consent?: "agreed" | "withdrawn" | "none";
+            /** @description Only those of this country */
+            country?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            dialled_in?: string;
+            /**
+             * Format: int64
+             * @description At most this many; never more than 500
+             * @default 100
+             */
+            limit: number;
+            /** @description Only those with this language: BCP 47 */
+            locale?: string;
+            /** @description The whole number, with + and country code, or as dialled in dialled_in */
+            msisdn?: string;
+            /** @description It begins like this, whatever the case */
+            name?: string;
+            /**
+             * @description Only those in the opt-out registry, or not in it
+             * @enum {string}
+             */
+            opted_out?: "yes" | "no";
+            /** @description Only those with this tag */
+            tag?: string;
         };
         Counts: {
             /** Format: int64 */
@@ -1860,9 +2839,78 @@ export interface components {
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
         };
+        Effect: {
+            /**
+             * Format: date-time
+             * @description Of which instant it is told; of a campaign that starts later, the start
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description May go as it is, and would wait or end unsent
+             */
+            blocked: number;
+            /**
+             * Format: int64
+             * @description May go with the change
+             */
+            go_after: number;
+            /**
+             * Format: int64
+             * @description May go with the settings as they are
+             */
+            go_before: number;
+            /** @description For whom it is another decision, the most first */
+            moves: components["schemas"]["Move"][];
+            /**
+             * Format: int64
+             * @description Wait as it is, or would end unsent, and might go
+             */
+            released: number;
+            /** Format: int64 */
+            targets: number;
+        };
         Ended: {
             /** Format: int64 */
             ended: number;
+        };
+        Erase: {
+            /** @description Why, for the audit log; without number or name */
+            reason: string;
+        };
+        EraseNumber: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
+            /** @description Why, for the audit log; without number or name */
+            reason: string;
+        };
+        Erasure: {
+            /**
+             * Format: int64
+             * @description Words about marketing that go with it
+             */
+            consents: number;
+            /** @description There is a contact with this number; else only campaigns know it */
+            contact: boolean;
+            /** @description In the opt-out registry, where the keyed hash stays: it must be honoured for as long as somebody could import the number again */
+            opted_out: boolean;
+            /**
+             * Format: int64
+             * @description Of them still queued: they are cancelled
+             */
+            queued: number;
+            /**
+             * Format: int64
+             * @description Of them on their way this very moment: nothing is erased until they have gone
+             */
+            sending: number;
+            /**
+             * Format: int64
+             * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
+             */
+            targets: number;
         };
         Event: {
             /** Format: date-time */
@@ -2023,6 +3071,32 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Impact: {
+            /** Format: date-time */
+            at: string;
+            /** @description Each campaign at work with something queued */
+            campaigns: components["schemas"]["CampaignImpact"][];
+            /** @description Field by field; none: it is what is in force */
+            changes: components["schemas"]["SettingChange"][];
+            /** @description On marketing to all contacts */
+            contacts: components["schemas"]["Effect"];
+            /** @description Who agreed was looked up for a sample of the targets: there are too many of them */
+            estimated?: boolean;
+            /** @description What is suspicious; a danger must be acknowledged by who saves */
+            findings: components["schemas"]["SettingFinding"][];
+            key: string;
+            /** @description If it changes nothing now: on the contacts when it first does, within eight days */
+            next?: components["schemas"]["Effect"];
+            /**
+             * Format: int64
+             * @description Of the key: the one that would be replaced
+             */
+            revision: number;
+            /** @description The effect in sentences, the most important first */
+            summary: string[];
+            /** @description On what is queued of campaigns that have begun */
+            targets: components["schemas"]["Effect"];
+        };
         Import: {
             /** @description The first 100 invalid lines; none in lists and events */
             bad_lines: components["schemas"]["ImportLine"][];
@@ -2148,6 +3222,29 @@ export interface components {
             /** @description The same for people */
             what: string;
         };
+        Move: {
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /**
+             * Format: int64
+             * @description All of the country
+             */
+            of: number;
+            /** @description Why they would not go; absent: they would */
+            reason?: string;
+            /** Format: int64 */
+            targets: number;
+            /** Format: date-time */
+            until?: string;
+            /** @description Why they may not go as it is; absent: they may */
+            was?: string;
+            /**
+             * Format: date-time
+             * @description Until when; absent: not by time alone
+             */
+            was_until?: string;
+            why?: string;
+        };
         Never: {
             /** @description A policy's reason, or too_long */
             reason: string;
@@ -2163,6 +3260,15 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewApprovalRequest: {
+            /** @description For whoever decides */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When the campaign is to begin; absent: when it is started
+             */
+            send_at?: string;
+        };
         NewCampaign: {
             name: string;
             /** @description A template's name, for its newest version that may be sent, or a version's id */
@@ -2176,6 +3282,17 @@ export interface components {
              * @description Its part of the channel where campaigns compete for it; absent: 1
              */
             weight?: number;
+        };
+        NewConsent: {
+            /**
+             * Format: date-time
+             * @description When they said it; absent: now
+             */
+            at?: string;
+            /** @description false: they withdrew it */
+            granted: boolean;
+            /** @description What they saw or said, and where: card at the bar */
+            reference: string;
         };
         NewContact: {
             /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
@@ -2207,9 +3324,11 @@ export interface components {
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
         NewSetting: {
+            /** @description The codes of the dangers that whoever saves it knows of */
+            acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true} */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
         };
         NewToken: {
@@ -2266,8 +3385,11 @@ export interface components {
             /** @description The beginning of the number's keyed hash, by which the audit log names it too */
             digest: string;
             reason?: string;
-            /** @enum {string} */
-            source: "registry" | "provider";
+            /**
+             * @description registry: entered by staff; provider: told to WhatsApp; inbound: STOP written to us
+             * @enum {string}
+             */
+            source: "registry" | "provider" | "inbound";
         };
         OptOutPage: {
             /** @description Pass it as after for the next page; absent on the last */
@@ -2360,6 +3482,8 @@ export interface components {
             detail: string;
             /** @description Each thing that is wrong, when it is more than one */
             errors?: components["schemas"]["Fault"][];
+            /** @description What the operation says it tells with this code */
+            facts?: unknown;
             /** @description The field, column or entry it is about */
             field?: string;
             /** @description The reference by which the log knows this request */
@@ -2515,11 +3639,45 @@ export interface components {
             /** @description The permissions of its role */
             may: string[];
         };
+        SettingChange: {
+            /** @description Absent: it is not there any more */
+            after?: unknown;
+            /** @description Absent: it was not there */
+            before?: unknown;
+            /** @description Like RW.start; absent: the whole value */
+            field?: string;
+        };
+        SettingFinding: {
+            /** @description Stable; a danger is acknowledged by it */
+            code: string;
+            /** @description What it is about, like RW or whatsapp.per_minute; absent: the whole setting */
+            field?: string;
+            /** @description For people */
+            message: string;
+            /** @enum {string} */
+            severity: "warning" | "danger";
+        };
+        SettingReversal: {
+            /** @description The codes of the dangers that whoever saves it knows of */
+            acknowledged?: string[];
+            /** @description Why, for the audit log */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Whose value is to count again; 0: the default
+             */
+            revision: number;
+        };
+        SettingTrial: {
+            value: unknown;
+        };
         Settings: {
             settings: components["schemas"]["SettingsRevision"][];
         };
         SettingsRevision: {
             actor: string;
+            /** @description In a list of revisions: what this one changed */
+            changes?: components["schemas"]["SettingChange"][];
             /** Format: date-time */
             created_at: string;
             key: string;
@@ -2533,10 +3691,16 @@ export interface components {
             next?: string;
             revisions: components["schemas"]["SettingsRevision"][];
         };
+        Somebody: {
+            email: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
         StartOrder: {
             /**
              * Format: date-time
-             * @description Not before then; absent: now
+             * @description Not before then; absent: now, or when it was approved for
              */
             send_at?: string;
         };
@@ -3044,6 +4208,306 @@ export interface operations {
             };
         };
     };
+    "list-approvals": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-audit-checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditCheckpoint"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-audit-entries": {
+        parameters: {
+            query?: {
+                /** @description This action, or all that begin with it */
+                action?: string;
+                /** @description The account's id or address; a token's or a part's name */
+                actor?: string;
+                /** @description Exactly this */
+                target?: string;
+                request_id?: string;
+                /** @description At or after */
+                from?: string;
+                /** @description Before */
+                to?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-entry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "stream-audit-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit-log": {
+        parameters: {
+            query?: {
+                /** @description This action, or all that begin with it */
+                action?: string;
+                /** @description The account's id or address; a token's or a part's name */
+                actor?: string;
+                /** @description Exactly this */
+                target?: string;
+                request_id?: string;
+                /** @description At or after */
+                from?: string;
+                /** @description Before */
+                to?: string;
+                format?: "ndjson" | "csv";
+                /** @description The seq to go on behind */
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditFacets"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-audit-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditState"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "verify-audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-campaigns": {
         parameters: {
             query?: {
@@ -3191,6 +4655,215 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-campaign-approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApprovalRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-campaign-approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-campaign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignApproval"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4519,6 +6192,37 @@ export interface operations {
             };
         };
     };
+    "get-channel-use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelUse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-contacts": {
         parameters: {
             query?: {
@@ -4526,6 +6230,14 @@ export interface operations {
                 country?: string;
                 /** @description Only those with this tag */
                 tag?: string;
+                /** @description Only those of this bar: its code */
+                bar?: string;
+                /** @description Only those with this language: BCP 47 */
+                locale?: string;
+                /** @description Only those who agreed to marketing, withdrew it, or never said anything */
+                consent?: "agreed" | "withdrawn" | "none";
+                /** @description Only those in the opt-out registry, or not in it */
+                opted_out?: "yes" | "no";
                 /** @description The next of the page before */
                 after?: string;
                 /** @description Whole numbers too, for those whose role may see them; the audit log has that they were seen */
@@ -4575,10 +6287,86 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-contacts": {
+        parameters: {
+            query?: {
+                /** @description Only those of this country */
+                country?: string;
+                /** @description Only those with this tag */
+                tag?: string;
+                /** @description Only those of this bar: its code */
+                bar?: string;
+                /** @description Only those with this language: BCP 47 */
+                locale?: string;
+                /** @description Only those who agreed to marketing, withdrew it, or never said anything */
+                consent?: "agreed" | "withdrawn" | "none";
+                /** @description Only those in the opt-out registry, or not in it */
+                opted_out?: "yes" | "no";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "erase-number": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EraseNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
                 };
             };
             /** @description Error */
@@ -4637,10 +6425,91 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-contacts": {
+        parameters: {
+            query?: {
+                /** @description Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW */
+                country?: string;
+                /** @description field:column, repeated: which column holds a field (msisdn, name, country, locale, zone) or a template variable */
+                map?: string[];
+                /** @description A tag that every contact of the file gets, repeated */
+                tag?: string[];
+                /** @description Whether tags are added to those a contact has, or take their place */
+                tags_mode?: "add" | "replace";
+                /** @description Where everybody in the file agreed to marketing; absent: only who has opted_in_at or opt_in_source did */
+                consent_source?: string;
+            };
+            header?: {
+                "Content-Type"?: string;
+                "Content-Encoding"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "search-contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactSearch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactPage"];
                 };
             };
             /** @description Error */
@@ -4668,10 +6537,224 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-contact": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the contact that is to be changed; absent: however it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-consents": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsentPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "record-consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConsent"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "erase-contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Erase"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-contact-messages": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactMessagePage"];
                 };
             };
             /** @description Error */
@@ -4703,6 +6786,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4966,6 +7050,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OptOutsAdded"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "find-opt-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OptOut"];
                 };
             };
             /** @description Error */
@@ -5503,7 +7620,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -5539,7 +7656,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -5547,6 +7664,82 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewSetting"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsRevision"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tell-setting-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingTrial"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revert-setting": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the revision that this one is to replace; absent: whichever */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingReversal"];
             };
         };
         responses: {
@@ -5581,7 +7774,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap or toggles */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;

@@ -1,17 +1,11 @@
 import {
   IconAdjustments,
+  IconCheckbox,
   IconListSearch,
   IconMessage2,
   IconSpeakerphone,
   IconUserOff,
-  IconMessage2,
-  IconSpeakerphone,
-  IconUserOff,
   IconUserShield,
-  IconCheckbox,
-  IconMessage2,
-  IconSpeakerphone,
-  IconUserOff,
   IconUsers,
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
@@ -19,6 +13,7 @@ import type { ComponentType } from 'react';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
+import type { ContactsSearch } from '../pages/contacts';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -49,11 +44,13 @@ const campaigns = createRoute({
 const contacts = createRoute({
   getParentRoute: () => root,
   path: '/contacts',
-  validateSearch: (
-    s: Record<string, unknown>,
-  ): { tag?: string; country?: string; after?: string; contact?: string } => ({
+  validateSearch: (s: Record<string, unknown>): ContactsSearch => ({
     tag: text(s.tag),
     country: typeof s.country === 'string' && /^[A-Z]{2}$/.test(s.country) ? s.country : undefined,
+    bar: text(s.bar),
+    locale: text(s.locale),
+    consent: oneOf(s.consent, ['agreed', 'withdrawn', 'none']),
+    out: oneOf(s.out, ['yes', 'no']),
     after: text(s.after),
     contact: text(s.contact),
   }),
@@ -131,6 +128,8 @@ const users = createRoute({
   path: '/users',
   validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
   component: lazyRouteComponent(() => import('../pages/users'), 'UsersPage'),
+});
+
 const approvals = createRoute({
   getParentRoute: () => root,
   path: '/approvals',
@@ -207,29 +206,20 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit';
-  to: '/campaigns' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/users';
-/** What stands in the navigation, in order. `key` is typed after g. */
-export const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings';
+  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
   takes: string;
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
-  { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c' },
-  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'a' },
-  { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p' },
-  { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o' },
-  { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't' },
-  { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's' },
 ];
 
 // Addresses are typed by people and other programs: what does not fit is as if it were not there.

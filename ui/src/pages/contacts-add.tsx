@@ -34,7 +34,7 @@ function AddForm({ close, added }: { close: () => void; added: (c: Contact) => v
   const add = api.useMutation('post', '/contacts', {
     meta: { inPlace: true },
     onSuccess: (contact) => {
-      void queries.invalidateQueries({ queryKey: ['get', '/contacts'] });
+      void queries.invalidateQueries({ queryKey: ['post', '/contacts/search'] });
       tell.done('Contact added');
       added(contact);
     },

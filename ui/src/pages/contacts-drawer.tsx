@@ -1,24 +1,29 @@
-import { Alert, Badge, Button, Group, Stack, Text, TextInput, Title } from '@mantine/core';
-import { IconCheck, IconHelpCircle } from '@tabler/icons-react';
-import { type FormEvent, useState } from 'react';
+import { Badge, Button, Group, Stack, Text, Title } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { IconEraser, IconPencil } from '@tabler/icons-react';
 import { api, client, queries } from '../api/client';
 import { problemOf } from '../api/problem';
-import type { components } from '../api/schema';
+import { Can } from '../app/session';
+import { useConfirm } from '../parts/confirm';
 import { Facts } from '../parts/facts';
-import { countryName, localeName, zoneName } from '../parts/format';
+import { count, countryName, localeName, zoneName } from '../parts/format';
 import { PhoneNumber } from '../parts/number';
 import { Failed, Loading } from '../parts/states';
-import { Mark } from '../parts/status';
 import { Time } from '../parts/time';
 import { tell } from '../parts/toast';
+import { Consents } from './contacts-consents';
+import { EditContact } from './contacts-edit';
+import { Messages } from './contacts-messages';
 
-type Contact = components['schemas']['Contact'];
-
-export function ContactFacts({ id }: { id: string }) {
+/** A contact: what is known, what they said about marketing, what was sent to them. */
+export function ContactFacts({ id, gone }: { id: string; gone: () => void }) {
+  const [editing, { open: edit, close: stopEditing }] = useDisclosure();
+  const erase = useErase(id, gone);
   const query = api.useQuery('get', '/contacts/{id}', { params: { path: { id } } });
   if (query.isPending) return <Loading label="Loading the contact" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   const c = query.data;
+  if (editing) return <EditContact close={stopEditing} contact={c} />;
   return (
     <Stack gap="lg">
       <div>
@@ -53,71 +58,67 @@ export function ContactFacts({ id }: { id: string }) {
               </Group>
             ),
           ],
+          ['Bar', c.bar ? c.bar.name : 'None'],
           ['Added', <Time key="added" at={c.created_at} />],
           ['Changed', <Time key="changed" at={c.updated_at} />],
         ]}
       />
-      <Consent contact={c} />
+      <Group gap="xs">
+        <Can do="contacts.write">
+          <Button variant="default" leftSection={<IconPencil size={16} />} onClick={edit}>
+            Edit
+          </Button>
+        </Can>
+        <Can do="contacts.erase">
+          <Button variant="default" leftSection={<IconEraser size={16} />} onClick={erase}>
+            Erase
+          </Button>
+        </Can>
+      </Group>
+      <Consents contact={c} />
+      <Messages id={id} />
     </Stack>
   );
 }
 
-function Consent({ contact }: { contact: Contact }) {
-  const [source, setSource] = useState('');
-  const record = api.useMutation('put', '/contacts/{id}/opt-in', {
-    meta: { inPlace: true },
-    onSuccess: (changed) => {
-      queries.setQueryData(['get', '/contacts/{id}', { params: { path: { id: contact.id } } }], changed);
-      void queries.invalidateQueries({ queryKey: ['get', '/contacts'] });
-      setSource('');
-      tell.done('Agreement recorded');
-    },
-  });
-  function submit(event: FormEvent) {
-    event.preventDefault();
-    if (source.trim()) record.mutate({ params: { path: { id: contact.id } }, body: { source: source.trim() } });
-  }
-  return (
-    <section className="card" aria-label="Marketing">
-      <Group justify="space-between" mb="sm">
-        <Title order={4}>Marketing</Title>
-        {contact.opted_in_at ? (
-          <Mark word="Agreed" tone="good" icon={IconCheck} />
-        ) : (
-          <Mark word="Not recorded" tone="quiet" icon={IconHelpCircle} />
-        )}
-      </Group>
-      <Text size="sm" mb="md">
-        {contact.opted_in_at ? (
-          <>
-            Agreed on <Time at={contact.opted_in_at} />, source “{contact.opt_in_source}”.
-          </>
-        ) : (
-          'Nobody has recorded that this person agreed to marketing.'
-        )}
-      </Text>
-      <form onSubmit={submit}>
-        <Stack gap="sm">
-          <TextInput
-            label={contact.opted_in_at ? 'Agreed again, where' : 'Agreed just now, where'}
-            description="It goes into the audit log. An opt-out still stands."
-            placeholder="Card at the bar"
-            value={source}
-            maxLength={200}
-            onChange={(e) => setSource(e.currentTarget.value)}
-          />
-          {record.error && record.error.status !== 401 && (
-            <Alert color="red" role="alert">
-              {problemOf(record.error).message}
-            </Alert>
-          )}
-          <Group>
-            <Button type="submit" variant="default" loading={record.isPending} disabled={source.trim() === ''}>
-              Record agreement
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </section>
-  );
+/** Asks before a contact is erased, with what goes and what stays. */
+function useErase(id: string, gone: () => void) {
+  const ask = useConfirm();
+  return async () => {
+    const path = { params: { path: { id } } };
+    try {
+      const { data: impact } = await client.GET('/contacts/{id}/erasure', path);
+      if (!impact) return;
+      gone(); // one dialog at a time
+      const people = (n: number, one: string, many: string) => `${count(n)} ${n === 1 ? one : many}`;
+      ask({
+        title: 'Erase this contact?',
+        impact: [
+          'The number, the name and what they said about marketing are gone for good.',
+          ...(impact.targets > 0
+            ? [
+                `In ${people(impact.targets, 'campaign', 'campaigns')} the number becomes a pseudonym; the counts stay as they are.`,
+              ]
+            : []),
+          ...(impact.queued > 0
+            ? [`${people(impact.queued, 'message that is', 'messages that are')} still queued will not be sent.`]
+            : []),
+          impact.opted_out
+            ? 'They opted out: a fingerprint of the number stays in the registry, so that nobody writes to them again.'
+            : 'They did not opt out: who imports the number again may write to it.',
+        ],
+        reason: 'required',
+        action: 'Erase contact',
+        final: true,
+        run: async (reason) => {
+          await client.POST('/contacts/{id}/erase', { ...path, body: { reason } });
+          queries.removeQueries({ queryKey: ['get', '/contacts/{id}', path] });
+          void queries.invalidateQueries({ queryKey: ['post', '/contacts/search'] });
+          tell.done('Contact erased');
+        },
+      });
+    } catch (error) {
+      tell.problem(problemOf(error));
+    }
+  };
 }

@@ -1,5 +1,5 @@
-import { Alert, Button, Group, Modal, Stack, Text, Textarea, TextInput } from '@mantine/core';
-import { IconDeviceMobile, IconPencil, IconPlus } from '@tabler/icons-react';
+import { Alert, Button, FileButton, Group, Modal, Stack, Text, Textarea, TextInput } from '@mantine/core';
+import { IconDeviceMobile, IconFileImport, IconMessageX, IconPencil, IconPlus, IconSearch } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { type FormEvent, useState } from 'react';
@@ -15,6 +15,7 @@ import { Mark } from '../parts/status';
 import { type Column, DataTable, usePager } from '../parts/table';
 import { Time } from '../parts/time';
 import { tell } from '../parts/toast';
+import { columnFor, headOf } from './wizard/csv';
 
 type OptOut = components['schemas']['OptOut'];
 
@@ -28,6 +29,8 @@ const columns: Column<OptOut>[] = [
     cell: (o) =>
       o.source === 'provider' ? (
         <Mark word="WhatsApp" tone="quiet" icon={IconDeviceMobile} />
+      ) : o.source === 'inbound' ? (
+        <Mark word="Wrote STOP" tone="quiet" icon={IconMessageX} />
       ) : (
         <Mark word="By hand" tone="quiet" icon={IconPencil} />
       ),
@@ -75,6 +78,7 @@ export function OptOutsPage() {
         </Can>
       }
     >
+      <Find />
       <DataTable
         caption="opt-outs"
         query={query}
@@ -83,7 +87,11 @@ export function OptOutsPage() {
         rowKey={(o) => o.digest}
         columns={columns}
         pager={pager}
-        empty={<Empty title="Nobody has opted out">Those who tell WhatsApp “stop” are entered by themselves.</Empty>}
+        empty={
+          <Empty title="Nobody has opted out">
+            Who writes STOP to us, or tells WhatsApp “stop”, is entered by itself.
+          </Empty>
+        }
       />
       <Modal
         opened={opened}
@@ -96,6 +104,70 @@ export function OptOutsPage() {
       </Modal>
     </Page>
   );
+}
+
+/** Looks for a whole number: it goes in a body and is hashed by the server, which keeps none. */
+function Find() {
+  const [number, setNumber] = useState('');
+  const find = api.useMutation('post', '/opt-outs/find', { meta: { inPlace: true } });
+  const found = find.data;
+  const problem = find.error && find.error.status !== 401 ? problemOf(find.error) : undefined;
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (number.trim()) find.mutate({ body: { msisdn: number.trim() } });
+      }}
+    >
+      <Group mb="md" gap="sm" className="filters">
+        <TextInput
+          aria-label="Find a number"
+          placeholder="Find +250 78…"
+          type="tel"
+          autoComplete="off"
+          leftSection={<IconSearch size={16} />}
+          value={number}
+          error={problem && problem.status !== 404 ? (problem.faults[0]?.message ?? problem.message) : undefined}
+          onChange={(e) => {
+            setNumber(e.currentTarget.value);
+            find.reset();
+          }}
+        />
+        <Text size="sm" role="status">
+          {problem?.status === 404 && 'This number has not opted out.'}
+          {found && (
+            <>
+              Opted out since <Time at={found.created_at} />: <code>{found.digest}</code>
+              {found.reason && `, “${found.reason}”`}
+            </>
+          )}
+        </Text>
+      </Group>
+    </form>
+  );
+}
+
+/** The numbers in a file: of its column for them if it is CSV with a header, else what stands first in each line. */
+async function numbersIn(file: File): Promise<string> {
+  const text = await file.text();
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+  let at = 0;
+  let from = 0;
+  try {
+    const head = await headOf(file);
+    const column = columnFor('msisdn', head.columns);
+    if (column === undefined && head.columns.length > 1)
+      throw new Error('No column is called msisdn, phone, number or mobile.');
+    at = column === undefined ? 0 : head.columns.indexOf(column);
+    from = column === undefined ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('The first line holds a phone number')) throw error;
+  }
+  return lines
+    .slice(from)
+    .map((line) => (line.split(/[,;\t|]/)[at] ?? '').replaceAll('"', '').trim())
+    .filter(Boolean)
+    .join('\n');
 }
 
 const impact = {
@@ -168,6 +240,23 @@ function NumbersForm({ order, close }: { order: Order; close: () => void }) {
               : undefined
           }
         />
+        <FileButton
+          accept=".csv,.tsv,.txt,text/csv,text/plain"
+          onChange={(file) => {
+            if (!file) return;
+            setWrong([]);
+            numbersIn(file).then(
+              (found) => setPasted((before) => (before.trim() ? `${before.trimEnd()}\n${found}` : found)),
+              (error: Error) => setFailure(error.message),
+            );
+          }}
+        >
+          {(props) => (
+            <Button {...props} variant="default" size="xs" leftSection={<IconFileImport size={16} />} w="fit-content">
+              From a CSV file
+            </Button>
+          )}
+        </FileButton>
         <CountrySelect
           label="Country"
           description="If there are numbers without +."

@@ -107,7 +107,8 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
           <Button variant="default" onClick={close} data-autofocus={question.reason ? undefined : true}>
             Cancel
           </Button>
-          <Button type="submit" color={question.final ? 'red' : undefined} loading={busy} disabled={missing}>
+          {/* White on a lighter red would be too faint. */}
+          <Button type="submit" color={question.final ? 'red.9' : undefined} loading={busy} disabled={missing}>
             {question.action}
           </Button>
         </Group>

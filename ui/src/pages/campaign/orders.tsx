@@ -18,6 +18,7 @@ import { useConfirm } from '../../parts/confirm';
 import { count, dayTimeZone, upper } from '../../parts/format';
 import { Status, statusWord } from '../../parts/status';
 import { tell } from '../../parts/toast';
+import { useApproval } from './approval';
 import { accepted, active, type Campaign, ended } from './campaign';
 
 type Order = 'pause' | 'resume' | 'stop' | 'recover';
@@ -72,15 +73,23 @@ export function Orders({ campaign: c, resend }: { campaign: Campaign; resend: ()
   const may = useMay();
   const ask = useConfirm();
   const order = useOrder(c.campaign_id);
+  const approval = useApproval(c.campaign_id);
   const give = (what: Order) => (reason: string) => order.mutateAsync({ order: what, reason });
 
   if (!may(c.status === 'draft' ? 'campaigns.write' : 'campaigns.run')) return null;
-  if (c.status === 'draft')
+  if (c.status === 'draft') {
+    const decided = approval.data?.state === 'waiting' || approval.data?.state === 'approved'; // then that is what one came for
     return (
-      <Button component={Link} to={`/campaigns/${c.campaign_id}/edit`} leftSection={<IconPencil size={16} />}>
+      <Button
+        component={Link}
+        to={`/campaigns/${c.campaign_id}/edit`}
+        variant={decided ? 'default' : 'filled'}
+        leftSection={<IconPencil size={16} />}
+      >
         Continue setting up
       </Button>
     );
+  }
   if (ended(c)) {
     if (c.failed + c.unknown === 0) return null;
     return (
