@@ -40,13 +40,20 @@ const columns: Column<Row>[] = [
   {
     header: 'Campaigns send',
     width: 120,
-    cell: ({ sent }) => (sent ? `v${sent.version}` : <Text c="dimmed">none yet</Text>),
+    cell: ({ sent }) =>
+      sent ? (
+        `v${sent.version}`
+      ) : (
+        <Text size="sm" c="dimmed">
+          none yet
+        </Text>
+      ),
   },
   { header: 'For', width: 96, cell: ({ newest }) => categoryName(newest.category) },
   {
     header: 'Languages',
     width: 200,
-    cell: ({ newest }) => <Text size="sm">{languagesOf(Object.keys(newest.texts)) || '–'}</Text>,
+    cell: ({ newest }) => languagesOf(Object.keys(newest.texts)) || '–',
   },
   {
     header: `Changed (${zoneName(localZone)})`,

@@ -44,7 +44,12 @@ export function Outside({ template: t }: { template: Template }) {
             </Alert>
           )),
         )}
-        <section className="table-scroll" aria-label="Languages at WhatsApp">
+        <section
+          className="table-scroll"
+          aria-label="Languages at WhatsApp"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable
+          tabIndex={0}
+        >
           <Table>
             <Table.Thead>
               <Table.Tr>

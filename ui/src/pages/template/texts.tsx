@@ -1,4 +1,4 @@
-import { ActionIcon, Autocomplete, Button, Group, Stack, Tabs, Text, Textarea, TextInput } from '@mantine/core';
+import { Autocomplete, Button, Group, Stack, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useRef, useState } from 'react';
 import { count, localeName } from '../../parts/format';
@@ -119,27 +119,20 @@ export function Texts({
                   </Group>
                 )}
               </div>
-              <Group align="flex-end" gap="xs" wrap="nowrap">
-                <TextInput
-                  className="grow"
-                  label="Footer"
-                  description={`Small, under the text; ${length('footers')} characters.`}
-                  maxLength={200}
-                  lang={locale}
-                  value={content.footers[locale] ?? ''}
-                  onChange={(e) => say('footers', e.currentTarget.value)}
-                  error={faultOf(problems, `footers.${locale}`)}
-                />
-                <ActionIcon
-                  variant="default"
-                  size={36}
-                  aria-label={`Remove ${localeName(locale)}`}
-                  title={`Remove ${localeName(locale)}`}
-                  onClick={remove}
-                >
-                  <IconTrash size={16} />
-                </ActionIcon>
-              </Group>
+              <TextInput
+                label="Footer"
+                description={`Small, under the text; ${length('footers')} characters.`}
+                maxLength={200}
+                lang={locale}
+                value={content.footers[locale] ?? ''}
+                onChange={(e) => say('footers', e.currentTarget.value)}
+                error={faultOf(problems, `footers.${locale}`)}
+              />
+              <div>
+                <Button size="compact-sm" variant="default" leftSection={<IconTrash size={14} />} onClick={remove}>
+                  Remove {localeName(locale)}
+                </Button>
+              </div>
             </Stack>
           </Tabs.Panel>
         </Tabs>
@@ -163,7 +156,7 @@ function AddLanguage({ have, add }: { have: string[]; add: (locale: string) => v
     <Group gap={4} wrap="nowrap">
       <Autocomplete
         aria-label="Language to add"
-        placeholder="rw-RW"
+        placeholder="Like rw-RW"
         w={112}
         size="xs"
         data={usual.filter((l) => !have.includes(l))}
@@ -181,7 +174,13 @@ function AddLanguage({ have, add }: { have: string[]; add: (locale: string) => v
           submit();
         }}
       />
-      <Button size="xs" variant="default" onClick={submit} disabled={!locale || have.includes(locale)}>
+      <Button
+        size="xs"
+        variant="default"
+        aria-label="Add language"
+        onClick={submit}
+        disabled={!locale || have.includes(locale)}
+      >
         Add
       </Button>
     </Group>

@@ -34,7 +34,7 @@ export function Variables({
           leftSection={<IconPlus size={14} />}
           onClick={() => change([...variables, { name: '', example: '' }])}
         >
-          Add
+          Add variable
         </Button>
       }
     >
@@ -45,15 +45,13 @@ export function Variables({
       )}
       {variables.length > 0 && (
         <section className="table-scroll" aria-label="Names, examples and defaults">
-          <Table miw={520} className="inputs">
+          <Table miw={520}>
             <Table.Thead>
               <Table.Tr>
                 <Table.Th scope="col">Name</Table.Th>
                 <Table.Th scope="col">Example</Table.Th>
                 <Table.Th scope="col">Without a value</Table.Th>
-                <Table.Th>
-                  <span className="sr-only">Remove</span>
-                </Table.Th>
+                <Table.Td />
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>
