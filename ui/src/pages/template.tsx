@@ -86,6 +86,7 @@ function Shown({ template, versions }: { template: Template; versions: Template[
         <Stack gap="lg">
           <Suspended name={template.name} />
           <ReviewCard template={template} />
+          <Compare key={template.id} template={template} versions={versions} />
           <Section title={`Version ${template.version}`}>
             <Facts
               of={[
@@ -134,11 +135,10 @@ function Shown({ template, versions }: { template: Template; versions: Template[
               </section>
             )}
           </Section>
-          <Compare key={template.id} template={template} versions={versions} />
           <Outside key={`outside ${template.id}`} template={template} />
         </Stack>
         <Stack gap="md" align="center" className="beside-stays">
-          {locales.length === 0 ? null : locales.length > 3 ? (
+          {locales.length < 2 ? null : locales.length > 3 ? (
             <Select
               aria-label="Language"
               value={shown}

@@ -72,7 +72,7 @@ export function Outside({ template: t }: { template: Template }) {
                       <Mark word={upper(l.state)} tone="waits" icon={IconPlayerPause} />
                     )}
                   </Table.Td>
-                  <Table.Td>{l.listed ? `${l.listed.toLowerCase()}, ${l.category || 'no category'}` : '–'}</Table.Td>
+                  <Table.Td>{[l.listed?.toLowerCase(), l.category].filter(Boolean).join(', ') || '–'}</Table.Td>
                   <Table.Td>{l.checked_at ? <Time at={l.checked_at} /> : 'never'}</Table.Td>
                 </Table.Tr>
               ))}
