@@ -270,6 +270,9 @@ func TestTheDatabaseKeepsLockedTemplates(t *testing.T) {
 	require.ErrorContains(t, err, "is a draft")
 	_, err = app.Exec(t.Context(), `UPDATE templates SET status = 'locked' WHERE id = $1`, s.ID)
 	require.ErrorContains(t, err, "cannot become")
+	_, err = app.Exec(t.Context(), `INSERT INTO templates (id, name, version, category, status, texts, variables)
+		SELECT gen_random_uuid(), name, version + 1, category, 'locked', '{"en": "Buy!"}', '[]' FROM templates WHERE id = $1`, a.ID)
+	require.ErrorContains(t, err, "begins as a draft")
 }
 
 func TestWhatWasSentStaysAndARetiredTemplateHoldsCampaigns(t *testing.T) {

@@ -45,6 +45,19 @@ END $$;
 -- +goose StatementEnd
 CREATE TRIGGER templates_guarded BEFORE UPDATE ON templates FOR EACH ROW EXECUTE FUNCTION guard_template();
 
+-- A version begins as a draft. Only of a name that is new the first may come ready, with the installation.
+-- +goose StatementBegin
+CREATE FUNCTION guard_new_template() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.version > 1 OR EXISTS (SELECT FROM templates t WHERE t.name = NEW.name) THEN
+        RAISE EXCEPTION 'a version of a template begins as a draft' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER templates_begin_as_drafts BEFORE INSERT ON templates FOR EACH ROW WHEN (NEW.status <> 'draft')
+    EXECUTE FUNCTION guard_new_template();
+
 -- Nobody decides about a version of which they wrote anything, be it long ago.
 -- +goose StatementBegin
 CREATE FUNCTION guard_template_approval() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -140,6 +153,8 @@ ALTER TABLE template_states DROP CONSTRAINT template_states_source_check,
     ADD CONSTRAINT template_states_source_check CHECK (source IN ('webhook', 'send', 'trial', 'operator'));
 DROP TRIGGER approvals_template_four_eyes ON approvals;
 DROP FUNCTION guard_template_approval();
+DROP TRIGGER templates_begin_as_drafts ON templates;
+DROP FUNCTION guard_new_template();
 DROP TRIGGER templates_guarded ON templates;
 DROP FUNCTION guard_template();
 DROP INDEX templates_written;
