@@ -1731,7 +1731,31 @@ export interface paths {
          */
         get: operations["list-templates"];
         put?: never;
-        post?: never;
+        /**
+         * Write a new template
+         * @description It is a draft, which may be unfinished; its review tells what is missing.
+         */
+        post: operations["create-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check what a template would say
+         * @description By the rules that hold when it is submitted. Nothing is kept.
+         */
+        post: operations["check-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1745,10 +1769,37 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a template */
+        /**
+         * Get a template
+         * @description Its ETag is its revision, for the If-Match of who changes it.
+         */
         get: operations["get-template"];
-        put?: never;
+        /**
+         * Change what a version says
+         * @description It is a draft afterwards: what was asked or approved about it is void. One that is locked or retired stays as it is, and so does one with which a campaign was started: make a new version. With If-Match it fails as `template_changed`, status 412, when somebody was quicker.
+         */
+        put: operations["put-template"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lock an approved version
+         * @description Nobody can change it any more. Nobody who wrote any of it locks it.
+         */
+        post: operations["lock-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1769,6 +1820,127 @@ export interface paths {
          * @description In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates.
          */
         post: operations["resume-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a version out of use, for good
+         * @description Fails as `template_in_use` while campaigns are under way with it, unless confirmed: then they send nothing more and wait, reason `template_suspended`, until somebody stops them.
+         */
+        post: operations["retire-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a version stands: with its reviewers, its campaigns and WhatsApp */
+        get: operations["get-template-review"];
+        put?: never;
+        /**
+         * Approve a submitted version, or request changes
+         * @description Fails as `approval_changed`, status 412, when the version is not any more what was looked at, and as `approval_own`, status 403, for whoever wrote any of it or submitted it. With changes requested it is a draft again.
+         */
+        post: operations["review-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a draft for review
+         * @description As it is now. It takes an account: a token submits nothing. All that is wrong with it is told at once.
+         */
+        post: operations["submit-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask WhatsApp how it takes a version
+         * @description In each of its languages. Where no webhook told that WhatsApp takes it, or does not, campaigns go on, or wait, from now on.
+         */
+        post: operations["sync-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/test-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a version to one phone
+         * @description As a test, by the same rules as everything else: one that a rule blocks is answered with state `blocked` and why. It uses a permit, before any campaign. Receipts change its state, which the version's review shows.
+         */
+        post: operations["test-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write a new version of a template
+         * @description It begins as a copy of this one. Of a template one version at a time is written.
+         */
+        post: operations["create-template-version"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1954,16 +2126,19 @@ export interface components {
             next?: string;
         };
         ApprovalRequest: {
-            /** @description What it was then */
-            campaign: components["schemas"]["CampaignFacts"];
+            /** @description Of a campaign: what it was then */
+            campaign?: components["schemas"]["CampaignFacts"];
             /** @description It is not what was asked about any more: it must be asked about again */
             changed: boolean;
             /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
             digest: string;
             /** Format: uuid */
             id: string;
-            /** @description What is decided about: campaign */
-            kind: string;
+            /**
+             * @description What is decided about
+             * @enum {string}
+             */
+            kind: "campaign" | "template";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
             reason?: string;
@@ -1972,6 +2147,8 @@ export interface components {
             requested_by: components["schemas"]["Somebody"];
             /** @description Its id */
             subject: string;
+            /** @description Of a version of a template: what it was then */
+            template?: components["schemas"]["TemplateFacts"];
             /** @description Why they may not */
             why_not?: string;
         };
@@ -3331,6 +3508,39 @@ export interface components {
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
         };
+        NewTemplate: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description As WhatsApp knows it: lower-case letters, digits and _ */
+            name: string;
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        NewTemplateTest: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description One that the version has a text in */
+            locale: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
+            /** @description Absent ones are their default, else their example */
+            variables?: {
+                [key: string]: string;
+            };
+        };
         NewToken: {
             /**
              * Format: int64
@@ -3796,9 +4006,22 @@ export interface components {
             category: string;
             /** Format: date-time */
             created_at: string;
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
             header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
             id: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Of this version: one more with every change; its ETag
+             */
+            revision: number;
             status: string;
             texts: {
                 [key: string]: string;
@@ -3808,6 +4031,99 @@ export interface components {
             variables: components["schemas"]["Variable"][];
             /** Format: int64 */
             version: number;
+        };
+        TemplateContent: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        TemplateFacts: {
+            category: string;
+            locales: string[];
+            name: string;
+            /** Format: uuid */
+            template_id: string;
+            variables: string[];
+            /** Format: int64 */
+            version: number;
+        };
+        TemplateLanguage: {
+            /** @description What WhatsApp counted it as; absent: it did not say */
+            category?: string;
+            /**
+             * Format: date-time
+             * @description When WhatsApp was asked last; absent: never
+             */
+            checked_at?: string;
+            /** @description WhatsApp's word for it then; absent: it listed none */
+            listed?: string;
+            locale: string;
+            /**
+             * @description By webhooks, sends and comparisons
+             * @enum {string}
+             */
+            state: "active" | "paused" | "disabled" | "rejected" | "deleted";
+            /** @description not_listed, or category_differs: what it counts as decides on consent, limits and price */
+            warnings?: components["schemas"]["Finding"][];
+            /** @description Of one that is not active */
+            why?: string;
+        };
+        TemplateProblems: {
+            problems: components["schemas"]["Fault"][];
+        };
+        TemplateReason: {
+            reason?: string;
+        };
+        TemplateRetirement: {
+            /** @description Also if campaigns are under way with it: they send nothing more */
+            confirm?: boolean;
+            reason: string;
+        };
+        TemplateReview: {
+            /** @description Who wrote any of it or submitted it, the last one first: none of them reviews it */
+            authors: components["schemas"]["Somebody"][];
+            /** @description Newest first */
+            decisions: components["schemas"]["ApprovalDecision"][];
+            /** @description SHA-256 of the version as it is now, in hex: whoever reviews it sends it back */
+            digest: string;
+            /** @description How WhatsApp takes it */
+            languages: components["schemas"]["TemplateLanguage"][];
+            /** @description Whether whoever asks may approve and lock it */
+            may_review: boolean;
+            /** @description What keeps it from being submitted */
+            problems: components["schemas"]["Fault"][];
+            /** @description The open one */
+            request?: components["schemas"]["ApprovalRequest"];
+            /**
+             * Format: int64
+             * @description Campaigns that were ever started with it
+             */
+            started: number;
+            /** Format: uuid */
+            template_id: string;
+            /** @description The newest ten */
+            tests: components["schemas"]["TemplateTest"][];
+            /**
+             * Format: int64
+             * @description Of them, under way now
+             */
+            under_way: number;
+            /** @description Why they may not */
+            why_not?: string;
         };
         TemplateSuspension: {
             advice: string;
@@ -3837,6 +4153,48 @@ export interface components {
         };
         TemplateSuspensions: {
             suspensions: components["schemas"]["TemplateSuspension"][];
+        };
+        TemplateTest: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            code?: number;
+            /** @description Of the rules; of one that is blocked: why, and when it may go */
+            decision: components["schemas"]["Decision"];
+            /** Format: uuid */
+            id: string;
+            locale: string;
+            /** @description Of one that failed, or that nobody knows of: why, for people */
+            problem?: string;
+            /**
+             * Format: int64
+             * @description Of the version that was sent
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it came to its state
+             */
+            settled_at?: string;
+            /**
+             * @description unknown: it may or may not have gone; a receipt may still tell
+             * @enum {string}
+             */
+            state: "blocked" | "sending" | "sent" | "delivered" | "read" | "failed" | "unknown";
+            /** @description The number, masked */
+            to: string;
+        };
+        TemplateVerdict: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description Needed where changes are requested */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "changes_requested";
         };
         Templates: {
             templates: components["schemas"]["Template"][];
@@ -7889,6 +8247,121 @@ export interface operations {
             };
         };
     };
+    "create-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateProblems"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-template": {
         parameters: {
             query?: never;
@@ -7904,6 +8377,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7912,6 +8386,203 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateContent"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "lock-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7948,6 +8619,586 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retire-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateRetirement"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-template-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "review-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "submit-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sync-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplateTest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateTest"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
