@@ -86,6 +86,7 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 
 type dispatchBatch struct {
 	*Campaigns
+	single    bool // not a campaign's: the lane's holder looks after one single send
 	lane      store.Lane
 	targets   int // the batch ends after so many
 	template  template.Template
@@ -279,7 +280,7 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 	}
 	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
 		HeaderMedia: b.template.HeaderMedia, StartBy: c.claim.Deadline,
-		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
+		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, Single: t.Single, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
 	}

@@ -54,6 +54,7 @@ type Claim struct {
 // ClaimedTarget is a target marked as being sent, with the permit for it.
 type ClaimedTarget struct {
 	ID        int64
+	Single    uuid.UUID // the single send that it is in place of a campaign's target; uuid.Nil: none
 	MSISDN    contact.MSISDN
 	Locale    string
 	Attempt   int
