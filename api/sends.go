@@ -235,7 +235,7 @@ func (s *server) sends() {
 
 // sendAnswers are the answers to an order to send besides the first.
 func (s *server) sendAnswers() map[string]*huma.Response {
-	schema := s.huma.OpenAPI().Components.Schemas.Schema(reflectSend, true, "")
+	schema := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Send](), true, "Send")
 	content := map[string]*huma.MediaType{"application/json": {Schema: schema}}
 	return map[string]*huma.Response{
 		"200": {Description: "Blocked: nothing was sent", Content: content},
@@ -367,5 +367,3 @@ func withWords(what, why string) string {
 	}
 	return what + ": " + why
 }
-
-var reflectSend = reflect.TypeFor[Send]()
