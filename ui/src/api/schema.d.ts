@@ -1548,6 +1548,101 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List single messages, newest first */
+        get: operations["list-sends"];
+        put?: never;
+        /**
+         * Send a message to one person
+         * @description The policy is asked at once, and nothing lets anybody past it. Answers 201 once the message has gone, or has an end; 200 with `block` when it is blocked: nothing was sent, and `retry_after` or `next_window` tell when it may be; 202 when it waits, which a blocked one does with `when_allowed`, or is still on its way after 5 s. A block is in the audit log.
+         */
+        post: operations["create-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what would become of a message to one person
+         * @description The policy's answer and the text. Nothing is sent and no permit is used.
+         */
+        post: operations["preview-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a single message, with its timeline */
+        get: operations["get-send"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel a queued message */
+        post: operations["cancel-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a failed message again
+         * @description As a new attempt, through all rules; the answers are those of sending. One whose outcome is unknown only with `accept_duplicate`.
+         */
+        post: operations["resend-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -1672,6 +1767,27 @@ export interface paths {
         get: operations["list-setting-revisions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/smoke-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List runs of smoke tests, newest first */
+        get: operations["list-smoke-runs"];
+        put?: never;
+        /**
+         * Record what a run of smoke tests found
+         * @description For the rollout's gate. It stays as it is.
+         */
+        post: operations["record-smoke-run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2327,7 +2443,7 @@ export interface components {
             decisions: components["schemas"]["ApprovalDecision"][];
             /** @description SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision */
             digest: string;
-            /** @description How long an approval lets a campaign begin */
+            /** @description How long an approval lets a campaign begin, from when it was given or from the time it is for, whichever is later */
             lasts: string;
             max_late: string;
             /** @description Of void: why */
@@ -2898,14 +3014,19 @@ export interface components {
             opted_out: boolean;
             /**
              * Format: int64
-             * @description Of them still queued: they are cancelled
+             * @description Of all these still queued: they are cancelled
              */
             queued: number;
             /**
              * Format: int64
-             * @description Of them on their way this very moment: nothing is erased until they have gone
+             * @description Of all these on their way this very moment: nothing is erased until they have gone
              */
             sending: number;
+            /**
+             * Format: int64
+             * @description Single messages in which the number becomes a pseudonym
+             */
+            sends: number;
             /**
              * Format: int64
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
@@ -3323,6 +3444,26 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewSend: {
+            /**
+             * Format: uuid
+             * @description To this contact; else give msisdn
+             */
+            contact_id?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description Of the text, BCP 47; absent: the contact's */
+            locale?: string;
+            /** @description To this number, with + and country code, or as dialled in country */
+            msisdn?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id */
+            template: string;
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
+        };
         NewSetting: {
             /** @description The codes of the dangers that whoever saves it knows of */
             acknowledged?: string[];
@@ -3330,6 +3471,19 @@ export interface components {
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
+        };
+        NewSmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** Format: date-time */
+            started_at: string;
         };
         NewToken: {
             /**
@@ -3629,6 +3783,117 @@ export interface components {
         Revealed: {
             msisdn: string;
         };
+        Send: {
+            /** @description What to do about it */
+            advice?: string;
+            /**
+             * Format: int64
+             * @description Tries at WhatsApp
+             */
+            attempts: number;
+            /** @description What the policy says against it: why, what else, and when it may go. Absent: nothing */
+            block?: components["schemas"]["Decision"];
+            /** @description Their name */
+            contact?: string;
+            /**
+             * Format: uuid
+             * @description Absent: the number is no contact's
+             */
+            contact_id?: string;
+            country: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            delivered_at?: string;
+            /**
+             * Format: date-time
+             * @description Failed, opted out, unknown, cancelled
+             */
+            ended_at?: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "marketing" | "utility";
+            locale?: string;
+            /** @description The reason for people */
+            meaning?: string;
+            /** @description Masked */
+            msisdn: string;
+            /** Format: date-time */
+            not_before?: string;
+            /** Format: date-time */
+            read_at?: string;
+            /** @description Why not, or why it waits; stable */
+            reason?: string;
+            requested_by: string;
+            /** Format: uuid */
+            send_id: string;
+            /** Format: date-time */
+            sent_at?: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            template: string;
+            /** Format: int64 */
+            template_version: number;
+            temporal_web?: string;
+            /** @description Oldest first; not in lists */
+            timeline?: components["schemas"]["SendEvent"][];
+            /** @description Blocked, it waits */
+            when_allowed: boolean;
+            /** @description By which quiet hours are reckoned; absent: unknown */
+            zone?: string;
+        };
+        SendEvent: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempt?: number;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** Format: int64 */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description held: it is tried again then
+             */
+            until?: string;
+            /** @description The same for people */
+            what: string;
+        };
+        SendOrder: {
+            /** @description resend of an unknown one: that it may arrive twice is known */
+            accept_duplicate?: boolean;
+            /** @description Why, for the timeline and the audit log */
+            reason?: string;
+            /** @description resend: whether it waits where it is blocked; absent: as before */
+            when_allowed?: boolean;
+        };
+        SendPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            sends: components["schemas"]["Send"][];
+        };
+        SendPreview: {
+            also?: string[];
+            /** @description Of the text */
+            language: string;
+            needs_human?: boolean;
+            next_window?: components["schemas"]["Opening"];
+            permitted: boolean;
+            /** Format: int64 */
+            policy_revision: number;
+            reason?: string;
+            /** Format: date-time */
+            retry_after?: string;
+            text: string;
+            why?: string;
+        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -3690,6 +3955,45 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             revisions: components["schemas"]["SettingsRevision"][];
+        };
+        SmokeItem: {
+            /** @description What was seen; no numbers and no texts */
+            evidence: unknown;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+        };
+        SmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Who ran it */
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+            /** Format: int64 */
+            passed: number;
+            /** Format: uuid */
+            smoke_run_id: string;
+            /** Format: date-time */
+            started_at: string;
+        };
+        SmokeRunPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            smoke_runs: components["schemas"]["SmokeRun"][];
         };
         Somebody: {
             email: string;
@@ -7495,6 +7799,333 @@ export interface operations {
             };
         };
     };
+    "list-sends": {
+        parameters: {
+            query?: {
+                /** @description Only those in one of these; absent: all */
+                state?: ("queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled")[];
+                /** @description Only with the template of this name */
+                template?: string;
+                /** @description Only to this contact */
+                contact_id?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-send": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+        };
+    };
+    "preview-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPreview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resend-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-session": {
         parameters: {
             query?: never;
@@ -7788,6 +8419,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-smoke-runs": {
+        parameters: {
+            query?: {
+                /** @description Only of this kind */
+                kind?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRunPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "record-smoke-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSmokeRun"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRun"];
                 };
             };
             /** @description Error */
