@@ -3,6 +3,7 @@ import {
   IconCheckbox,
   IconListSearch,
   IconMessage2,
+  IconSend,
   IconSpeakerphone,
   IconUserOff,
   IconUserShield,
@@ -14,12 +15,26 @@ import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
+import type { SendState } from '../pages/sends';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
 import { Shell } from './shell';
 
 // Every page of the panel: its address, what of its state stands in the address, and its own chunk.
+
+/** The states of one recipient's message, of a campaign or a single one. */
+const targetStates: State[] = [
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'failed',
+  'opted_out',
+  'unknown',
+  'cancelled',
+];
 
 const root = createRootRoute({ component: Shell });
 
@@ -64,6 +79,20 @@ const optOuts = createRoute({
   component: lazyRouteComponent(() => import('../pages/opt-outs'), 'OptOutsPage'),
 });
 
+const sends = createRoute({
+  getParentRoute: () => root,
+  path: '/sends',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { state?: SendState; template?: string; send?: string; after?: string } => ({
+    state: oneOf(s.state, targetStates),
+    template: text(s.template),
+    send: text(s.send),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/sends'), 'SendsPage'),
+});
+
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
@@ -91,17 +120,7 @@ const campaign = createRoute({
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
     view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, [
-      'queued',
-      'sending',
-      'sent',
-      'delivered',
-      'read',
-      'failed',
-      'opted_out',
-      'unknown',
-      'cancelled',
-    ]),
+    state: oneOf(s.state, targetStates),
     after: whole(s.after),
     target: whole(s.target),
   }),
@@ -181,6 +200,7 @@ export const router = createRouter({
     campaign,
     approvals,
     contacts,
+    sends,
     optOuts,
     templates,
     template,
@@ -206,7 +226,16 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
+  to:
+    | '/campaigns'
+    | '/approvals'
+    | '/contacts'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
+    | '/settings'
+    | '/audit'
+    | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -215,6 +244,7 @@ const navigation: {
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
   { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
+  { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
