@@ -22,6 +22,8 @@ test('a message to one contact: blocked by quiet hours, it waits, is cancelled, 
     const drawer = page.getByRole('dialog', { name: 'Contact' });
     await drawer.getByRole('button', { name: 'Send a message' }).click();
     await expect(drawer.getByText(`Send a message to Keza ${tail}`)).toBeVisible();
+    await drawer.getByLabel('event').fill('Jazz on the roof');
+    await drawer.getByLabel('day').fill('Friday');
     await expect(drawer.getByRole('status')).toContainText(/Send blocked – quiet hours until .*\(Kigali\)/);
     await expect(drawer.getByRole('button', { name: 'Send now' })).toBeHidden();
     await lookAt(page, 'send-blocked');
@@ -46,6 +48,9 @@ test('a message to one contact: blocked by quiet hours, it waits, is cancelled, 
   await page.goto(`/contacts?contact=${id}`);
   const drawer = page.getByRole('dialog', { name: 'Contact' });
   await drawer.getByRole('button', { name: 'Send a message' }).click();
+  await expect(drawer.getByRole('button', { name: 'Send now' })).toBeDisabled(); // it lacks values
+  await drawer.getByLabel('event').fill('Jazz on the roof');
+  await drawer.getByLabel('day').fill('Friday');
   await expect(drawer.getByText('It may go now.')).toBeVisible();
   await lookAt(page, 'send-now');
   await drawer.getByRole('button', { name: 'Send now' }).click();

@@ -51,6 +51,10 @@ function Form({ contact, offered, close }: { contact: Contact; offered: Template
       }),
     ),
   };
+  // What it will say: who gets it gets no example.
+  const said = Object.fromEntries(
+    (template?.variables ?? []).map((v) => [v.name, variables[v.name]?.trim() || v.default || '']),
+  );
   const [asked] = useDebouncedValue(body, 300);
   const missing = template?.variables.some((v) => !v.default && !variables[v.name]?.trim()) ?? true;
   const preview = api.useQuery(
@@ -134,7 +138,7 @@ function Form({ contact, offered, close }: { contact: Contact; offered: Template
             {...form.getInputProps('locale')}
           />
         </Stack>
-        {template && language && <Phone template={template} locale={language} values={variables} />}
+        {template && language && <Phone template={template} locale={language} values={said} />}
       </div>
       <Stack gap="sm" mt="md">
         {preview.isError && !missing && <Failed error={preview.error} retry={() => void preview.refetch()} />}
