@@ -1,10 +1,10 @@
 import { Alert, Anchor, Button, Group, Text, Title } from '@mantine/core';
-import { IconBan, IconRefresh } from '@tabler/icons-react';
+import { IconBan, IconExternalLink, IconRefresh } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { api, client } from '../api/client';
 import type { components } from '../api/schema';
 import { Can } from '../app/session';
-import { useConfirm } from '../parts/confirm';
+import { type Question, useConfirm } from '../parts/confirm';
 import { localZone, upper, zoneName } from '../parts/format';
 import { Failed, Loading } from '../parts/states';
 import { Time } from '../parts/time';
@@ -16,7 +16,7 @@ type Block = NonNullable<Send['block']>;
 type Event = NonNullable<Send['timeline']>[number];
 
 /** All that happened to one message, and what is to be done about it. */
-export function SendStory({ id }: { id: string }) {
+export function SendStory({ id, gone }: { id: string; gone: () => void }) {
   const query = api.useQuery(
     'get',
     '/sends/{id}',
@@ -31,7 +31,7 @@ export function SendStory({ id }: { id: string }) {
       <Group justify="space-between" mb="xs">
         <Text fw={600} className="nowrap">
           {s.contact_id ? (
-            <Link to="/contacts" search={{ contact: s.contact_id }}>
+            <Link to="/contacts" search={{ contact: s.contact_id }} className="text-link">
               {s.contact || s.msisdn}
             </Link>
           ) : (
@@ -67,7 +67,7 @@ export function SendStory({ id }: { id: string }) {
           )}
         </Alert>
       )}
-      <Orders send={s} />
+      <Orders send={s} gone={gone} />
       <Title order={3} size="h4" mb="sm">
         What happened{' '}
         <Text span size="xs" c="dimmed" fw={400}>
@@ -85,8 +85,16 @@ export function SendStory({ id }: { id: string }) {
         ))}
       </ol>
       {s.temporal_web && (
-        <Anchor href={s.temporal_web} target="_blank" rel="noreferrer" size="sm" mt="md" display="inline-block">
-          Open in Temporal Web
+        <Anchor
+          href={s.temporal_web}
+          target="_blank"
+          rel="noreferrer"
+          size="sm"
+          mt="md"
+          display="inline-block"
+          className="text-link"
+        >
+          Open in Temporal Web <IconExternalLink size={14} aria-label="(opens a new tab)" />
         </Anchor>
       )}
     </>
@@ -141,8 +149,12 @@ function Told({ event: e }: { event: Event }) {
   );
 }
 
-function Orders({ send: s }: { send: Send }) {
-  const ask = useConfirm();
+function Orders({ send: s, gone }: { send: Send; gone: () => void }) {
+  const question = useConfirm();
+  const ask = (q: Question) => {
+    gone(); // one dialog at a time
+    question(q);
+  };
   const path = { params: { path: { id: s.send_id } } };
   const cancel = () =>
     ask({

@@ -126,7 +126,9 @@ export function SendsPage() {
         transitionProps={{ duration: 120 }}
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        {send !== undefined && <SendStory id={send} />}
+        {send !== undefined && (
+          <SendStory id={send} gone={() => void navigate({ search: (s) => ({ ...s, send: undefined }) })} />
+        )}
       </Drawer>
     </Page>
   );
