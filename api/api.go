@@ -114,6 +114,8 @@ func newServer(d Deps) *server {
 	s.contactFiles()
 	s.erasure()
 	s.optOuts()
+	s.sends()
+	s.smokeRuns()
 	s.settings()
 	s.policy()
 	s.vouchers()

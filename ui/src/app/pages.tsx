@@ -5,6 +5,7 @@ import {
   IconCreditCard,
   IconListSearch,
   IconMessage2,
+  IconSend,
   IconSpeakerphone,
   IconTicket,
   IconUserOff,
@@ -19,12 +20,26 @@ import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { TemplatesSearch } from '../pages/templates';
+import type { SendState } from '../pages/sends';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
 import { Shell } from './shell';
 
 // Every page of the panel: its address, what of its state stands in the address, and its own chunk.
+
+/** The states of one recipient's message, of a campaign or a single one. */
+const targetStates: State[] = [
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'failed',
+  'opted_out',
+  'unknown',
+  'cancelled',
+];
 
 const root = createRootRoute({ component: Shell });
 
@@ -67,6 +82,20 @@ const optOuts = createRoute({
   path: '/opt-outs',
   validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
   component: lazyRouteComponent(() => import('../pages/opt-outs'), 'OptOutsPage'),
+});
+
+const sends = createRoute({
+  getParentRoute: () => root,
+  path: '/sends',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { state?: SendState; template?: string; send?: string; after?: string } => ({
+    state: oneOf(s.state, targetStates),
+    template: text(s.template),
+    send: text(s.send),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/sends'), 'SendsPage'),
 });
 
 const templates = createRoute({
@@ -150,17 +179,7 @@ const campaign = createRoute({
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
     view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, [
-      'queued',
-      'sending',
-      'sent',
-      'delivered',
-      'read',
-      'failed',
-      'opted_out',
-      'unknown',
-      'cancelled',
-    ]),
+    state: oneOf(s.state, targetStates),
     after: whole(s.after),
     target: whole(s.target),
   }),
@@ -240,6 +259,7 @@ export const router = createRouter({
     campaign,
     approvals,
     contacts,
+    sends,
     optOuts,
     templates,
     template,
@@ -279,6 +299,9 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
     | '/settings'
     | '/audit'
     | '/users';
@@ -296,6 +319,7 @@ const navigation: {
     takes: ['campaigns.approve', 'templates.review'],
   },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
+  { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },
