@@ -71,6 +71,9 @@ func (s *Store) IssueBatch(ctx context.Context, rows *audience.Reader, d BatchDe
 		if read {
 			return audit.Entry{}, errReadTwice
 		}
+		if err := tx.readFile(); err != nil {
+			return audit.Entry{}, err
+		}
 		if d.IdempotencyKey != "" {
 			// The one under way is awaited: its file is read only here.
 			if _, err := tx.pgx.Exec(tx.ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "voucher batch "+d.IdempotencyKey); err != nil {

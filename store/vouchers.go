@@ -184,6 +184,12 @@ func (s *Store) Voucher(ctx context.Context, id uuid.UUID) (Voucher, error) {
 	return v, notFound(err, "voucher", id)
 }
 
+// VoucherRequested reports whether a voucher was issued for the request with this idempotency key.
+func (s *Store) VoucherRequested(ctx context.Context, key string) (there bool, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM vouchers WHERE idempotency_key = $1)`, key).Scan(&there)
+	return there, unavailable(err)
+}
+
 func voucherWhere(ctx context.Context, db querier, where string, args ...any) (Voucher, error) {
 	rows, err := db.Query(ctx, `SELECT `+voucherColumns+` FROM vouchers v WHERE `+where, args...)
 	if err != nil {

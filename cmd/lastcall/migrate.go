@@ -107,6 +107,8 @@ func furnish(ctx context.Context, c *config.Config, token string, accounts []sto
 	if pin := os.Getenv(bootstrapPINVariable); pin != "" && err == nil {
 		if err = fixtures.Places(ctx, st, pin); err != nil {
 			err = fmt.Errorf("places to try it with: %w", err)
+		} else if err = fixtures.Vouchers(ctx, st); err != nil {
+			err = fmt.Errorf("vouchers to try it with: %w", err)
 		}
 	}
 	return templates, err
