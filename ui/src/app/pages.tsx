@@ -21,6 +21,7 @@ import type { ContactsSearch } from '../pages/contacts';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { TemplatesSearch } from '../pages/templates';
 import type { SendState } from '../pages/sends';
+import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -294,14 +295,14 @@ const navigation: {
     | '/campaigns'
     | '/approvals'
     | '/contacts'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
     | '/opt-outs'
     | '/templates'
     | '/vouchers'
     | '/bars'
     | '/payments'
-    | '/sends'
-    | '/opt-outs'
-    | '/templates'
     | '/settings'
     | '/audit'
     | '/users';
