@@ -224,10 +224,12 @@ func (s *server) redemptions() {
 		func(ctx context.Context, in *struct {
 			Station  uuid.UUID `query:"station" format:"uuid"`
 			Campaign uuid.UUID `query:"campaign" format:"uuid"`
+			From     time.Time `query:"from" doc:"Redeemed then or later"`
+			Before   time.Time `query:"before" doc:"Redeemed before then"`
 			After    uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body RedemptionPage }, error) {
-			all, err := s.Store.Redemptions(ctx, store.RedemptionFilter{Station: in.Station, Campaign: in.Campaign}, in.After, in.fetch())
+			all, err := s.Store.Redemptions(ctx, store.RedemptionFilter{Station: in.Station, Campaign: in.Campaign, From: in.From, Before: in.Before}, in.After, in.fetch())
 			return &struct{ Body RedemptionPage }{redemptionPage(all, in.Limit)}, err
 		})
 

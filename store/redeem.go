@@ -41,7 +41,7 @@ type Redeemed struct {
 }
 
 // Redeem redeems a voucher at most once, whatever happens: one conditional update, and one insert whose unique voucher and
-// unique key are the guarantee. The same key and request again get the same receipt, and repeated says so; also while the
+// unique key are the guarantee, in one statement. The same key and request again get the same receipt, and repeated says so; also while the
 // first is under way, whose end the second awaits. The same key with another request is domain.Invalid of code
 // idempotency_key_reused.
 //
@@ -50,12 +50,20 @@ type Redeemed struct {
 // and offline_lease, all of which become tasks for Support. A device or station that sent too many wrong codes gets
 // domain.TooMany of code code_entry_locked; while stations may not redeem it is domain.Unavailable of code station_redeem_off.
 func (s *Store) Redeem(ctx context.Context, r Redemption) (receipt Redeemed, repeated bool, err error) {
-	set, err := s.Settings(ctx)
-	if err != nil {
+	a := attempt{store: s, Redemption: r}
+	if a.atOnce(ctx) {
+		return a.receipt, false, nil
+	}
+	if a.set, err = s.Settings(ctx); err != nil {
 		return Redeemed{}, false, s.RedemptionFailed(ctx, r, err)
 	}
-	a := attempt{store: s, Redemption: r, set: set}
-	err = s.Write(ctx, a.redeem)
+	err = s.inTx(ctx, func(tx *Tx) error {
+		entry, err := a.redeem(tx)
+		if err != nil || a.entered {
+			return err
+		}
+		return tx.enter(entry)
+	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" { // another one with this key, or of this voucher, came first
 		err = s.Write(ctx, a.explain)
 	}
@@ -80,12 +88,32 @@ type attempt struct {
 
 	found   *found   // the voucher
 	receipt Redeemed // when it went well
+	entered bool     // in the audit log already
 	refusal *Refusal // when the rules refuse
 }
 
-// redeem is the transaction of the way that most go.
+// atOnce redeems a voucher that was scanned in two statements, one that looks and one that redeems, which is a transaction by
+// itself: the way that most go. It reports false when anything is not as it mostly is, an error among it; then nothing was
+// done or, were the answer lost, the key tells.
+func (a *attempt) atOnce(ctx context.Context) bool {
+	if a.Code != "" || a.OfflineAt != nil {
+		return false // wrong codes are counted in turns, and what is offline has more to be checked
+	}
+	var err error
+	if a.found, err = a.lookUp(ctx, a.store.pool, `v.id = $1`, a.Voucher); err != nil || a.found.refuses(a.By) != nil {
+		return false
+	}
+	a.set, err = a.store.settingsAt(ctx, a.store.pool, a.found.revision)
+	if err != nil || !a.set.Toggles.StationRedeem || a.set.Toggles.MockRedemptions {
+		return false
+	}
+	done, err := a.take(ctx, a.store.pool)
+	return done && err == nil
+}
+
+// redeem is the transaction of the others.
 func (a *attempt) redeem(tx *Tx) (audit.Entry, error) {
-	a.found, a.refusal = nil, nil
+	a.found, a.refusal, a.entered = nil, nil, false
 	if !a.set.Toggles.StationRedeem {
 		return a.refuse(tx, domain.E(domain.Unavailable, "station_redeem_off", "vouchers are not redeemed for the time being; Ops has switched it off"))
 	}
@@ -98,32 +126,49 @@ func (a *attempt) redeem(tx *Tx) (audit.Entry, error) {
 	if a.set.Toggles.MockRedemptions {
 		return a.rehearse(tx)
 	}
+	done, err := a.take(tx.ctx, tx.pgx)
+	if !done && err == nil { // it is not to be redeemed, or not any more
+		return a.explain(tx)
+	}
+	return audit.Entry{}, err
+}
+
+// take redeems the voucher that was found, with its event and its entry in the audit log, unless it is not to be redeemed any
+// more: one statement, all of it or nothing.
+func (a *attempt) take(ctx context.Context, db querier) (done bool, err error) {
 	a.receipt = a.answer(false)
 	body, err := json.Marshal(a.receipt)
 	if err != nil {
-		return audit.Entry{}, err
+		return false, err
 	}
-	actor := audit.ActorFrom(tx.ctx)
+	entry, err := entryValues(ctx, a.entry("voucher.redeemed"))
+	if err != nil {
+		return false, err
+	}
+	actor := audit.ActorFrom(ctx)
 	var response []byte
-	err = tx.pgx.QueryRow(tx.ctx, `WITH redeemed AS (
+	err = db.QueryRow(ctx, `WITH redeemed AS (
 			UPDATE vouchers SET status = 'redeemed', redeemed_at = clock_timestamp(), redeemed_station_id = $2
 			WHERE id = $1 AND status IN ('issued', 'sent') AND expires_at > clock_timestamp() AND (scope = 'all' OR $2 = ANY (station_ids))
 			RETURNING id, amount, currency, redeemed_at),
 		told AS (INSERT INTO voucher_events (voucher_id, at, status, actor_kind, actor, station_id)
-			SELECT id, redeemed_at, 'redeemed', $10, $11, $2 FROM redeemed)
+			SELECT id, redeemed_at, 'redeemed', $10, $11, $2 FROM redeemed),
+		entered AS (INSERT INTO audit_log (`+entryColumns+`)
+			SELECT $13, $14, $15, $16, $17, $18::jsonb, $19, $20, nullif($21::bigint, 0) FROM redeemed)
 		INSERT INTO redemptions (id, voucher_id, idempotency_key, request_hash, response, station_id, device_id, operator_id, operator,
 			amount, currency, created_at, offline_at)
 		SELECT $3, id, $4, $5, $6::jsonb || jsonb_build_object('redeemed_at', redeemed_at), $2, $7, $8, $9, amount, currency, redeemed_at, $12
 		FROM redeemed RETURNING response`,
-		a.found.ID, a.By.StationID, a.receipt.ID, a.Key, a.RequestHash, body, a.By.DeviceID, a.By.OperatorID, a.By.Operator, actor.Kind, actor.Name, a.OfflineAt).
-		Scan(&response)
-	if errors.Is(err, pgx.ErrNoRows) { // it is not to be redeemed, or not any more
-		return a.explain(tx)
+		append([]any{a.found.ID, a.By.StationID, a.receipt.ID, a.Key, a.RequestHash, body, a.By.DeviceID, a.By.OperatorID, a.By.Operator, actor.Kind, actor.Name,
+			a.OfflineAt}, entry...)...).Scan(&response)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
 	}
 	if err != nil {
-		return audit.Entry{}, err
+		return false, err
 	}
-	return a.entry("voucher.redeemed"), json.Unmarshal(response, &a.receipt)
+	a.entered = true
+	return true, json.Unmarshal(response, &a.receipt)
 }
 
 // rehearse notes what would be a redemption, and leaves the voucher as it is.
@@ -182,6 +227,7 @@ func (a *attempt) repeated(tx *Tx) error {
 	case string(hash) != string(a.RequestHash):
 		return keyReused()
 	}
+	a.receipt = Redeemed{} // of this attempt, which came to nothing
 	if err := json.Unmarshal(response, &a.receipt); err != nil {
 		return err
 	}
@@ -191,7 +237,7 @@ func (a *attempt) repeated(tx *Tx) error {
 // explain is why the voucher was not redeemed just now: because it was, by this very request, or by whom, or what else.
 func (a *attempt) explain(tx *Tx) (audit.Entry, error) {
 	var err error
-	if a.found, err = a.lookUp(tx, `v.id = $1`, a.found.ID); err != nil {
+	if a.found, err = a.lookUp(tx.ctx, tx.pgx, `v.id = $1`, a.found.ID); err != nil {
 		return audit.Entry{}, err
 	}
 	if refused := a.found.refuses(a.By); refused != nil {

@@ -23,13 +23,15 @@ type found struct {
 	station    string     // where: "ENG-001, Kimironko"
 	here       string     // the name of the station that meets it
 	zone       string     // its, IANA
+	revision   int64      // of the settings at that moment
 }
 
 // lookUp finds a voucher with what a station has to be told about it. Whether it was redeemed is, in a rehearsal, whether
 // that was rehearsed.
-func (a *attempt) lookUp(tx *Tx, where string, arg any) (*found, error) {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT `+voucherColumns+`, v.expires_at <= clock_timestamp(), coalesce(v.redeemed_at, m.created_at),
-			coalesce(s.code || ', ' || s.name, ''), here.name, b.country, b.zone
+func (a *attempt) lookUp(ctx context.Context, db querier, where string, arg any) (*found, error) {
+	rows, err := db.Query(ctx, `SELECT `+voucherColumns+`, v.expires_at <= clock_timestamp(), coalesce(v.redeemed_at, m.created_at),
+			coalesce(s.code || ', ' || s.name, ''), here.name, b.country, b.zone,
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
 		FROM vouchers v JOIN stations here ON here.id = $2 JOIN bars b ON b.id = here.bar_id
 			LEFT JOIN mock_redemptions m ON $3 AND m.voucher_id = v.id
 			LEFT JOIN stations s ON s.id = coalesce(v.redeemed_station_id, m.station_id)
@@ -40,7 +42,7 @@ func (a *attempt) lookUp(tx *Tx, where string, arg any) (*found, error) {
 	return pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*found, error) {
 		var f found
 		var bar Bar
-		err := row.Scan(append(f.into(), &f.due, &f.redeemedAt, &f.station, &f.here, &bar.Country, &bar.Zone)...)
+		err := row.Scan(append(f.into(), &f.due, &f.redeemedAt, &f.station, &f.here, &bar.Country, &bar.Zone, &f.revision)...)
 		f.zone = bar.Clock()
 		return &f, err
 	})
@@ -82,7 +84,7 @@ func clock(at time.Time, zone string) string {
 // of many at once is overlooked.
 func (a *attempt) find(tx *Tx) (refused *domain.Error, err error) {
 	if a.Code == "" {
-		a.found, err = a.lookUp(tx, `v.id = $1`, a.Voucher)
+		a.found, err = a.lookUp(tx.ctx, tx.pgx, `v.id = $1`, a.Voucher)
 		if errors.Is(err, pgx.ErrNoRows) { // signed by us, and yet there is none
 			a.found = nil
 			return domain.E(domain.NotFound, "wrong_qr", "this QR code is no voucher's"), nil
@@ -97,7 +99,7 @@ func (a *attempt) find(tx *Tx) (refused *domain.Error, err error) {
 	}
 	code, err := voucher.ParseCode(a.Code)
 	if err == nil {
-		a.found, err = a.lookUp(tx, `v.code = $1`, code)
+		a.found, err = a.lookUp(tx.ctx, tx.pgx, `v.code = $1`, code)
 	}
 	if errors.Is(err, pgx.ErrNoRows) || domain.CodeOf(err) == "bad_code" {
 		a.found = nil

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain"
+	"lastcall/domain/audit"
 	"lastcall/domain/voucher"
 	"lastcall/store"
 	"lastcall/store/storetest"
@@ -171,6 +172,51 @@ func TestTheAnswerThatWasLostIsGivenAgain(t *testing.T) {
 	_, _, err = another.Redeem(t.Context(), store.Redemption{By: c.here, Voucher: v.ID, Key: "k", RequestHash: hash("another body")})
 	require.Equal(t, "idempotency_key_reused", domain.CodeOf(err))
 	require.Equal(t, domain.Invalid, domain.KindOf(err))
+}
+
+// A voucher that was scanned goes a shorter way, which leaves the same traces, and gives way to the other when anything is
+// out of the ordinary.
+func TestAScannedVoucher(t *testing.T) {
+	t.Parallel()
+	c := openTaproom(t)
+	ctx := audit.WithActor(audit.WithRequestID(t.Context(), "request-1"), c.here.Actor())
+	scan := func(v store.Voucher, key string) (store.Redeemed, bool, error) {
+		return c.Redeem(ctx, store.Redemption{By: c.here, Voucher: v.ID, Key: key, RequestHash: hash(v.ID.String())})
+	}
+	v := c.issue(t)
+	first, repeated, err := scan(v, "k")
+	require.NoError(t, err)
+	require.False(t, repeated)
+	events, entries := c.told(t, v.ID)
+	require.Equal(t, []voucher.Status{voucher.Issued, voucher.Redeemed}, events)
+	require.Equal(t, []string{"voucher.issued", "voucher.redeemed"}, entries)
+	require.Equal(t, "station "+c.here.Actor().Name+" request-1 "+first.ID.String(), query[string](t, c.bundle, `SELECT concat_ws(' ', actor_kind, actor, request_id,
+		diff->>'redemption_id') FROM audit_log WHERE action = 'voucher.redeemed'`))
+
+	again, repeated, err := scan(v, "k")
+	require.NoError(t, err)
+	require.True(t, repeated)
+	require.Equal(t, first, again)
+	_, _, err = scan(v, "another")
+	require.Equal(t, "already_redeemed", domain.CodeOf(err))
+	v = c.issue(t)
+	_, _, err = scan(v, "k")
+	require.Equal(t, "idempotency_key_reused", domain.CodeOf(err))
+	_, _, err = scan(c.issue(t, c.there.StationID), "elsewhere")
+	require.Equal(t, "wrong_station", domain.CodeOf(err))
+	_, _, err = scan(store.Voucher{ID: uuid.New()}, "unknown")
+	require.Equal(t, "wrong_qr", domain.CodeOf(err))
+
+	c.set(t, "toggles", `{"dispatch":true,"mock_redemptions":true}`)
+	mock, _, err := scan(v, "mock")
+	require.NoError(t, err)
+	require.True(t, mock.Mock)
+	c.set(t, "toggles", `{"dispatch":true,"mock_redemptions":false,"station_redeem":false}`)
+	_, _, err = scan(v, "off")
+	require.Equal(t, "station_redeem_off", domain.CodeOf(err))
+	c.set(t, "toggles", `{"dispatch":true,"station_redeem":true}`)
+	_, _, err = scan(v, "on")
+	require.NoError(t, err)
 }
 
 // What is undone before its commit leaves the voucher for the next.
@@ -508,6 +554,14 @@ func TestBalanceHistoryAndSettlement(t *testing.T) {
 	all, err := c.Redemptions(t.Context(), store.RedemptionFilter{}, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Len(t, all, 4)
+	for filter, want := range map[store.RedemptionFilter]int{
+		{From: all[len(all)-1].RedeemedAt}: len(all), {From: all[0].RedeemedAt}: 1, {Before: all[0].RedeemedAt}: len(all) - 1,
+		{Before: all[len(all)-1].RedeemedAt}: 0, {Station: c.here.StationID, From: all[0].RedeemedAt.Add(time.Second)}: 0,
+	} {
+		of, err := c.Redemptions(t.Context(), filter, uuid.Nil, 10)
+		require.NoError(t, err)
+		require.Len(t, of, want)
+	}
 	none, err := c.Redemptions(t.Context(), store.RedemptionFilter{Campaign: uuid.New(), Station: c.here.StationID}, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Empty(t, none)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +42,8 @@ const redemptionColumns = `r.id, r.voucher_id, v.code, coalesce(v.msisdn, ''), v
 type RedemptionFilter struct {
 	Station  uuid.UUID
 	Campaign uuid.UUID
+	From     time.Time // by the database's clock
+	Before   time.Time
 }
 
 // Redemptions lists redemptions, newest first, those before the redemption `before` (uuid.Nil: the newest) on. Rehearsed
@@ -48,13 +51,21 @@ type RedemptionFilter struct {
 func (s *Store) Redemptions(ctx context.Context, f RedemptionFilter, before uuid.UUID, limit int) ([]RedemptionEntry, error) {
 	args := []any{before, page(limit)}
 	where := `($1 = '00000000-0000-0000-0000-000000000000'::uuid OR r.id < $1)`
+	add := func(condition string, value any) {
+		args = append(args, value)
+		where += fmt.Sprintf(condition, len(args))
+	}
 	if f.Station != uuid.Nil {
-		args = append(args, f.Station)
-		where += ` AND r.station_id = $3`
+		add(` AND r.station_id = $%d`, f.Station)
 	}
 	if f.Campaign != uuid.Nil {
-		args = append(args, f.Campaign)
-		where += map[bool]string{true: ` AND v.campaign_id = $4`, false: ` AND v.campaign_id = $3`}[f.Station != uuid.Nil]
+		add(` AND v.campaign_id = $%d`, f.Campaign)
+	}
+	if !f.From.IsZero() {
+		add(` AND r.created_at >= $%d`, f.From)
+	}
+	if !f.Before.IsZero() {
+		add(` AND r.created_at < $%d`, f.Before)
 	}
 	rows, err := s.pool.Query(ctx, `SELECT `+redemptionColumns+` WHERE `+where+` ORDER BY r.id DESC LIMIT $2`, args...)
 	if err != nil {

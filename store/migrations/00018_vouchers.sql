@@ -50,7 +50,7 @@ CREATE TABLE vouchers (
     expired_at timestamptz,
     voided_at timestamptz,
     void_reason text CHECK (void_reason <> '' AND length(void_reason) <= 500),
-    idempotency_key text UNIQUE,
+    idempotency_key text,
     request_hash bytea,
     CONSTRAINT vouchers_whole_francs CHECK (currency <> 'RWF' OR amount = trunc(amount)),
     CONSTRAINT vouchers_scope_names_stations CHECK (array_position(station_ids, NULL) IS NULL AND CASE scope
@@ -71,6 +71,7 @@ CREATE INDEX vouchers_contact ON vouchers (contact_id, id) WHERE contact_id IS N
 CREATE INDEX vouchers_msisdn ON vouchers (msisdn, id) WHERE msisdn IS NOT NULL;
 CREATE INDEX vouchers_campaign ON vouchers (campaign_id, id) WHERE campaign_id IS NOT NULL;
 CREATE UNIQUE INDEX vouchers_target_once ON vouchers (campaign_id, target_id) WHERE target_id IS NOT NULL;
+CREATE UNIQUE INDEX vouchers_key ON vouchers (idempotency_key) WHERE idempotency_key IS NOT NULL; -- few have one
 CREATE INDEX vouchers_batch ON vouchers (batch_id, id) WHERE batch_id IS NOT NULL;
 CREATE UNIQUE INDEX vouchers_reference ON vouchers (msisdn, reference) WHERE reference IS NOT NULL;
 CREATE INDEX vouchers_stations ON vouchers USING gin (station_ids) WHERE scope <> 'all';

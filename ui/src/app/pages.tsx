@@ -6,6 +6,7 @@ import {
   IconListSearch,
   IconMessage2,
   IconSpeakerphone,
+  IconTicket,
   IconUserOff,
   IconUserShield,
   IconUsers,
@@ -16,6 +17,7 @@ import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
+import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -109,6 +111,25 @@ const tableCodes = createRoute({
   getParentRoute: () => root,
   path: '/bars/$id/qr',
   component: lazyRouteComponent(() => import('../pages/bars/qr'), 'TableCodesPage'),
+});
+
+const vouchers = createRoute({
+  getParentRoute: () => root,
+  path: '/vouchers',
+  validateSearch: (s: Record<string, unknown>): VouchersSearch => ({
+    view: oneOf(s.view, ['redemptions', 'tasks']),
+    status: oneOf(s.status, ['issued', 'sent', 'redeemed', 'expired', 'void']),
+    campaign: text(s.campaign),
+    batch: text(s.batch),
+    contact: text(s.contact),
+    station: text(s.station),
+    from: day(s.from),
+    to: day(s.to),
+    resolved: s.resolved === true || undefined,
+    after: text(s.after),
+    voucher: text(s.voucher),
+  }),
+  component: lazyRouteComponent(() => import('../pages/vouchers'), 'VouchersPage'),
 });
 
 const payments = createRoute({
@@ -218,6 +239,7 @@ export const router = createRouter({
     bars,
     bar,
     tableCodes,
+    vouchers,
     payments,
     settings,
     audit,
@@ -247,6 +269,7 @@ const navigation: {
     | '/contacts'
     | '/opt-outs'
     | '/templates'
+    | '/vouchers'
     | '/bars'
     | '/payments'
     | '/settings'
@@ -262,6 +285,7 @@ const navigation: {
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
+  { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'm', takes: 'payments.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
