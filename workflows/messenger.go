@@ -34,6 +34,9 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"settings.changed": m.settingsChanged,
 		"import.start":     m.startImport,
 		"import.cancel":    m.cancelImport,
+		"override.start":   m.startOverride,
+		"override.decide":  m.decideOverride,
+		"override.changed": m.overrideChanged,
 	}
 }
 
