@@ -49,7 +49,7 @@ type OverrideFilter struct {
 // Overrides lists overrides, newest first, as whoever acts in ctx sees them.
 func (s *Store) Overrides(ctx context.Context, f OverrideFilter) (all []OverrideView, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
-		all, err = tx.overrides(`($1 = $5 OR o.campaign_id = $1) AND ($2::text[] IS NULL OR o.state = ANY ($2)) AND ($3 = $5 OR o.id < $3)
+		all, err = tx.overrides(`($1::uuid = $5::uuid OR o.campaign_id = $1) AND ($2::text[] IS NULL OR o.state = ANY ($2)) AND ($3::uuid = $5 OR o.id < $3)
 			ORDER BY o.id DESC LIMIT $4`, f.Campaign, f.States, f.Before, page(f.Limit), uuid.Nil)
 		return err
 	})
