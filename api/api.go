@@ -91,6 +91,7 @@ func newServer(d Deps) *server {
 	s.campaigns()
 	s.orders()
 	s.approvals()
+	s.overrides()
 	s.resends()
 	s.forecasts()
 	s.imports()

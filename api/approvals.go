@@ -35,17 +35,18 @@ type CampaignApproval struct {
 
 // ApprovalRequest is a decision that somebody waits for.
 type ApprovalRequest struct {
-	ID          uuid.UUID           `json:"id" format:"uuid"`
-	Kind        string              `json:"kind" doc:"What is decided about: campaign"`
-	Subject     string              `json:"subject" doc:"Its id"`
-	Digest      string              `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
-	Campaign    store.CampaignFacts `json:"campaign" doc:"What it was then"`
-	Reason      string              `json:"reason,omitempty"`
-	RequestedBy Somebody            `json:"requested_by"`
-	RequestedAt time.Time           `json:"requested_at"`
-	Changed     bool                `json:"changed" doc:"It is not what was asked about any more: it must be asked about again"`
-	MayDecide   bool                `json:"may_decide" doc:"Whether whoever asks may decide"`
-	WhyNot      string              `json:"why_not,omitempty" doc:"Why they may not"`
+	ID          uuid.UUID            `json:"id" format:"uuid"`
+	Kind        string               `json:"kind" enum:"campaign,override" doc:"What is decided about"`
+	Subject     string               `json:"subject" doc:"Its id"`
+	Digest      string               `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
+	Campaign    *store.CampaignFacts `json:"campaign,omitempty" doc:"Of a campaign: what it was then"`
+	Override    *store.OverrideFacts `json:"override,omitempty" doc:"Of an override: what it was then"`
+	Reason      string               `json:"reason,omitempty"`
+	RequestedBy Somebody             `json:"requested_by"`
+	RequestedAt time.Time            `json:"requested_at"`
+	Changed     bool                 `json:"changed" doc:"It is not what was asked about any more: it must be asked about again"`
+	MayDecide   bool                 `json:"may_decide" doc:"Whether whoever asks may decide"`
+	WhyNot      string               `json:"why_not,omitempty" doc:"Why they may not"`
 }
 
 // ApprovalDecision is what somebody decided.
@@ -178,7 +179,14 @@ func (s *server) requestOf(a store.Asked) ApprovalRequest {
 	if a.Refusal != nil {
 		r.WhyNot = a.Refusal.Error()
 	}
-	if err := json.Unmarshal(a.Facts, &r.Campaign); err != nil {
+	var facts any
+	switch a.SubjectKind {
+	case store.SubjectCampaign:
+		facts = &r.Campaign
+	case store.SubjectOverride:
+		facts = &r.Override
+	}
+	if err := json.Unmarshal(a.Facts, facts); err != nil {
 		s.Log.Error("stored facts cannot be read", "request_id", a.ID, "error", err)
 	}
 	return r
