@@ -1352,6 +1352,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/overrides": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List overrides, newest first */
+        get: operations["list-overrides"];
+        put?: never;
+        /**
+         * Ask for an override
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         */
+        post: operations["request-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an override with its history */
+        get: operations["get-override"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an override
+         * @description At once: nothing more is sent by it. Who asked for it may, and who may decide; others fail as `override_not_yours`, status 403.
+         */
+        post: operations["cancel-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject an override
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         */
+        post: operations["decide-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/password-resets": {
         parameters: {
             query?: never;
@@ -1954,18 +2032,23 @@ export interface components {
             next?: string;
         };
         ApprovalRequest: {
-            /** @description What it was then */
-            campaign: components["schemas"]["CampaignFacts"];
+            /** @description Of a campaign: what it was then */
+            campaign?: components["schemas"]["CampaignFacts"];
             /** @description It is not what was asked about any more: it must be asked about again */
             changed: boolean;
             /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
             digest: string;
             /** Format: uuid */
             id: string;
-            /** @description What is decided about: campaign */
-            kind: string;
+            /**
+             * @description What is decided about
+             * @enum {string}
+             */
+            kind: "campaign" | "override";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
+            /** @description Of an override: what it was then */
+            override?: components["schemas"]["OverrideFacts"];
             reason?: string;
             /** Format: date-time */
             requested_at: string;
@@ -2327,7 +2410,7 @@ export interface components {
             decisions: components["schemas"]["ApprovalDecision"][];
             /** @description SHA-256 of the campaign as it is now, in hex: audience, template, values, time, channel and policy revision */
             digest: string;
-            /** @description How long an approval lets a campaign begin */
+            /** @description How long an approval lets a campaign begin, from when it was given or from the time it is for, whichever is later */
             lasts: string;
             max_late: string;
             /** @description Of void: why */
@@ -2820,6 +2903,7 @@ export interface components {
             also?: string[];
             needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -2919,7 +3003,7 @@ export interface components {
             by?: string;
             /** Format: int64 */
             id: number;
-            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended */
+            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, lifted, weight, resent, recovered or ended */
             kind: string;
             /** @description Why, in that person's words */
             note?: string;
@@ -2940,6 +3024,7 @@ export interface components {
              * @description Absent: no consent is recorded
              */
             opted_in_at?: string;
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3204,7 +3289,7 @@ export interface components {
              */
             error_code?: number;
             /** @enum {string} */
-            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
+            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "lifted" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
             /** @description Why, in that person's words */
             note?: string;
             /**
@@ -3315,6 +3400,27 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewOverride: {
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that is to send
+             */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * @description Absent: quiet_hours
+             * @enum {string}
+             */
+            kind?: "quiet_hours" | "production_drill";
+            /** @description For whoever decides */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Absent: as soon as it is approved
+             */
+            starts_at?: string;
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
@@ -3417,6 +3523,136 @@ export interface components {
         Order: {
             /** @description Why, for the audit log */
             reason?: string;
+        };
+        Override: {
+            /** Format: date-time */
+            active_at?: string;
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that it is for
+             */
+            campaign_id?: string;
+            campaign_status?: string;
+            /**
+             * Format: date-time
+             * @description When the decision took effect
+             */
+            decided_at?: string;
+            decision?: components["schemas"]["OverrideDecision"];
+            /** @description Of one that was cancelled */
+            end_reason?: string;
+            /**
+             * Format: date-time
+             * @description When it was over, in whichever state
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description Nothing is sent by it from then on
+             */
+            ends_at: string;
+            /** @description Of one override alone: what the audit log tells, oldest first */
+            history?: components["schemas"]["OverrideMoment"][];
+            /** @enum {string} */
+            kind: "quiet_hours" | "production_drill";
+            /** @description Whether whoever asks may cancel it */
+            may_cancel: boolean;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            /**
+             * Format: date-time
+             * @description The server's time, by which it begins and ends
+             */
+            now: string;
+            /** Format: uuid */
+            override_id: string;
+            reason: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** Format: date-time */
+            starts_at: string;
+            /**
+             * @description approved: and waits for its start; expired: nobody decided in time
+             * @enum {string}
+             */
+            state: "requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled";
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        OverrideCancel: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        OverrideDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
+        OverrideFacts: {
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * Format: int64
+             * @description Of them, those that quiet hours held when the campaign last looked
+             */
+            held: number;
+            kind: string;
+            /**
+             * Format: int64
+             * @description Targets of the campaign that have not been sent to
+             */
+            queued: number;
+            /** Format: date-time */
+            starts_at: string;
+        };
+        OverrideMoment: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** @description Of a refusal */
+            code?: string;
+            /** @description In that person's words */
+            reason?: string;
+            /** @description The audit log's action, like override.active */
+            what: string;
+        };
+        OverridePage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            overrides: components["schemas"]["Override"][];
+        };
+        OverrideVerdict: {
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
         };
         OwnSession: {
             /** @description The browser's family */
@@ -7129,6 +7365,343 @@ export interface operations {
             };
         };
     };
+    "list-overrides": {
+        parameters: {
+            query?: {
+                /** @description Only those of this campaign */
+                campaign_id?: string;
+                /** @description Only those in one of these; absent: all */
+                state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverridePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-override": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same override */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOverride"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideCancel"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "use-password-reset": {
         parameters: {
             query?: never;
@@ -7620,7 +8193,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -7656,7 +8229,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -7693,7 +8266,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -7732,7 +8305,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -7774,7 +8347,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;

@@ -2,6 +2,7 @@ import {
   IconAdjustments,
   IconCheckbox,
   IconListSearch,
+  IconLockOpen,
   IconMessage2,
   IconSpeakerphone,
   IconUserOff,
@@ -137,6 +138,17 @@ const approvals = createRoute({
   component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
 });
 
+const overrides = createRoute({
+  getParentRoute: () => root,
+  path: '/overrides',
+  validateSearch: (s: Record<string, unknown>): { show?: 'open'; after?: string; override?: string } => ({
+    show: oneOf(s.show, ['open']),
+    after: text(s.after),
+    override: text(s.override),
+  }),
+  component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -180,6 +192,7 @@ export const router = createRouter({
     editCampaign,
     campaign,
     approvals,
+    overrides,
     contacts,
     optOuts,
     templates,
@@ -206,7 +219,16 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
 const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
+  to:
+    | '/campaigns'
+    | '/approvals'
+    | '/overrides'
+    | '/contacts'
+    | '/opt-outs'
+    | '/templates'
+    | '/settings'
+    | '/audit'
+    | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -214,6 +236,7 @@ const navigation: {
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
   { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
+  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },

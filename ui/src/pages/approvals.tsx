@@ -1,8 +1,9 @@
+import { Text } from '@mantine/core';
 import { IconHandStop, IconHourglass, IconPencil } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { api } from '../api/client';
-import { count, localZone, zoneName } from '../parts/format';
+import { count, localZone, words, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Empty } from '../parts/states';
 import { Mark } from '../parts/status';
@@ -13,7 +14,18 @@ import type { Asked } from './campaign/approval';
 const route = getRouteApi('/approvals');
 
 const columns: Column<Asked>[] = [
-  { header: 'Campaign', width: 216, cell: (r) => <span className="wrap">{r.campaign.name}</span> },
+  {
+    header: 'What',
+    width: 216,
+    cell: (r) => (
+      <>
+        <span className="wrap">{r.campaign?.name ?? r.override?.campaign ?? 'Production drill'}</span>
+        <Text size="xs" c="dimmed" fw={400}>
+          {r.override ? `Override of ${words(r.override.kind)}` : 'Campaign'}
+        </Text>
+      </>
+    ),
+  },
   {
     header: 'Whose turn',
     width: 168,
@@ -26,11 +38,19 @@ const columns: Column<Asked>[] = [
         <Mark word="Somebody else" tone="waits" icon={IconHourglass} />
       ),
   },
-  { header: 'Recipients', width: 104, align: 'right', cell: (r) => count(r.campaign.targets) },
+  {
+    header: 'Recipients',
+    width: 104,
+    align: 'right',
+    cell: (r) => count(r.campaign?.targets ?? r.override?.queued ?? 0),
+  },
   {
     header: `Begins (${zoneName(localZone)})`,
     width: 136,
-    cell: (r) => (r.campaign.send_at ? <Time at={r.campaign.send_at} bare /> : 'When started'),
+    cell: (r) => {
+      const at = r.override?.starts_at ?? r.campaign?.send_at;
+      return at ? <Time at={at} bare /> : 'When started';
+    },
   },
   { header: 'Asked by', width: 136, cell: (r) => <span className="wrap">{r.requested_by.name}</span> },
   { header: `Asked (${zoneName(localZone)})`, width: 136, cell: (r) => <Time at={r.requested_at} bare /> },
@@ -56,11 +76,15 @@ export function ApprovalsPage() {
         query={query}
         rows={({ approvals }) => approvals}
         rowKey={(r) => r.id}
-        rowLink={(r) => ({ to: '/campaigns/$id', params: { id: r.subject } })}
+        rowLink={(r) =>
+          r.override
+            ? { to: '/overrides', search: { override: r.subject } }
+            : { to: '/campaigns/$id', params: { id: r.subject } }
+        }
         columns={columns}
         pager={pager}
         next={({ next }) => next}
-        empty={<Empty title="Nothing waits">Campaigns that need your approval appear here.</Empty>}
+        empty={<Empty title="Nothing waits">Campaigns and overrides that need your approval appear here.</Empty>}
       />
     </Page>
   );
