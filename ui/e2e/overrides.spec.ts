@@ -25,6 +25,7 @@ const malta = (hours: number) =>
 test('a campaign waits for quiet hours, a project lead lets it go on, and whoever asked ends that early', async ({
   signedIn: page,
   browser,
+  complaints,
 }) => {
   test.slow();
   const noNight = await setFor(page, 'quiet_hours', () => ({ MT: { start: malta(-1), end: malta(3) } }));
@@ -44,6 +45,7 @@ test('a campaign waits for quiet hours, a project lead lets it go on, and whoeve
     await to.first().fill(`${Number(inAnHour.slice(0, 4)) + 1}${inAnHour.slice(4)}`);
     await dialog.getByRole('button', { name: 'Request override' }).click();
     await expect(dialog.getByRole('alert')).toContainText('4h is the most');
+    complaints.length = 0; // the browser notes the refusal as an error
     await to.first().fill(inAnHour);
     await dialog.getByRole('button', { name: 'Request override' }).click();
     const card = page.getByRole('region', { name: 'Override of quiet hours' });

@@ -1,4 +1,4 @@
-import { Chip, Drawer, Group, Text } from '@mantine/core';
+import { Drawer, Group, SegmentedControl, Text } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { api } from '../api/client';
@@ -66,19 +66,17 @@ export function OverridesPage() {
       title="Overrides"
       about="Campaigns that a project lead let send in quiet hours, for a while. Ask for one on the campaign’s page."
     >
-      <Chip.Group
-        value={show ?? 'all'}
-        onChange={(to) => void navigate({ search: { show: to === 'open' ? 'open' : undefined } })}
-      >
-        <Group gap="xs" mb="md" role="group" aria-label="Which overrides">
-          <Chip value="all" size="sm">
-            All
-          </Chip>
-          <Chip value="open" size="sm">
-            Open
-          </Chip>
-        </Group>
-      </Chip.Group>
+      <Group mb="md">
+        <SegmentedControl
+          aria-label="Show"
+          value={show ?? 'all'}
+          data={[
+            { value: 'all', label: 'All' },
+            { value: 'open', label: 'Open' },
+          ]}
+          onChange={(to) => void navigate({ search: { show: to === 'open' ? 'open' : undefined } })}
+        />
+      </Group>
       <DataTable
         caption="overrides"
         query={query}

@@ -208,6 +208,7 @@ export function OverrideFacts({ of: o }: { of: Override }) {
             o.campaign_id ? (
               <Anchor
                 key="campaign"
+                size="sm"
                 className="text-link wrap"
                 renderRoot={(props) => <Link to="/campaigns/$id" params={{ id: o.campaign_id ?? '' }} {...props} />}
               >
