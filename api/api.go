@@ -35,12 +35,14 @@ type Deps struct {
 
 	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
 	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string             // E.164, what guests write to; "" while nobody set it: tables' codes have no link
 	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
@@ -103,6 +105,9 @@ func newServer(d Deps) *server {
 	s.history()
 	s.reports()
 	s.templates()
+	s.templateVersions()
+	s.templateReviews()
+	s.templateTests()
 	s.templateSuspensions()
 	s.channels()
 	s.contacts()
@@ -112,9 +117,17 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.settings()
 	s.policy()
+	s.vouchers()
+	s.voucherFiles()
+	s.redemptions()
 	s.voucherCards()
 	s.events()
 	s.audit()
+	s.bars()
+	s.stations()
+	s.tableCodes()
+	s.payments()
+	s.station()
 
 	s.docs()
 	s.webhooks()
@@ -122,6 +135,12 @@ func newServer(d Deps) *server {
 	s.health()
 	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
 	return s
+}
+
+// Provider is who carries messages.
+type Provider interface {
+	Send(ctx context.Context, m whatsapp.TemplateMessage) (whatsapp.Accepted, error)
+	Template(ctx context.Context, name, language string) (l whatsapp.Listing, listed bool, err error)
 }
 
 type server struct {
@@ -146,6 +165,8 @@ func describe() huma.Config {
 			Description: "What signing in sets; where the panel is served over https its name begins with `__Host-`. " +
 				"What changes something must come from the panel's own origin."},
 	}
+	c.Components.SecuritySchemes["station"] = &huma.SecurityScheme{Type: "apiKey", In: "cookie", Name: stationCookie,
+		Description: "What signing in at a station sets, on a device that is enrolled there: below /station only it counts."}
 	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // docs.go serves them, without a CDN
 	c.CreateHooks = nil                                   // no $schema fields in answers
@@ -179,6 +200,9 @@ func register[I, O any](s *server, p access.Permission, op huma.Operation, handl
 	if p == access.Everyone {
 		op.Security = []map[string][]string{}
 		s.everyones[op.Method+" "+Prefix+pathParameter.ReplaceAllString(op.Path, ":$1")] = true
+	}
+	if p == access.StationUse {
+		op.Security = []map[string][]string{{"station": {}}}
 	}
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

@@ -36,10 +36,11 @@ type CampaignApproval struct {
 // ApprovalRequest is a decision that somebody waits for.
 type ApprovalRequest struct {
 	ID          uuid.UUID            `json:"id" format:"uuid"`
-	Kind        string               `json:"kind" enum:"campaign,override" doc:"What is decided about"`
+	Kind        string               `json:"kind" enum:"campaign,override,template" doc:"What is decided about"`
 	Subject     string               `json:"subject" doc:"Its id"`
 	Digest      string               `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
 	Campaign    *store.CampaignFacts `json:"campaign,omitempty" doc:"Of a campaign: what it was then"`
+	Template    *store.TemplateFacts `json:"template,omitempty" doc:"Of a version of a template: what it was then"`
 	Override    *store.OverrideFacts `json:"override,omitempty" doc:"Of an override: what it was then"`
 	Reason      string               `json:"reason,omitempty"`
 	RequestedBy Somebody             `json:"requested_by"`
@@ -164,11 +165,16 @@ func (s *server) campaignApprovalOf(id uuid.UUID, c store.CampaignApproval) Camp
 		out.Request = new(s.requestOf(*c.Request))
 	}
 	for i, d := range c.Decisions {
-		out.Decisions[i] = ApprovalDecision{ID: d.ID, Verdict: d.Verdict, Reason: d.Reason, Digest: hex.EncodeToString(d.Digest), By: partyOf(d.Actor), Role: d.ActorRole,
-			At: d.CreatedAt, ExpiresAt: d.ExpiresAt, VoidedAt: d.VoidedAt}
-		if d.VoidReason != nil {
-			out.Decisions[i].VoidReason = *d.VoidReason
-		}
+		out.Decisions[i] = decisionOf(d)
+	}
+	return out
+}
+
+func decisionOf(d store.Decided) ApprovalDecision {
+	out := ApprovalDecision{ID: d.ID, Verdict: d.Verdict, Reason: d.Reason, Digest: hex.EncodeToString(d.Digest), By: partyOf(d.Actor), Role: d.ActorRole,
+		At: d.CreatedAt, ExpiresAt: d.ExpiresAt, VoidedAt: d.VoidedAt}
+	if d.VoidReason != nil {
+		out.VoidReason = *d.VoidReason
 	}
 	return out
 }
@@ -185,6 +191,8 @@ func (s *server) requestOf(a store.Asked) ApprovalRequest {
 		facts = &r.Campaign
 	case store.SubjectOverride:
 		facts = &r.Override
+	case store.SubjectTemplate:
+		facts = &r.Template
 	}
 	if err := json.Unmarshal(a.Facts, facts); err != nil {
 		s.Log.Error("stored facts cannot be read", "request_id", a.ID, "error", err)

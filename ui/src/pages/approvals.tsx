@@ -2,6 +2,7 @@ import { Text } from '@mantine/core';
 import { IconHandStop, IconHourglass, IconPencil } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
 import { api } from '../api/client';
 import { count, localZone, words, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
@@ -19,9 +20,15 @@ const columns: Column<Asked>[] = [
     width: 216,
     cell: (r) => (
       <>
-        <span className="wrap">{r.campaign?.name ?? r.override?.campaign ?? 'Production drill'}</span>
+        <span className="wrap">
+          {r.template?.name ?? r.campaign?.name ?? r.override?.campaign ?? 'Production drill'}
+        </span>
         <Text size="xs" c="dimmed" fw={400}>
-          {r.override ? `Override of ${words(r.override.kind)}` : 'Campaign'}
+          {r.template
+            ? `Template, version ${r.template.version}`
+            : r.override
+              ? `Override of ${words(r.override.kind)}`
+              : 'Campaign'}
         </Text>
       </>
     ),
@@ -38,23 +45,27 @@ const columns: Column<Asked>[] = [
         <Mark word="Somebody else" tone="waits" icon={IconHourglass} />
       ),
   },
-  {
-    header: 'Recipients',
-    width: 104,
-    align: 'right',
-    cell: (r) => count(r.campaign?.targets ?? r.override?.queued ?? 0),
-  },
-  {
-    header: `Begins (${zoneName(localZone)})`,
-    width: 136,
-    cell: (r) => {
-      const at = r.override?.starts_at ?? r.campaign?.send_at;
-      return at ? <Time at={at} bare /> : 'When started';
-    },
-  },
+  { header: 'About', width: 176, cell: about },
   { header: 'Asked by', width: 136, cell: (r) => <span className="wrap">{r.requested_by.name}</span> },
   { header: `Asked (${zoneName(localZone)})`, width: 136, cell: (r) => <Time at={r.requested_at} bare /> },
 ];
+
+/** How much hangs on it. */
+function about({ campaign: c, template: t, override: o }: Asked): ReactNode {
+  if (o)
+    return (
+      <>
+        {count(o.queued)} queued, from <Time at={o.starts_at} />
+      </>
+    );
+  if (t) return `${t.category === 'marketing' ? 'Marketing' : 'Service'}, ${t.locales.join(', ')}`;
+  if (!c) return null;
+  return (
+    <>
+      {count(c.targets)} recipients, {c.send_at ? <Time at={c.send_at} /> : 'when started'}
+    </>
+  );
+}
 
 export function ApprovalsPage() {
   const { after } = route.useSearch();
@@ -69,22 +80,24 @@ export function ApprovalsPage() {
   return (
     <Page
       title="Approvals"
-      about="What waits for a second person. Nobody decides about what they asked for or edited last."
+      about="What waits for a second person. Nobody decides about what they asked for, nor about what they have written."
     >
       <DataTable
         caption="approvals"
         query={query}
         rows={({ approvals }) => approvals}
         rowKey={(r) => r.id}
-        rowLink={(r) =>
-          r.override
-            ? { to: '/overrides', search: { override: r.subject } }
-            : { to: '/campaigns/$id', params: { id: r.subject } }
+        rowLink={({ subject, template: t, override }) =>
+          override
+            ? { to: '/overrides', search: { override: subject } }
+            : t
+              ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
+              : { to: '/campaigns/$id', params: { id: subject } }
         }
         columns={columns}
         pager={pager}
         next={({ next }) => next}
-        empty={<Empty title="Nothing waits">Campaigns and overrides that need your approval appear here.</Empty>}
+        empty={<Empty title="Nothing waits">Campaigns, templates and overrides that need a second person appear here.</Empty>}
       />
     </Page>
   );

@@ -6,6 +6,8 @@ import {
   IconCalendarClock,
   IconCheck,
   IconChecks,
+  IconClockOff,
+  IconGlassFull,
   IconHelpCircle,
   IconHourglass,
   IconListCheck,
@@ -15,6 +17,7 @@ import {
   IconPlayerPlay,
   IconPlayerStop,
   IconSend,
+  IconTicket,
   IconUserOff,
 } from '@tabler/icons-react';
 import type { ComponentType } from 'react';
@@ -43,11 +46,18 @@ const looks: Record<string, Look> = {
   opted_out: { word: 'Opted out', tone: 'waits', icon: IconUserOff },
   unknown: { word: 'Unknown', tone: 'waits', icon: IconHelpCircle },
   cancelled: { word: 'Cancelled', tone: 'quiet', icon: IconBan },
+  // of a single message
+  blocked: { word: 'Blocked', tone: 'waits', icon: IconBan },
   // of a template's version
   submitted: { word: 'Submitted', tone: 'waits', icon: IconHourglass },
   approved: { word: 'Approved', tone: 'good', icon: IconCheck },
   locked: { word: 'Locked', tone: 'good', icon: IconLock },
   retired: { word: 'Retired', tone: 'quiet', icon: IconArchive },
+  // of a voucher; sent ones look like targets
+  issued: { word: 'Issued', tone: 'waits', icon: IconTicket },
+  redeemed: { word: 'Redeemed', tone: 'good', icon: IconGlassFull },
+  expired: { word: 'Expired', tone: 'quiet', icon: IconClockOff },
+  void: { word: 'Void', tone: 'quiet', icon: IconBan },
   // of several
   failed: { word: 'Failed', tone: 'bad', icon: IconAlertTriangle },
 };
