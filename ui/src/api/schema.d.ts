@@ -1352,6 +1352,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/overrides": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List overrides, newest first */
+        get: operations["list-overrides"];
+        put?: never;
+        /**
+         * Ask for an override
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         */
+        post: operations["request-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an override with its history */
+        get: operations["get-override"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an override
+         * @description At once: nothing more is sent by it. Who asked for it may, and who may decide; others fail as `override_not_yours`, status 403.
+         */
+        post: operations["cancel-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject an override
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         */
+        post: operations["decide-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/password-resets": {
         parameters: {
             query?: never;
@@ -1731,31 +1809,7 @@ export interface paths {
          */
         get: operations["list-templates"];
         put?: never;
-        /**
-         * Write a new template
-         * @description It is a draft, which may be unfinished; its review tells what is missing.
-         */
-        post: operations["create-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Check what a template would say
-         * @description By the rules that hold when it is submitted. Nothing is kept.
-         */
-        post: operations["check-template"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1769,37 +1823,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get a template
-         * @description Its ETag is its revision, for the If-Match of who changes it.
-         */
+        /** Get a template */
         get: operations["get-template"];
-        /**
-         * Change what a version says
-         * @description It is a draft afterwards: what was asked or approved about it is void. One that is locked or retired stays as it is, and so does one with which a campaign was started: make a new version. With If-Match it fails as `template_changed`, status 412, when somebody was quicker.
-         */
-        put: operations["put-template"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/lock": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
         put?: never;
-        /**
-         * Lock an approved version
-         * @description Nobody can change it any more. Nobody who wrote any of it locks it.
-         */
-        post: operations["lock-template"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1820,127 +1847,6 @@ export interface paths {
          * @description In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates.
          */
         post: operations["resume-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/retire": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Take a version out of use, for good
-         * @description Fails as `template_in_use` while campaigns are under way with it, unless confirmed: then they send nothing more and wait, reason `template_suspended`, until somebody stops them.
-         */
-        post: operations["retire-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/review": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How a version stands: with its reviewers, its campaigns and WhatsApp */
-        get: operations["get-template-review"];
-        put?: never;
-        /**
-         * Approve a submitted version, or request changes
-         * @description Fails as `approval_changed`, status 412, when the version is not any more what was looked at, and as `approval_own`, status 403, for whoever wrote any of it or submitted it. With changes requested it is a draft again.
-         */
-        post: operations["review-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/submit": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Submit a draft for review
-         * @description As it is now. It takes an account: a token submits nothing. All that is wrong with it is told at once.
-         */
-        post: operations["submit-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/sync": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Ask WhatsApp how it takes a version
-         * @description In each of its languages. Where no webhook told that WhatsApp takes it, or does not, campaigns go on, or wait, from now on.
-         */
-        post: operations["sync-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/test-send": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Send a version to one phone
-         * @description As a test, by the same rules as everything else: one that a rule blocks is answered with state `blocked` and why. It uses a permit, before any campaign. Receipts change its state, which the version's review shows.
-         */
-        post: operations["test-template"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/templates/{template}/versions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Write a new version of a template
-         * @description It begins as a copy of this one. Of a template one version at a time is written.
-         */
-        post: operations["create-template-version"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2138,17 +2044,17 @@ export interface components {
              * @description What is decided about
              * @enum {string}
              */
-            kind: "campaign" | "template";
+            kind: "campaign" | "override";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
+            /** @description Of an override: what it was then */
+            override?: components["schemas"]["OverrideFacts"];
             reason?: string;
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
             /** @description Its id */
             subject: string;
-            /** @description Of a version of a template: what it was then */
-            template?: components["schemas"]["TemplateFacts"];
             /** @description Why they may not */
             why_not?: string;
         };
@@ -2997,6 +2903,7 @@ export interface components {
             also?: string[];
             needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3096,7 +3003,7 @@ export interface components {
             by?: string;
             /** Format: int64 */
             id: number;
-            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended */
+            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, lifted, weight, resent, recovered or ended */
             kind: string;
             /** @description Why, in that person's words */
             note?: string;
@@ -3117,6 +3024,7 @@ export interface components {
              * @description Absent: no consent is recorded
              */
             opted_in_at?: string;
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3381,7 +3289,7 @@ export interface components {
              */
             error_code?: number;
             /** @enum {string} */
-            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
+            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "lifted" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
             /** @description Why, in that person's words */
             note?: string;
             /**
@@ -3492,6 +3400,27 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewOverride: {
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that is to send
+             */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * @description Absent: quiet_hours
+             * @enum {string}
+             */
+            kind?: "quiet_hours" | "production_drill";
+            /** @description For whoever decides */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Absent: as soon as it is approved
+             */
+            starts_at?: string;
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
@@ -3507,39 +3436,6 @@ export interface components {
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
-        };
-        NewTemplate: {
-            /** @enum {string} */
-            category: "marketing" | "utility";
-            /** @description The small line under it, by locale */
-            footers?: {
-                [key: string]: string;
-            };
-            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
-            header_media?: string;
-            /** @description The line over the text, by locale */
-            headers?: {
-                [key: string]: string;
-            };
-            /** @description As WhatsApp knows it: lower-case letters, digits and _ */
-            name: string;
-            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
-            texts?: {
-                [key: string]: string;
-            };
-            variables?: components["schemas"]["Variable"][];
-        };
-        NewTemplateTest: {
-            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
-            country?: string;
-            /** @description One that the version has a text in */
-            locale: string;
-            /** @description With + and country code, or as dialled in country */
-            msisdn: string;
-            /** @description Absent ones are their default, else their example */
-            variables?: {
-                [key: string]: string;
-            };
         };
         NewToken: {
             /**
@@ -3627,6 +3523,136 @@ export interface components {
         Order: {
             /** @description Why, for the audit log */
             reason?: string;
+        };
+        Override: {
+            /** Format: date-time */
+            active_at?: string;
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that it is for
+             */
+            campaign_id?: string;
+            campaign_status?: string;
+            /**
+             * Format: date-time
+             * @description When the decision took effect
+             */
+            decided_at?: string;
+            decision?: components["schemas"]["OverrideDecision"];
+            /** @description Of one that was cancelled */
+            end_reason?: string;
+            /**
+             * Format: date-time
+             * @description When it was over, in whichever state
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description Nothing is sent by it from then on
+             */
+            ends_at: string;
+            /** @description Of one override alone: what the audit log tells, oldest first */
+            history?: components["schemas"]["OverrideMoment"][];
+            /** @enum {string} */
+            kind: "quiet_hours" | "production_drill";
+            /** @description Whether whoever asks may cancel it */
+            may_cancel: boolean;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            /**
+             * Format: date-time
+             * @description The server's time, by which it begins and ends
+             */
+            now: string;
+            /** Format: uuid */
+            override_id: string;
+            reason: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** Format: date-time */
+            starts_at: string;
+            /**
+             * @description approved: and waits for its start; expired: nobody decided in time
+             * @enum {string}
+             */
+            state: "requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled";
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        OverrideCancel: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        OverrideDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
+        OverrideFacts: {
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * Format: int64
+             * @description Of them, those that quiet hours held when the campaign last looked
+             */
+            held: number;
+            kind: string;
+            /**
+             * Format: int64
+             * @description Targets of the campaign that have not been sent to
+             */
+            queued: number;
+            /** Format: date-time */
+            starts_at: string;
+        };
+        OverrideMoment: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** @description Of a refusal */
+            code?: string;
+            /** @description In that person's words */
+            reason?: string;
+            /** @description The audit log's action, like override.active */
+            what: string;
+        };
+        OverridePage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            overrides: components["schemas"]["Override"][];
+        };
+        OverrideVerdict: {
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
         };
         OwnSession: {
             /** @description The browser's family */
@@ -4006,22 +4032,9 @@ export interface components {
             category: string;
             /** Format: date-time */
             created_at: string;
-            /** @description The small line under it, by locale */
-            footers?: {
-                [key: string]: string;
-            };
             header_media?: string;
-            /** @description The line over the text, by locale */
-            headers?: {
-                [key: string]: string;
-            };
             id: string;
             name: string;
-            /**
-             * Format: int64
-             * @description Of this version: one more with every change; its ETag
-             */
-            revision: number;
             status: string;
             texts: {
                 [key: string]: string;
@@ -4031,99 +4044,6 @@ export interface components {
             variables: components["schemas"]["Variable"][];
             /** Format: int64 */
             version: number;
-        };
-        TemplateContent: {
-            /** @enum {string} */
-            category: "marketing" | "utility";
-            /** @description The small line under it, by locale */
-            footers?: {
-                [key: string]: string;
-            };
-            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
-            header_media?: string;
-            /** @description The line over the text, by locale */
-            headers?: {
-                [key: string]: string;
-            };
-            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
-            texts?: {
-                [key: string]: string;
-            };
-            variables?: components["schemas"]["Variable"][];
-        };
-        TemplateFacts: {
-            category: string;
-            locales: string[];
-            name: string;
-            /** Format: uuid */
-            template_id: string;
-            variables: string[];
-            /** Format: int64 */
-            version: number;
-        };
-        TemplateLanguage: {
-            /** @description What WhatsApp counted it as; absent: it did not say */
-            category?: string;
-            /**
-             * Format: date-time
-             * @description When WhatsApp was asked last; absent: never
-             */
-            checked_at?: string;
-            /** @description WhatsApp's word for it then; absent: it listed none */
-            listed?: string;
-            locale: string;
-            /**
-             * @description By webhooks, sends and comparisons
-             * @enum {string}
-             */
-            state: "active" | "paused" | "disabled" | "rejected" | "deleted";
-            /** @description not_listed, or category_differs: what it counts as decides on consent, limits and price */
-            warnings?: components["schemas"]["Finding"][];
-            /** @description Of one that is not active */
-            why?: string;
-        };
-        TemplateProblems: {
-            problems: components["schemas"]["Fault"][];
-        };
-        TemplateReason: {
-            reason?: string;
-        };
-        TemplateRetirement: {
-            /** @description Also if campaigns are under way with it: they send nothing more */
-            confirm?: boolean;
-            reason: string;
-        };
-        TemplateReview: {
-            /** @description Who wrote any of it or submitted it, the last one first: none of them reviews it */
-            authors: components["schemas"]["Somebody"][];
-            /** @description Newest first */
-            decisions: components["schemas"]["ApprovalDecision"][];
-            /** @description SHA-256 of the version as it is now, in hex: whoever reviews it sends it back */
-            digest: string;
-            /** @description How WhatsApp takes it */
-            languages: components["schemas"]["TemplateLanguage"][];
-            /** @description Whether whoever asks may approve and lock it */
-            may_review: boolean;
-            /** @description What keeps it from being submitted */
-            problems: components["schemas"]["Fault"][];
-            /** @description The open one */
-            request?: components["schemas"]["ApprovalRequest"];
-            /**
-             * Format: int64
-             * @description Campaigns that were ever started with it
-             */
-            started: number;
-            /** Format: uuid */
-            template_id: string;
-            /** @description The newest ten */
-            tests: components["schemas"]["TemplateTest"][];
-            /**
-             * Format: int64
-             * @description Of them, under way now
-             */
-            under_way: number;
-            /** @description Why they may not */
-            why_not?: string;
         };
         TemplateSuspension: {
             advice: string;
@@ -4153,48 +4073,6 @@ export interface components {
         };
         TemplateSuspensions: {
             suspensions: components["schemas"]["TemplateSuspension"][];
-        };
-        TemplateTest: {
-            /** Format: date-time */
-            at: string;
-            by: string;
-            /**
-             * Format: int64
-             * @description WhatsApp's
-             */
-            code?: number;
-            /** @description Of the rules; of one that is blocked: why, and when it may go */
-            decision: components["schemas"]["Decision"];
-            /** Format: uuid */
-            id: string;
-            locale: string;
-            /** @description Of one that failed, or that nobody knows of: why, for people */
-            problem?: string;
-            /**
-             * Format: int64
-             * @description Of the version that was sent
-             */
-            revision: number;
-            /**
-             * Format: date-time
-             * @description When it came to its state
-             */
-            settled_at?: string;
-            /**
-             * @description unknown: it may or may not have gone; a receipt may still tell
-             * @enum {string}
-             */
-            state: "blocked" | "sending" | "sent" | "delivered" | "read" | "failed" | "unknown";
-            /** @description The number, masked */
-            to: string;
-        };
-        TemplateVerdict: {
-            /** @description Of what you looked at */
-            digest: string;
-            /** @description Needed where changes are requested */
-            reason?: string;
-            /** @enum {string} */
-            verdict: "approved" | "changes_requested";
         };
         Templates: {
             templates: components["schemas"]["Template"][];
@@ -7487,6 +7365,343 @@ export interface operations {
             };
         };
     };
+    "list-overrides": {
+        parameters: {
+            query?: {
+                /** @description Only those of this campaign */
+                campaign_id?: string;
+                /** @description Only those in one of these; absent: all */
+                state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverridePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-override": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same override */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOverride"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideCancel"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "use-password-reset": {
         parameters: {
             query?: never;
@@ -7978,7 +8193,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -8014,7 +8229,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -8051,7 +8266,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -8090,7 +8305,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -8132,7 +8347,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or overrides */
                 key: string;
             };
             cookie?: never;
@@ -8247,121 +8462,6 @@ export interface operations {
             };
         };
     };
-    "create-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key again makes nothing new and answers the same */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewTemplate"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "check-template": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewTemplate"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TemplateProblems"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "get-template": {
         parameters: {
             query?: never;
@@ -8377,7 +8477,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8386,203 +8485,6 @@ export interface operations {
             };
             /** @description Error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "put-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of the version as you know it; absent: whatever it is now */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemplateContent"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "lock-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of the version as you know it; absent: whatever it is now */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemplateReason"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8619,586 +8521,6 @@ export interface operations {
             };
             /** @description Error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "retire-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of the version as you know it; absent: whatever it is now */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemplateRetirement"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-template-review": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TemplateReview"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "review-template": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemplateVerdict"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "submit-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of the version as you know it; absent: whatever it is now */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TemplateReason"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "sync-template": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TemplateReview"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "test-template": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key again makes nothing new and answers the same */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewTemplateTest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TemplateTest"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "create-template-version": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key again makes nothing new and answers the same */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                /** @description A version's id */
-                template: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Template"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
                 headers: {
                     [name: string]: unknown;
                 };

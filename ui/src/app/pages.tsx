@@ -4,6 +4,7 @@ import {
   IconCheckbox,
   IconCreditCard,
   IconListSearch,
+  IconLockOpen,
   IconMessage2,
   IconSend,
   IconSpeakerphone,
@@ -216,6 +217,17 @@ const approvals = createRoute({
   component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
 });
 
+const overrides = createRoute({
+  getParentRoute: () => root,
+  path: '/overrides',
+  validateSearch: (s: Record<string, unknown>): { show?: 'open'; after?: string; override?: string } => ({
+    show: oneOf(s.show, ['open']),
+    after: text(s.after),
+    override: text(s.override),
+  }),
+  component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -259,6 +271,7 @@ export const router = createRouter({
     editCampaign,
     campaign,
     approvals,
+    overrides,
     contacts,
     sends,
     optOuts,
@@ -294,6 +307,10 @@ const navigation: {
   to:
     | '/campaigns'
     | '/approvals'
+    | '/overrides'
+    | '/contacts'
+    | '/opt-outs'
+    | '/templates'
     | '/contacts'
     | '/sends'
     | '/opt-outs'
@@ -312,6 +329,8 @@ const navigation: {
   takes: string | string[];
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
+  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   {
     to: '/approvals',
     label: 'Approvals',
