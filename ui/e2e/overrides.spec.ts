@@ -1,20 +1,4 @@
-import type { Browser, Page } from '@playwright/test';
-import { accessible, expect, lookAt, numbers, runCampaign, setFor, test } from './support';
-
-const secret = 'a lead of the tests 2';
-
-/** A page in which a project lead is signed in, whose account the first one makes. */
-async function lead(browser: Browser, page: Page): Promise<Page> {
-  const email = `lea-${Date.now()}@example.test`;
-  const made = await page.request.post('/api/v1/accounts', {
-    data: { email, name: 'Lea', role: 'project_lead', password: secret },
-  });
-  expect(made.ok(), await made.text()).toBe(true);
-  const context = await browser.newContext({ baseURL: test.info().project.use.baseURL });
-  const answer = await context.request.post('/api/v1/session', { data: { email, password: secret } });
-  expect(answer.ok(), await answer.text()).toBe(true);
-  return context.newPage();
-}
+import { colleague, expect, lookAt, numbers, runCampaign, setFor, test } from './support';
 
 /** A time of day on Malta's clocks, so many hours from now. */
 const malta = (hours: number) =>
@@ -53,7 +37,7 @@ test('a campaign waits for quiet hours, a project lead lets it go on, and whoeve
     await expect(card.getByRole('button', { name: 'Approve…' })).toBeHidden();
     await lookAt(page, 'override-waiting');
 
-    const hers = await lead(browser, page);
+    const hers = await colleague(browser, page, 'Lea', 'project_lead');
     await hers.goto('/approvals');
     await expect(hers.getByRole('row', { name: new RegExp(name) })).toContainText('You decide');
     await lookAt(hers, 'override-inbox');
@@ -64,7 +48,6 @@ test('a campaign waits for quiet hours, a project lead lets it go on, and whoeve
     await drawer.getByRole('button', { name: 'Approve…' }).click();
     const sure = hers.getByRole('dialog', { name: /Let .* send in quiet hours/ });
     await expect(sure).toContainText('Opt-outs, consent, the frequency cap and throttles do.');
-    await accessible(hers);
     await sure.getByRole('button', { name: 'Approve override' }).click();
     await expect(drawer.getByText('It ends in', { exact: false })).toBeVisible({ timeout: 30_000 });
     await expect(drawer.getByRole('list', { name: 'What happened' })).toContainText('Became active', {
