@@ -42,6 +42,7 @@ type Deps struct {
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
 	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string             // E.164, what guests write to; "" while nobody set it: tables' codes have no link
 	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
@@ -115,9 +116,17 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.settings()
 	s.policy()
+	s.vouchers()
+	s.voucherFiles()
+	s.redemptions()
 	s.voucherCards()
 	s.events()
 	s.audit()
+	s.bars()
+	s.stations()
+	s.tableCodes()
+	s.payments()
+	s.station()
 
 	s.docs()
 	s.webhooks()
@@ -155,6 +164,8 @@ func describe() huma.Config {
 			Description: "What signing in sets; where the panel is served over https its name begins with `__Host-`. " +
 				"What changes something must come from the panel's own origin."},
 	}
+	c.Components.SecuritySchemes["station"] = &huma.SecurityScheme{Type: "apiKey", In: "cookie", Name: stationCookie,
+		Description: "What signing in at a station sets, on a device that is enrolled there: below /station only it counts."}
 	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // docs.go serves them, without a CDN
 	c.CreateHooks = nil                                   // no $schema fields in answers
@@ -188,6 +199,9 @@ func register[I, O any](s *server, p access.Permission, op huma.Operation, handl
 	if p == access.Everyone {
 		op.Security = []map[string][]string{}
 		s.everyones[op.Method+" "+Prefix+pathParameter.ReplaceAllString(op.Path, ":$1")] = true
+	}
+	if p == access.StationUse {
+		op.Security = []map[string][]string{{"station": {}}}
 	}
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

@@ -114,6 +114,11 @@ func (b *bundle) relayOf(handlers map[string]store.Handler) {
 // do sends a request with the token and decodes the answer into out.
 func (b *bundle) do(method, path string, body, out any) (status int, header http.Header) {
 	b.t.Helper()
+	return b.send(b.request(method, path, body), out)
+}
+
+func (b *bundle) request(method, path string, body any) *http.Request {
+	b.t.Helper()
 	var reader io.Reader
 	kind := "application/json"
 	switch v := body.(type) {
@@ -131,7 +136,7 @@ func (b *bundle) do(method, path string, body, out any) (status int, header http
 	require.NoError(b.t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", kind)
-	return b.send(req, out)
+	return req
 }
 
 func (b *bundle) send(req *http.Request, out any) (int, http.Header) {
@@ -141,7 +146,7 @@ func (b *bundle) send(req *http.Request, out any) (int, http.Header) {
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(b.t, err)
-	if out != nil {
+	if out != nil && res.StatusCode != http.StatusNoContent {
 		require.NoError(b.t, json.Unmarshal(raw, out), "%s", raw)
 	}
 	return res.StatusCode, res.Header
@@ -177,7 +182,7 @@ func TestEveryOperationNeedsAToken(t *testing.T) {
 	}
 	var closed int
 	for _, route := range b.router.Routes() {
-		if open[route.Path] || open[route.Method+route.Path] {
+		if open[route.Path] || open[route.Method+route.Path] || strings.HasPrefix(route.Path, "/api/v1/station/") { // those: station_test.go
 			continue
 		}
 		closed++

@@ -28,7 +28,7 @@ type EraseNumber struct {
 type erased struct{ Body store.Erasure }
 
 const eraseDoc = `The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
 should anybody import the number again. While a message is on its way it fails as ` + "`being_sent`" + `, and while a file is imported that may hold the number
 as ` + "`import_running`" + `; try again then. It cannot be undone.`
 

@@ -91,27 +91,36 @@ func (s *server) secure(c *gin.Context) {
 
 // authenticate lets nobody pass without a valid token or session, and says to the audit log whose it is.
 func (s *server) authenticate(c *gin.Context) {
-	ctx := c.Request.Context()
 	if s.open(c) { // bodies here may be anybody's
 		rc := http.NewResponseController(c.Writer)
 		_ = rc.SetReadDeadline(time.Now().Add(10 * time.Second))
 		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	}
-	actor, v, err := s.recognise(c)
+	ctx, err := s.caller(c)
 	if err != nil {
-		s.refuseCaller(ctx, v.address, err)
+		s.refuseCaller(ctx, c.ClientIP(), err)
 		abortWith(c, s.problem(ctx, err))
 		return
 	}
-	c.Request = c.Request.WithContext(context.WithValue(audit.WithActor(ctx, actor), visitKey{}, v))
+	c.Request = c.Request.WithContext(ctx)
 	c.Next()
+}
+
+// caller is the request's context with whoever makes it: staff, or below /station an operator.
+func (s *server) caller(c *gin.Context) (context.Context, error) {
+	if atStation(c) {
+		return s.recogniseStation(c)
+	}
+	ctx := c.Request.Context()
+	actor, v, err := s.recognise(c)
+	return context.WithValue(audit.WithActor(ctx, actor), visitKey{}, v), err
 }
 
 // refuseCaller enters a credential that is none, or another site's request, into the audit log. Who sends no credential has
 // tried nothing.
 func (s *server) refuseCaller(ctx context.Context, address string, err error) {
 	kind, code := domain.KindOf(err), domain.CodeOf(err)
-	if code == "token_missing" || (kind != domain.Unauthenticated && kind != domain.Forbidden) {
+	if code == "token_missing" || code == "not_signed_in" || (kind != domain.Unauthenticated && kind != domain.Forbidden) {
 		return
 	}
 	if err := s.Store.RefuseCaller(ctx, address, code); err != nil {

@@ -31,6 +31,8 @@ type Problem struct {
 
 	Text string `json:"text,omitempty" doc:"What a message says instead, where there is no picture"`
 
+	Redeemed *RedeemedBefore `json:"redeemed,omitempty" doc:"Of a voucher that was redeemed already: when and where"`
+
 	retryIn time.Duration // goes into a header
 }
 

@@ -93,12 +93,7 @@ func signedIn(ctx context.Context) (visit, error) {
 
 func (s *server) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-func (s *server) cookieName() string {
-	if s.https() {
-		return "__Host-" + sessionCookie
-	}
-	return sessionCookie
-}
+func (s *server) cookieName() string { return s.hostCookie(sessionCookie) }
 
 // cookie is the Set-Cookie header that leaves token with the browser until then.
 func (s *server) cookie(token string, until time.Time) string {

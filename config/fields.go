@@ -119,7 +119,7 @@ func list(raw any) ([]string, error) {
 
 // notSettings are the LASTCALL_* variables that are no settings: the CLI's and `up`'s own.
 var notSettings = []string{"LASTCALL_API", "LASTCALL_TOKEN", "LASTCALL_PORT_BASE", "LASTCALL_BOOTSTRAP_TOKEN", "LASTCALL_BOOTSTRAP_ADMIN",
-	"LASTCALL_BOOTSTRAP_ACCOUNTS"}
+	"LASTCALL_BOOTSTRAP_ACCOUNTS", "LASTCALL_BOOTSTRAP_PIN"}
 
 func unknownVariables(fields []field) (problems []error) {
 	for _, entry := range os.Environ() {

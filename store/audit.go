@@ -32,19 +32,28 @@ func (AuditEntry) TableName() string { return "audit_log" }
 
 // enter writes e into the audit log as done by the actor of the transaction's context.
 func (tx *Tx) enter(e audit.Entry) error {
+	values, err := entryValues(tx.ctx, e)
+	if err != nil {
+		return err
+	}
+	_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO audit_log (`+entryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::bigint, 0))`, values...)
+	return wrap(err, "audit "+e.Action)
+}
+
+// entryColumns are what is written of an entry, and entryValues are its values, as done by the actor of ctx: for a
+// statement that writes its entry with what it does. The last one is 0 for none.
+const entryColumns = `actor_kind, actor, actor_id, action, target, diff, reason, request_id, policy_revision`
+
+func entryValues(ctx context.Context, e audit.Entry) ([]any, error) {
 	var diff []byte
 	if e.Diff != nil {
 		var err error
 		if diff, err = json.Marshal(e.Diff); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	actor := audit.ActorFrom(tx.ctx)
-	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO audit_log
-			(actor_kind, actor, actor_id, action, target, diff, reason, request_id, policy_revision)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::bigint, 0))`,
-		actor.Kind, actor.EntryName(), cmp.Or(actor.ID, actor.Name), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(tx.ctx), e.Revision)
-	return wrap(err, "audit "+e.Action)
+	actor := audit.ActorFrom(ctx)
+	return []any{actor.Kind, actor.EntryName(), cmp.Or(actor.ID, actor.Name), e.Action, e.Target, diff, e.Reason, audit.RequestIDFrom(ctx), e.Revision}, nil
 }
 
 // Enter writes e into the audit log in a transaction of its own: a refusal, a sensitive read, a sign-in, which

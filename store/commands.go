@@ -43,12 +43,6 @@ func (tx *Tx) obey(s *Store, all []Command) error {
 }
 
 func (tx *Tx) obeyOne(s *Store, c Command) error {
-	if c.Command == inbound.Join {
-		var places bool // bars get their tokens with a migration of their own: before it, JOIN is no command
-		if err := tx.pgx.QueryRow(tx.ctx, `SELECT to_regclass('public.qr_tokens') IS NOT NULL`).Scan(&places); err != nil || !places {
-			return err
-		}
-	}
 	message, person := s.pepper.HashID(c.MessageID), s.pepper.Hash(c.From.MSISDN)
 	done, err := tx.pgx.Exec(tx.ctx, `INSERT INTO inbound_commands (message_hash, msisdn_hash, command, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, message, person, c.Command, c.At)
@@ -174,14 +168,18 @@ func (tx *Tx) answer(message, person []byte, c Command, answer inbound.Answer, p
 	return err
 }
 
+var lookalikes = strings.NewReplacer("O", "0", "I", "1", "L", "1")
+
 // bar is what JOIN leads to; without an id there is none.
 type bar struct {
 	id         uuid.UUID
 	code, name string
 }
 
-// barOf is the bar whose QR code holds this token, unless it was revoked or the bar is gone.
+// barOf is the bar whose QR code holds this token, unless it was revoked or the bar is gone. Tokens are Crockford's base 32:
+// who types one may write small letters, and O, I and L for what looks like them.
 func (tx *Tx) barOf(token string) (b bar, err error) {
+	token = lookalikes.Replace(strings.ToUpper(token))
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT b.id, b.code, b.name FROM qr_tokens q JOIN bars b ON b.id = q.bar_id AND b.deleted_at IS NULL
 		WHERE q.token = $1 AND q.revoked_at IS NULL`, token).Scan(&b.id, &b.code, &b.name)
 	if errors.Is(err, pgx.ErrNoRows) {

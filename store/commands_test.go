@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain/campaign"
@@ -234,26 +235,24 @@ func TestJoin(t *testing.T) {
 	b := setup(t)
 	now := time.Now().Truncate(time.Second).Add(-time.Minute)
 	p := b.person(t, rw(1))
-	if !query[bool](t, b, `SELECT to_regclass('public.qr_tokens') IS NOT NULL`) {
-		p.writes("JOIN Tok-1", now)
-		require.Zero(t, query[int](t, b, `SELECT count(*) FROM inbound_commands`))
-		b.exec(t, `CREATE TABLE qr_tokens (id uuid PRIMARY KEY, bar_id uuid NOT NULL, token text UNIQUE NOT NULL, revoked_at timestamptz);
-			GRANT SELECT ON qr_tokens TO lastcall_app`)
-	}
-	b.exec(t, `WITH b AS (INSERT INTO bars (id, code, name, country) VALUES (gen_random_uuid(), 'KGL', 'The Blue Door', 'RW') RETURNING id)
-		INSERT INTO qr_tokens (id, bar_id, token, revoked_at) SELECT gen_random_uuid(), id, t, r FROM b, (VALUES ('Tok-1', NULL), ('Tok-2', now())) v (t, r)`)
+	id := uuid.New()
+	b.exec(t, `INSERT INTO bars (id, code, name, country) VALUES ($1, 'KGL', 'The Blue Door', 'RW')`, id)
+	codes, err := b.AddQRTokens(t.Context(), id, 2)
+	require.NoError(t, err)
+	require.NoError(t, b.RevokeQRToken(t.Context(), id, codes[1].ID))
+	b.exec(t, `UPDATE qr_tokens SET token = 'A0B1CDEFGH' WHERE id = $1`, codes[0].ID)
 	p.writes("stop", now)
-	p.writes("join Tok-1", now.Add(2*time.Second))
+	p.writes("join aob1cdefgh", now.Add(2*time.Second))
 	require.Empty(t, p.out(), "who joins wants messages")
 	c, err := b.ContactOf(t.Context(), msisdn(rw(1)))
 	require.NoError(t, err)
 	require.Equal(t, []string{"KGL", "RW", "QR code of KGL"}, []string{c.BarCode, c.Country, c.OptInSource})
 	require.Equal(t, []string{"stopped ", "joined "}, p.answers())
 	require.Equal(t, "The Blue Door", query[string](t, b, `SELECT place FROM inbound_commands WHERE answer = 'joined'`))
-	p.again("join Tok-1", now.Add(2*time.Second))
+	p.again("join aob1cdefgh", now.Add(2*time.Second))
 	require.EqualValues(t, 1, query[int](t, b, `SELECT count(*) FROM contact_consents`))
 	q := b.person(t, rw(2))
-	for i, token := range []string{"Tok-2", "tok-1", "none"} { // revoked, another case, unknown
+	for i, token := range []string{codes[1].Token, "none", "A0B1CDEFG_"} { // revoked, and none
 		q.writes("JOIN "+token, now.Add(time.Duration(i)*time.Second))
 	}
 	require.Equal(t, []string{"no_such "}, q.answers(), "one answer a day")

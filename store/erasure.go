@@ -19,6 +19,7 @@ type Erasure struct {
 	Targets  int64 `json:"targets" doc:"Messages of campaigns in which the number becomes a pseudonym; they stay counted"`
 	Queued   int64 `json:"queued" doc:"Of them still queued: they are cancelled"`
 	Sending  int64 `json:"sending" doc:"Of them on their way this very moment: nothing is erased until they have gone"`
+	Vouchers int64 `json:"vouchers" doc:"Vouchers that no longer say whose they are; whoever has the code of one can redeem it still"`
 	OptedOut bool  `json:"opted_out" doc:"In the opt-out registry, where the keyed hash stays: it must be honoured for as long as somebody could import the number again"`
 }
 
@@ -39,14 +40,15 @@ func (s *Store) impact(ctx context.Context, db querier, m contact.MSISDN, e *Era
 			(SELECT count(*) FROM contact_consents h JOIN contacts p ON p.id = h.contact_id WHERE p.msisdn = $1),
 			count(t.id), count(*) FILTER (WHERE t.state = 'queued'),
 			count(*) FILTER (WHERE t.state = 'sending') + (SELECT count(*) FROM inbound_commands WHERE reply_to = $1 AND reply = 'sending'),
-			EXISTS (SELECT FROM opt_outs WHERE msisdn_hash = $2)
+			(SELECT count(*) FROM vouchers WHERE msisdn = $1), EXISTS (SELECT FROM opt_outs WHERE msisdn_hash = $2)
 		FROM campaigns c JOIN targets t ON t.campaign_id = c.id AND t.msisdn = $1`, string(m), s.pepper.Hash(m)).
-		Scan(&e.Contact, &e.Consents, &e.Targets, &e.Queued, &e.Sending, &e.OptedOut)
+		Scan(&e.Contact, &e.Consents, &e.Targets, &e.Queued, &e.Sending, &e.Vouchers, &e.OptedOut)
 }
 
 // Erase forgets the person with this number, all of it or nothing. The contact goes, with its consents. Where campaigns
 // have the number it becomes a pseudonym that leads nowhere, and name and provider's id go: counts stay true, queued
-// targets are cancelled, and nothing is sent to it any more. What stays is the keyed hash of who opted out.
+// targets are cancelled, and nothing is sent to it any more. Vouchers stay, as nobody's. What stays is the keyed hash of who
+// opted out.
 //
 // It fails with domain.Conflict of code being_sent while a message is on its way, import_running while a file is read
 // that may hold the number, and domain.NotFound when nobody knows it.
@@ -70,7 +72,7 @@ func (s *Store) Erase(ctx context.Context, m contact.MSISDN, reason string) (e E
 		switch {
 		case e.Sending > 0:
 			return audit.Entry{}, domain.E(domain.Conflict, "being_sent", "a message to this number is on its way right now; try again in a moment").After(2 * time.Second)
-		case !e.Contact && e.Targets == 0:
+		case !e.Contact && e.Targets == 0 && e.Vouchers == 0:
 			return audit.Entry{}, domain.E(domain.NotFound, "contact_not_found", "nobody knows this number")
 		}
 		entry := audit.Entry{Action: "contact.erased", Target: "contacts", Reason: reason, Diff: e}
@@ -109,6 +111,9 @@ func (tx *Tx) forget(s *Store, m contact.MSISDN) error {
 			state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
 		WHERE id = ANY (ARRAY (SELECT t.id FROM campaigns c JOIN targets t ON t.campaign_id = c.id AND t.msisdn = $1))`, []any{string(m)}},
 		{`DELETE FROM contacts WHERE msisdn = $1`, []any{string(m)}}, // and by it, its consents
+		// After the contact: one that was being issued to it is waited for, and seen. The request's hash was of the number, too.
+		{`UPDATE vouchers SET msisdn = NULL, reference = NULL, request_hash = CASE WHEN request_hash IS NOT NULL THEN sha256(convert_to('erased-' || id, 'UTF8')) END
+		WHERE msisdn = $1`, []any{string(m)}},
 		{`UPDATE inbound_commands SET reply = 'dropped', reply_to = NULL WHERE reply_to = $1`, []any{string(m)}},
 		{`UPDATE inbound_commands SET msisdn_hash = NULL, place = '' WHERE msisdn_hash = $1`, []any{hash}},
 		// What could not be read is kept for us to look at, but not at this price. What waits to be applied goes by itself.

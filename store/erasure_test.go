@@ -17,6 +17,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/inbound"
+	"lastcall/domain/voucher"
 	"lastcall/store"
 )
 
@@ -83,14 +84,17 @@ func TestErasureLeavesNoTrace(t *testing.T) {
 	b.exec(t, `INSERT INTO webhook_inbox (body, error) VALUES ($1, 'not readable'), ('{}', 'another')`, []byte(`{"x":"`+digits+`"`))
 	b.apply(t, store.Inbound{Commands: []store.Command{{MessageID: wamid, From: numberOf(t, number), Order: inbound.Order{Command: inbound.Stop}, At: time.Now()}}})
 	require.Equal(t, "waiting", query[string](t, b, `SELECT reply FROM inbound_commands`))
+	issue := store.NewVoucher{MSISDN: number, Money: rwf(2000), ExpiresAt: time.Now().Add(time.Hour), Reference: digits, IdempotencyKey: "once", RequestHash: hash(digits)}
+	v, err := b.IssueVoucher(t.Context(), issue)
+	require.NoError(t, err)
 	for _, table := range []string{"contacts.msisdn", "contacts.name", "contacts.msisdn_hash", "targets.msisdn", "targets.variables", "targets.provider_id", "targets.msisdn_hash",
-		"permits.recipient", "recent_recipients.msisdn", "webhook_inbox.body", "inbound_commands.reply_to", "opt_outs.msisdn_hash", "preferences.msisdn_hash"} {
+		"permits.recipient", "recent_recipients.msisdn", "webhook_inbox.body", "inbound_commands.reply_to", "opt_outs.msisdn_hash", "preferences.msisdn_hash", "vouchers.msisdn", "vouchers.reference"} {
 		require.Contains(t, traces(), table, "the search must be able to find it")
 	}
 	before := b.counts(t, sent)
 	recipients := query[int64](t, b, `SELECT count(*) FROM recent_recipients`)
 
-	want := store.Erasure{Contact: true, Consents: 2, Targets: 3, Queued: 1, OptedOut: true}
+	want := store.Erasure{Contact: true, Consents: 2, Targets: 3, Queued: 1, Vouchers: 1, OptedOut: true}
 	impact, err := b.PreviewErasure(t.Context(), c.ID)
 	require.NoError(t, err)
 	require.Equal(t, want, impact)
@@ -104,6 +108,15 @@ func TestErasureLeavesNoTrace(t *testing.T) {
 	require.Equal(t, recipients, query[int64](t, b, `SELECT count(*) FROM recent_recipients`))
 	require.EqualValues(t, 1, query[int](t, b, `SELECT count(*) FROM webhook_inbox`), "the other one stays")
 	require.Equal(t, "asked for it", query[string](t, b, `SELECT reason FROM audit_log WHERE action = 'contact.erased' AND target = $1`, "contact/"+c.ID.String()))
+
+	kept, err := b.Voucher(t.Context(), v.ID)
+	require.NoError(t, err)
+	require.Empty(t, kept.MSISDN)
+	require.Nil(t, kept.ContactID)
+	require.Equal(t, voucher.Issued, kept.Status, "it can be redeemed still")
+	require.NotEqual(t, hash(digits), query[[]byte](t, b, `SELECT request_hash FROM vouchers WHERE id = $1`, v.ID))
+	_, err = b.IssueVoucher(t.Context(), issue)
+	require.Equal(t, "idempotency_key_reused", domain.CodeOf(err), "and it is not issued a second time")
 
 	// What comes later brings nothing back.
 	b.apply(t, store.Inbound{Receipts: []store.Receipt{{Attempt: attemptOf(t, b, sent), State: campaign.Delivered, At: time.Now(), ProviderID: wamid}}})
@@ -131,6 +144,16 @@ func TestErasureOfWhomOnlyCampaignsKnow(t *testing.T) {
 	require.Equal(t, store.Erasure{Targets: 1, Queued: 1}, done)
 	require.Equal(t, campaign.Counts{Targets: 2, Queued: 1, Cancelled: 1}, b.counts(t, id))
 	require.Empty(t, b.traces(t, rw(1)[1:]))
+}
+
+func TestErasureOfWhomOnlyAVoucherKnows(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.issue(t)
+	done, err := b.Erase(t.Context(), msisdn("+250781234012"), "asked")
+	require.NoError(t, err)
+	require.Equal(t, store.Erasure{Vouchers: 1}, done)
+	require.Empty(t, b.traces(t, "250781234012"))
 }
 
 func TestErasureWaitsForWhatIsOnItsWay(t *testing.T) {

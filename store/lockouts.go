@@ -24,6 +24,7 @@ type failureCount struct {
 	key         []byte     // a keyed hash: neither address is kept
 	failures    int        // with this attempt
 	lockedUntil *time.Time // this attempt, if it fails, begins a lock-out
+	target      string     // what the audit log calls it; "": the account, or the address's digest
 }
 
 // counts are the counts that an attempt goes to; address "" is none. They are locked in this order.
@@ -134,7 +135,10 @@ func (tx *Tx) enterLockOuts(counts []*failureCount, account string) error {
 			continue
 		}
 		target := account
-		if c.kind == "address" {
+		switch {
+		case c.target != "":
+			target = c.target
+		case c.kind == "address":
 			target = "address/" + c.digest()
 		}
 		if err := tx.enter(audit.Entry{Action: "sign_in.locked_out", Target: target,

@@ -28,7 +28,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "offline_redemptions"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -95,6 +95,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Toggles, err = policy.ParseToggles(value)
 	case "campaigns":
 		set.Campaigns, err = policy.ParseCampaigns(value)
+	case "offline_redemptions":
+		set.OfflineRedemptions, err = policy.ParseOfflineRedemptions(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
 	}
@@ -120,7 +122,8 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 // valueOf is a key's value in settings, each in the one form in which this Lastcall writes it.
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
-		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns}[key])
+		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns,
+		"offline_redemptions": set.OfflineRedemptions}[key])
 	return value
 }
 
@@ -309,6 +312,11 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 				return audit.Entry{}, err
 			}
 		}
+		if e.Key == "toggles" {
+			if err := tx.keepToggles(&rev); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
 		}
@@ -321,7 +329,7 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
-		diff := map[string]any{"before": before.Value, "after": e.Value}
+		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {
 			diff["reverts"] = *e.reverts
 		}
@@ -334,4 +342,11 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		return rev, err
 	}
 	return s.Setting(ctx, e.Key)
+}
+
+// keepToggles lets the toggles that a new revision does not name stay as they are: whoever switches dispatch off does not
+// switch redemption on.
+func (tx *Tx) keepToggles(rev *SettingsRevision) error {
+	return tx.pgx.QueryRow(tx.ctx, `SELECT coalesce((SELECT value FROM settings_revisions WHERE key = 'toggles' ORDER BY revision DESC LIMIT 1), '{}')
+		|| $1::jsonb`, []byte(rev.Value)).Scan(&rev.Value)
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 
 	"lastcall/domain/audit"
 	"lastcall/domain/template"
@@ -76,24 +75,4 @@ func (s *Store) EnsureTemplate(ctx context.Context, t template.Template) (bool, 
 		return audit.Entry{Action: "template.added", Target: "template/" + t.Name}, tx.orm.Create(&row).Error
 	})
 	return err == nil, err
-}
-
-// Bar is a venue.
-type Bar struct {
-	ID        uuid.UUID      `gorm:"type:uuid;primaryKey" json:"id"`
-	Code      string         `json:"code"`
-	Name      string         `json:"name"`
-	Country   string         `gorm:"type:char(2)" json:"country"`
-	CreatedAt time.Time      `json:"created_at"`
-	DeletedAt gorm.DeletedAt `json:"-"`
-}
-
-// Station is a place in a bar where vouchers are redeemed.
-type Station struct {
-	ID        uuid.UUID      `gorm:"type:uuid;primaryKey" json:"id"`
-	BarID     uuid.UUID      `gorm:"type:uuid" json:"bar_id"`
-	Code      string         `json:"code"`
-	Name      string         `json:"name"`
-	CreatedAt time.Time      `json:"created_at"`
-	DeletedAt gorm.DeletedAt `json:"-"`
 }

@@ -19,7 +19,10 @@ func TestTwoPeopleOnTheCommandLine(t *testing.T) {
 	base, token := startAPI(t)
 	const password = "correct horse battery"
 	dir := t.TempDir()
-	up := upFile{API: base, Token: token, Accounts: []upAccount{{"ops@lastcall.test", password, "ops"}, {"lead@lastcall.test", password, "project_lead"}}}
+	up := upFile{API: base, Token: token, Accounts: []upAccount{
+		{Email: "ops@lastcall.test", Password: password, Role: "ops"},
+		{Email: "lead@lastcall.test", Password: password, Role: "project_lead"},
+	}}
 	content, err := json.Marshal(up)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, upFileName), content, 0o600))

@@ -46,8 +46,8 @@ func TestActingAsAnAccount(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	const password = "correct horse battery"
 	dir := t.TempDir()
-	up := upFile{API: proxy.URL, Token: token, Accounts: []upAccount{{"boss@lastcall.test", password, "admin"},
-		{"viewer@lastcall.test", password, "viewer"}, {"gone@lastcall.test", "not the password", "ops"}}}
+	up := upFile{API: proxy.URL, Token: token, Accounts: []upAccount{{Email: "boss@lastcall.test", Password: password, Role: "admin"},
+		{Email: "viewer@lastcall.test", Password: password, Role: "viewer"}, {Email: "gone@lastcall.test", Password: "not the password", Role: "ops"}}}
 	content, err := json.Marshal(up)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, upFileName), content, 0o600))

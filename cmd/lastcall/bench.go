@@ -31,7 +31,7 @@ a limit is missed. On a busy machine the figures say more about its business.`,
 	cmd.Flags().StringSliceVar(&b.only, "only", nil, "run only these, of "+strings.Join(benchNames(), ", "))
 	cmd.Flags().BoolVar(&b.million, "million", false, "also run a campaign of a million targets")
 	cmd.Flags().IntVar(&b.targets, "targets", 100_000, "targets of the campaigns that measure speed; the limits are meant for 100,000 and more")
-	cmd.AddCommand(rawClientCommand(sh))
+	cmd.AddCommand(rawClientCommand(sh), benchRaceCommand(sh), benchRedeemCommand(sh))
 	return cmd
 }
 
@@ -121,6 +121,11 @@ func (b *bench) run(ctx context.Context) error {
 			return fmt.Errorf("bench %s: %w", one.name, err)
 		}
 	}
+	return b.finish(began)
+}
+
+// finish says where the figures come from and concludes.
+func (b *bench) finish(began time.Time) error {
 	r := &b.report
 	r.Machine = benchMachine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()}
 	r.Held = !slices.ContainsFunc(r.Figures, func(f benchFigure) bool { return !f.Held })

@@ -141,6 +141,21 @@ func (c *apiClient) send(ctx context.Context, method, path string, header http.H
 	return res.StatusCode, nil
 }
 
+// discard does one call with JSON in, whose answer is empty.
+func (c *apiClient) discard(ctx context.Context, method, path string, in any) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	res, _, err := c.open(ctx, method, path, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
 // open does one call whose answer the caller reads, and closes, itself.
 func (c *apiClient) open(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)

@@ -23,6 +23,9 @@ const (
 	bootstrapAdminVariable = "LASTCALL_BOOTSTRAP_ADMIN"
 	// bootstrapAccountsVariable holds accounts as JSON, each made after migrating unless it is there: how up makes its own.
 	bootstrapAccountsVariable = "LASTCALL_BOOTSTRAP_ACCOUNTS"
+	// bootstrapPINVariable holds the PIN of an operator of bars that do not exist, which are made after migrating: how up
+	// makes its own.
+	bootstrapPINVariable = "LASTCALL_BOOTSTRAP_PIN"
 )
 
 func migrateCommand(sh *shell) *cobra.Command {
@@ -99,6 +102,13 @@ func furnish(ctx context.Context, c *config.Config, token string, accounts []sto
 		}
 		if err = st.EnsureAccount(ctx, a); err != nil {
 			err = fmt.Errorf("make the account %s: %w", a.Email, err)
+		}
+	}
+	if pin := os.Getenv(bootstrapPINVariable); pin != "" && err == nil {
+		if err = fixtures.Places(ctx, st, pin); err != nil {
+			err = fmt.Errorf("places to try it with: %w", err)
+		} else if err = fixtures.Vouchers(ctx, st); err != nil {
+			err = fmt.Errorf("vouchers to try it with: %w", err)
 		}
 	}
 	return templates, err

@@ -70,7 +70,11 @@ end seem swapped, is refused unless it is acknowledged; settings impact tells be
   consent        {"required":true}                            whether marketing needs a recorded opt-in
   throttle       {"whatsapp":{"per_minute":60}}               how much a channel may send; 0 stops it
   frequency_cap  {"marketing":{"per_day":1,"per_week":3}}     how much one recipient gets; 0 is no limit
-  toggles        {"dispatch":true}                            whether anything goes out at all
+  toggles        {"dispatch":true}                            whether anything goes out at all; also station_redeem,
+                                                              whether stations redeem vouchers, and mock_redemptions,
+                                                              whether they only rehearse it; those not named stay as they are
+  offline_redemptions  {"mode":"on","max_age_minutes":720}    whether, and how long ago, stations may have accepted
+                                                              vouchers without a connection; off by default
   campaigns      {"approval":"always","max_late":"2h","approval_ttl":"24h"}
                                                               which campaigns a second person approves: never,
                                                               always or {"above":10000} targets; how late an approved

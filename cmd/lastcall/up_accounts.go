@@ -14,6 +14,8 @@ type upAccount struct {
 	Email    string      `json:"email"`
 	Password string      `json:"password"`
 	Role     access.Role `json:"role"`
+	Station  string      `json:"station,omitempty"` // the code with which its PIN signs in, on a device enrolled there
+	PIN      string      `json:"pin,omitempty"`
 }
 
 // fixtureAccounts are the accounts that up makes: one a role, and then a second of those whose word must not be
@@ -22,7 +24,7 @@ var fixtureAccounts = func() (all []store.NewAccount) {
 	for _, role := range access.Roles {
 		all = append(all, fixtureAccount(role, ""))
 	}
-	return append(all, fixtureAccount(access.ProjectLead, "two"), fixtureAccount(access.Support, "two"))
+	return append(all, fixtureAccount(access.ProjectLead, "two"), fixtureAccount(access.Support, "two"), fixtureAccount(access.Finance, "two"))
 }()
 
 func fixtureAccount(role access.Role, number string) store.NewAccount {

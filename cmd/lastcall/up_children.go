@@ -172,12 +172,16 @@ func (u *up) settings(child string) []string {
 		set("BOOTSTRAP_TOKEN", u.secrets.Token)
 		set("BOOTSTRAP_ACCOUNTS", u.secrets.bootstrapAccounts())
 		unless("pepper", "PEPPER", u.secrets.Pepper)
+		if !u.realWhatsApp() {
+			set("BOOTSTRAP_PIN", u.secrets.StationPIN)
+		}
 		return env
 	}
 	sandbox := "http://" + u.listen(portSandbox)
 	if !u.realWhatsApp() {
 		set("WHATSAPP_BASE_URL", sandbox)
 		set("WHATSAPP_PHONE_NUMBER_ID", sandboxNumberID)
+		unless("whatsapp.number", "WHATSAPP_NUMBER", "+"+sandboxNumberID) // nobody's
 		set("WHATSAPP_ACCESS_TOKEN", u.secrets.WhatsAppAccessToken)
 		set("WHATSAPP_APP_SECRET", u.secrets.WhatsAppAppSecret)
 		set("WHATSAPP_VERIFY_TOKEN", u.secrets.WhatsAppVerifyToken)

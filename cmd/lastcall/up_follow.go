@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"lastcall/fixtures"
 )
 
 const (
@@ -39,6 +41,10 @@ func (u *up) announce(took time.Duration) error {
 			what = "sign in"
 		}
 		printPart(u.sh, what, fmt.Sprintf("%-30s %s", a.Email, a.Password))
+	}
+	printPart(u.sh, "station app", u.at.api+"/station/")
+	if !u.realWhatsApp() {
+		printPart(u.sh, "", fixtures.FirstStation+"  PIN "+u.secrets.StationPIN)
 	}
 	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
 	if u.at.sandbox != "" {

@@ -14,6 +14,9 @@ import (
 
 	"lastcall/devstack"
 	"lastcall/devstack/supervise"
+	"lastcall/domain/access"
+	"lastcall/domain/place"
+	"lastcall/fixtures"
 )
 
 const (
@@ -26,6 +29,7 @@ const (
 type upFile struct {
 	Ready           bool           `json:"ready"`
 	API             string         `json:"api"`
+	Station         string         `json:"station"` // the station app
 	TemporalWeb     string         `json:"temporal_web,omitempty"`
 	TemporalAddress string         `json:"temporal_address"`
 	Sandbox         string         `json:"sandbox,omitempty"`
@@ -38,9 +42,9 @@ type upFile struct {
 // writeUpFile replaces up.json. Its caller holds u.mu.
 func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
-		Ready: true, API: u.at.api, TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
+		Ready: true, API: u.at.api, Station: u.at.api + "/station/", TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
 		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
-		Accounts: u.secrets.upAccounts(), PIDs: maps.Clone(u.pids),
+		Accounts: u.accounts(), PIDs: maps.Clone(u.pids),
 	}, "", "  ")
 	if err == nil {
 		err = supervise.Replace(filepath.Join(u.dir, upFileName), content)
@@ -49,6 +53,18 @@ func (u *up) writeUpFile() error {
 		return fmt.Errorf("write %s: %w", upFileName, err)
 	}
 	return nil
+}
+
+// accounts are the accounts as up.json lists them. Who works at a station has no address to sign in with, but its code and
+// a PIN; none where real people are written to.
+func (u *up) accounts() []upAccount {
+	all := u.secrets.upAccounts()
+	for i := range all {
+		if all[i].Role == access.StationOperator && !u.realWhatsApp() {
+			all[i].Station, all[i].PIN = fixtures.FirstStation, u.secrets.StationPIN
+		}
+	}
+	return all
 }
 
 // heard keeps up.json's pids true and tells what ends unasked and comes back.
@@ -90,6 +106,7 @@ type secrets struct {
 	OwnerPassword       string `json:"database_owner_password"`
 	AppPassword         string `json:"database_app_password"`
 	Token               string `json:"token"`
+	StationPIN          string `json:"station_pin"`
 	WhatsAppAccessToken string `json:"whatsapp_access_token"`
 	WhatsAppAppSecret   string `json:"whatsapp_app_secret"`
 	WhatsAppVerifyToken string `json:"whatsapp_verify_token"`
@@ -123,6 +140,9 @@ func loadSecrets(dir string) (secrets, error) {
 		if *secret == "" {
 			*secret, made = rand.Text()+rand.Text(), true // 52 letters and digits
 		}
+	}
+	if s.StationPIN == "" {
+		s.StationPIN, made = place.NewPIN(), true
 	}
 	if s.Token == "" {
 		random := make([]byte, 32)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -64,7 +65,13 @@ it finishes what it has begun, for at most 30 seconds.`,
 			}}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
-				return besides(ctx, (&store.Sealer{Store: db, Log: log}).Run, w.Run)
+				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}
+				return besides(ctx, func(ctx context.Context) {
+					var both sync.WaitGroup
+					both.Go(func() { sealer.Run(ctx) })
+					both.Go(func() { expiry.Run(ctx) })
+					both.Wait()
+				}, w.Run)
 			})
 		},
 	}

@@ -46,14 +46,36 @@ func ParseThrottle(text []byte) (Throttle, error) {
 	return throttle, p.err()
 }
 
-// ParseToggles reads the JSON of Toggles, in which every toggle must be set. Everything wrong with it comes
-// as domain.Invalid errors, joined, each naming its field; their codes are bad_json, duplicate_field,
-// unknown_field, missing_field and bad_toggle.
+// ParseToggles reads the JSON of Toggles, in which dispatch must be set; another toggle that is absent is as by default.
+// Everything wrong with it comes as domain.Invalid errors, joined, each naming its field; their codes are bad_json,
+// duplicate_field, unknown_field, missing_field and bad_toggle.
 func ParseToggles(text []byte) (Toggles, error) {
 	var p problems
-	var t Toggles
-	p.fields(member{value: text}, "bad_toggle", "use true or false", target{name: "dispatch", into: &t.Dispatch})
+	t := Toggles{StationRedeem: true}
+	p.fields(member{value: text}, "bad_toggle", "use true or false", target{name: "dispatch", into: &t.Dispatch},
+		target{name: "station_redeem", into: &t.StationRedeem, optional: true},
+		target{name: "mock_redemptions", into: &t.MockRedemptions, optional: true})
 	return t, p.err()
+}
+
+// ParseOfflineRedemptions reads the JSON of OfflineRedemptions. Everything wrong with it comes as domain.Invalid errors,
+// joined, each naming its field; their codes are bad_json, duplicate_field, unknown_field, missing_field, bad_mode and
+// bad_age.
+func ParseOfflineRedemptions(text []byte) (OfflineRedemptions, error) {
+	const useMode, useAge = "use off or on, in quotes", "use whole minutes, 1 to 10080"
+	var p problems
+	var o OfflineRedemptions
+	age := target{name: "max_age_minutes", into: &o.MaxAgeMinutes, optional: true, code: "bad_age", use: useAge}
+	if !p.fields(member{value: text}, "bad_mode", useMode, target{name: "mode", into: &o.Mode}, age) {
+		return o, p.err()
+	}
+	switch {
+	case o.Mode != OfflineOff && o.Mode != OfflineOn:
+		p.add("mode", "bad_mode", useMode)
+	case o.MaxAgeMinutes < 0 || o.MaxAgeMinutes > MaxOfflineAge, o.Mode == OfflineOn && o.MaxAgeMinutes == 0:
+		p.add("max_age_minutes", "bad_age", useAge)
+	}
+	return o, p.err()
 }
 
 // ParseMissingZone reads the JSON of MissingZone. Everything wrong with it comes as domain.Invalid errors,

@@ -46,7 +46,7 @@ func TestParseToggles(t *testing.T) {
 	for text, want := range map[string]bool{`{"dispatch":true}`: true, `{"dispatch":false}`: false} {
 		got, err := ParseToggles([]byte(text))
 		require.NoError(t, err)
-		require.Equal(t, Toggles{Dispatch: want}, got)
+		require.Equal(t, Toggles{Dispatch: want, StationRedeem: true}, got)
 	}
 }
 
@@ -74,6 +74,7 @@ func TestParseErrors(t *testing.T) {
 	quietHours := func(text []byte) error { _, err := ParseQuietHours(text); return err }
 	throttle := func(text []byte) error { _, err := ParseThrottle(text); return err }
 	toggles := func(text []byte) error { _, err := ParseToggles(text); return err }
+	offline := func(text []byte) error { _, err := ParseOfflineRedemptions(text); return err }
 	missingZone := func(text []byte) error { _, err := ParseMissingZone(text); return err }
 	consent := func(text []byte) error { _, err := ParseConsent(text); return err }
 	frequencyCap := func(text []byte) error { _, err := ParseFrequencyCap(text); return err }
@@ -158,6 +159,17 @@ func TestParseErrors(t *testing.T) {
 		{toggles, `{"dispatch":"yes"}`, []string{"dispatch bad_toggle"}},
 		{toggles, `{"dispatch":null}`, []string{"dispatch bad_toggle"}},
 		{toggles, `{"dispatch":true,"marketing":true}`, []string{"marketing unknown_field"}},
+		{toggles, `{"dispatch":true,"station_redeem":0,"mock_redemptions":null}`, []string{"station_redeem bad_toggle", "mock_redemptions bad_toggle"}},
+
+		{offline, `{}`, []string{"mode missing_field"}},
+		{offline, `{"mode":"sometimes"}`, []string{"mode bad_mode"}},
+		{offline, `{"mode":true}`, []string{"mode bad_mode"}},
+		{offline, `{"mode":"on"}`, []string{"max_age_minutes bad_age"}},
+		{offline, `{"mode":"on","max_age_minutes":0}`, []string{"max_age_minutes bad_age"}},
+		{offline, `{"mode":"on","max_age_minutes":10081}`, []string{"max_age_minutes bad_age"}},
+		{offline, `{"mode":"off","max_age_minutes":-1}`, []string{"max_age_minutes bad_age"}},
+		{offline, `{"mode":"on","max_age_minutes":1.5}`, []string{"max_age_minutes bad_age"}},
+		{offline, `{"mode":"on","max_age_hours":1}`, []string{"max_age_hours unknown_field"}},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			t.Parallel()
@@ -209,4 +221,21 @@ func TestParseNeverPanics(t *testing.T) {
 		_, _ = ParseThrottle(text)
 		_, _ = ParseToggles(text)
 	})
+}
+
+func TestParseOfTheStations(t *testing.T) {
+	t.Parallel()
+	toggles, err := ParseToggles([]byte(`{"dispatch":false}`))
+	require.NoError(t, err)
+	require.Equal(t, Toggles{StationRedeem: true}, toggles, "a setting older than a toggle switches nothing off")
+	toggles, err = ParseToggles([]byte(`{"dispatch":true,"station_redeem":false,"mock_redemptions":true}`))
+	require.NoError(t, err)
+	require.Equal(t, Toggles{Dispatch: true, MockRedemptions: true}, toggles)
+
+	offline, err := ParseOfflineRedemptions([]byte(`{"mode":"off","max_age_minutes":720}`))
+	require.NoError(t, err)
+	require.Zero(t, offline.MaxAge())
+	offline, err = ParseOfflineRedemptions([]byte(`{"mode":"on","max_age_minutes":720}`))
+	require.NoError(t, err)
+	require.Equal(t, 12*time.Hour, offline.MaxAge())
 }

@@ -16,6 +16,8 @@ type Settings struct {
 	FrequencyCap FrequencyCap
 	Toggles      Toggles
 	Campaigns    Campaigns
+
+	OfflineRedemptions OfflineRedemptions
 }
 
 // MissingZone says what quiet hours make of a recipient whose zone nobody knows. JSON: {"policy":"hold"}.
@@ -69,20 +71,51 @@ func (f Frequency) Off() bool { return f.PerDay <= 0 && f.PerWeek <= 0 }
 
 // Toggles switch things on and off.
 type Toggles struct {
-	Dispatch bool `json:"dispatch"` // whether anything goes out at all
+	Dispatch        bool `json:"dispatch"`         // whether anything goes out at all
+	StationRedeem   bool `json:"station_redeem"`   // whether stations redeem vouchers
+	MockRedemptions bool `json:"mock_redemptions"` // whether what they redeem is only rehearsed, as in staging
+}
+
+// OfflineRedemptions says whether a station may accept vouchers while it has no connection, and how long ago that may
+// have been when it tells. JSON: {"mode":"on","max_age_minutes":720}.
+type OfflineRedemptions struct {
+	Mode          OfflineMode `json:"mode"`
+	MaxAgeMinutes int         `json:"max_age_minutes,omitempty"` // 1 to MaxOfflineAge; needed when on
+}
+
+// OfflineMode is whether stations accept vouchers offline.
+type OfflineMode string
+
+// The modes.
+const (
+	OfflineOff OfflineMode = "off"
+	OfflineOn  OfflineMode = "on"
+)
+
+// MaxOfflineAge is the most minutes that may lie between accepting a voucher offline and telling.
+const MaxOfflineAge = 7 * 24 * 60
+
+// MaxAge is how long ago a voucher may have been accepted offline; 0 when none may.
+func (o OfflineRedemptions) MaxAge() time.Duration {
+	if o.Mode != OfflineOn {
+		return 0
+	}
+	return time.Duration(o.MaxAgeMinutes) * time.Minute
 }
 
 // Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
 // some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on, every campaign
-// approved by a second person. On the sandbox, where nobody is written to, the store begins without the need of consent
-// and of approval.
+// approved by a second person, stations redeem, but not offline. On the sandbox, where nobody is written to, the store begins
+// without the need of consent and of approval.
 func Defaults() Settings {
 	return Settings{
 		QuietHours:  QuietHours{},
 		MissingZone: MissingZone{Policy: Hold},
 		Consent:     Consent{Required: true},
 		Throttle:    Throttle{ChannelWhatsApp: {PerMinute: 6_000_000}},
-		Toggles:     Toggles{Dispatch: true},
+		Toggles:     Toggles{Dispatch: true, StationRedeem: true},
 		Campaigns:   Campaigns{Approval: ApprovalRule{Rule: ApprovalAlways}, MaxLate: Span(2 * time.Hour), ApprovalTTL: Span(24 * time.Hour)},
+
+		OfflineRedemptions: OfflineRedemptions{Mode: OfflineOff},
 	}
 }

@@ -12,6 +12,8 @@ export class Problem extends Error {
   readonly reference?: string;
   /** What is wrong with which field; '' for what is about none. */
   readonly faults: { field: string; message: string }[];
+  /** What a message says instead, where there is no picture. */
+  readonly text?: string;
   /** What the operation tells with this code. */
   readonly facts?: unknown;
   /** In how many seconds to try again, if the server said so. */
@@ -23,6 +25,7 @@ export class Problem extends Error {
     this.status = status;
     this.code = told.code ?? 'unknown';
     this.reference = told.request_id ?? headers?.get('X-Request-Id') ?? undefined;
+    this.text = told.text;
     this.facts = told.facts;
     const seconds = Number(headers?.get('Retry-After') ?? Number.NaN);
     this.retryAfter = Number.isFinite(seconds) ? seconds : undefined;

@@ -1,9 +1,12 @@
 import {
   IconAdjustments,
+  IconBuildingStore,
   IconCheckbox,
+  IconCreditCard,
   IconListSearch,
   IconMessage2,
   IconSpeakerphone,
+  IconTicket,
   IconUserOff,
   IconUserShield,
   IconUsers,
@@ -15,6 +18,7 @@ import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
 import type { TemplatesSearch } from '../pages/templates';
+import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -91,6 +95,54 @@ const settings = createRoute({
   getParentRoute: () => root,
   path: '/settings',
   component: lazyRouteComponent(() => import('../pages/settings'), 'SettingsPage'),
+});
+
+const bars = createRoute({
+  getParentRoute: () => root,
+  path: '/bars',
+  validateSearch: (s: Record<string, unknown>): { search?: string; after?: string } => ({
+    search: text(s.search),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/bars/bars'), 'BarsPage'),
+});
+
+const bar = createRoute({
+  getParentRoute: () => root,
+  path: '/bars/$id',
+  validateSearch: (s: Record<string, unknown>): { station?: string } => ({ station: text(s.station) }),
+  component: lazyRouteComponent(() => import('../pages/bars/bar'), 'BarPage'),
+});
+
+const tableCodes = createRoute({
+  getParentRoute: () => root,
+  path: '/bars/$id/qr',
+  component: lazyRouteComponent(() => import('../pages/bars/qr'), 'TableCodesPage'),
+});
+
+const vouchers = createRoute({
+  getParentRoute: () => root,
+  path: '/vouchers',
+  validateSearch: (s: Record<string, unknown>): VouchersSearch => ({
+    view: oneOf(s.view, ['redemptions', 'tasks']),
+    status: oneOf(s.status, ['issued', 'sent', 'redeemed', 'expired', 'void']),
+    campaign: text(s.campaign),
+    batch: text(s.batch),
+    contact: text(s.contact),
+    station: text(s.station),
+    from: day(s.from),
+    to: day(s.to),
+    resolved: s.resolved === true || undefined,
+    after: text(s.after),
+    voucher: text(s.voucher),
+  }),
+  component: lazyRouteComponent(() => import('../pages/vouchers'), 'VouchersPage'),
+});
+
+const payments = createRoute({
+  getParentRoute: () => root,
+  path: '/payments',
+  component: lazyRouteComponent(() => import('../pages/payments'), 'PaymentsPage'),
 });
 
 const campaign = createRoute({
@@ -191,6 +243,11 @@ export const router = createRouter({
     optOuts,
     templates,
     template,
+    bars,
+    bar,
+    tableCodes,
+    vouchers,
+    payments,
     settings,
     audit,
     users,
@@ -213,7 +270,18 @@ declare module '@tanstack/react-router' {
 
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it, one of several. */
 const navigation: {
-  to: '/campaigns' | '/approvals' | '/contacts' | '/opt-outs' | '/templates' | '/settings' | '/audit' | '/users';
+  to:
+    | '/campaigns'
+    | '/approvals'
+    | '/contacts'
+    | '/opt-outs'
+    | '/templates'
+    | '/vouchers'
+    | '/bars'
+    | '/payments'
+    | '/settings'
+    | '/audit'
+    | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
@@ -230,6 +298,9 @@ const navigation: {
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
+  { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },
+  { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'm', takes: 'payments.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },

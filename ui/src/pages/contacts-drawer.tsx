@@ -103,6 +103,11 @@ function useErase(id: string, gone: () => void) {
           ...(impact.queued > 0
             ? [`${people(impact.queued, 'message that is', 'messages that are')} still queued will not be sent.`]
             : []),
+          ...(impact.vouchers > 0
+            ? [
+                `${people(impact.vouchers, 'voucher no longer says whose it is', 'vouchers no longer say whose they are')}; who has a code can still redeem it.`,
+              ]
+            : []),
           impact.opted_out
             ? 'They opted out: a fingerprint of the number stays in the registry, so that nobody writes to them again.'
             : 'They did not opt out: who imports the number again may write to it.',

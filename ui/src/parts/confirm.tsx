@@ -40,6 +40,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
         title={question?.title}
         size={question?.details ? 'lg' : undefined}
         centered
+        zIndex={300} // over a drawer that asks: it opened later
       >
         {question && <Answer key={String(opened)} question={question} close={() => setOpened(false)} />}
       </Modal>

@@ -6,6 +6,8 @@ import {
   IconCalendarClock,
   IconCheck,
   IconChecks,
+  IconClockOff,
+  IconGlassFull,
   IconHelpCircle,
   IconHourglass,
   IconListCheck,
@@ -15,6 +17,7 @@ import {
   IconPlayerPlay,
   IconPlayerStop,
   IconSend,
+  IconTicket,
   IconUserOff,
 } from '@tabler/icons-react';
 import type { ComponentType } from 'react';
@@ -50,6 +53,11 @@ const looks: Record<string, Look> = {
   approved: { word: 'Approved', tone: 'good', icon: IconCheck },
   locked: { word: 'Locked', tone: 'good', icon: IconLock },
   retired: { word: 'Retired', tone: 'quiet', icon: IconArchive },
+  // of a voucher; sent ones look like targets
+  issued: { word: 'Issued', tone: 'waits', icon: IconTicket },
+  redeemed: { word: 'Redeemed', tone: 'good', icon: IconGlassFull },
+  expired: { word: 'Expired', tone: 'quiet', icon: IconClockOff },
+  void: { word: 'Void', tone: 'quiet', icon: IconBan },
   // of several
   failed: { word: 'Failed', tone: 'bad', icon: IconAlertTriangle },
 };
