@@ -29,6 +29,7 @@ const (
 	TemplatesRead   Permission = "templates.read"
 	TemplatesWrite  Permission = "templates.write"
 	TemplatesReview Permission = "templates.review" // approve and lock another's
+	TemplatesTest   Permission = "templates.test"   // send one to a phone, and compare with what WhatsApp lists
 
 	ContactsRead   Permission = "contacts.read" // numbers masked
 	ContactsWrite  Permission = "contacts.write"
@@ -85,6 +86,7 @@ var granted = map[Permission][]Role{
 	TemplatesRead:   staff,
 	TemplatesWrite:  {Admin, Ops},
 	TemplatesReview: {Compliance},
+	TemplatesTest:   {Admin, Ops, Compliance},
 
 	ContactsRead:   staff,
 	ContactsWrite:  {Admin, Support},

@@ -18,6 +18,8 @@ import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
+import type { VouchersSearch } from '../pages/vouchers';
+import type { TemplatesSearch } from '../pages/templates';
 import type { SendState } from '../pages/sends';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
@@ -100,15 +102,21 @@ const sends = createRoute({
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
+  validateSearch: (s: Record<string, unknown>): TemplatesSearch => ({
+    sought: text(s.sought),
+    status: oneOf(s.status, ['draft', 'submitted', 'approved', 'locked', 'retired']),
+    category: oneOf(s.category, ['marketing', 'utility']),
+  }),
   component: lazyRouteComponent(() => import('../pages/templates'), 'TemplatesPage'),
 });
 
 const template = createRoute({
   getParentRoute: () => root,
   path: '/templates/$name',
-  validateSearch: (s: Record<string, unknown>): { version?: number; locale?: string } => ({
-    version: typeof s.version === 'number' ? s.version : undefined,
+  validateSearch: (s: Record<string, unknown>): { version?: number; locale?: string; edit?: true } => ({
+    version: whole(s.version),
     locale: text(s.locale),
+    edit: s.edit === true || undefined,
   }),
   component: lazyRouteComponent(() => import('../pages/template'), 'TemplatePage'),
 });
@@ -281,7 +289,7 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
+/** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it, one of several. */
 const navigation: {
   to:
     | '/campaigns'
@@ -301,10 +309,16 @@ const navigation: {
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
-  takes: string;
+  takes: string | string[];
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
-  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
+  {
+    to: '/approvals',
+    label: 'Approvals',
+    icon: IconCheckbox,
+    key: 'v',
+    takes: ['campaigns.approve', 'templates.review'],
+  },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
@@ -338,5 +352,5 @@ function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {
 /** The pages that whoever is signed in may open. */
 export function useNavigation() {
   const may = useMay();
-  return navigation.filter((page) => may(page.takes));
+  return navigation.filter((page) => [page.takes].flat().some(may));
 }
