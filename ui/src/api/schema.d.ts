@@ -9708,6 +9708,10 @@ export interface operations {
             query?: {
                 station?: string;
                 campaign?: string;
+                /** @description Redeemed then or later */
+                from?: string;
+                /** @description Redeemed before then */
+                before?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
