@@ -15,6 +15,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
+	"lastcall/domain/policy"
 	"lastcall/domain/template"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -74,6 +75,11 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 	if err == nil {
 		err = b.run(ctx)
 	}
+	if b.throttled != nil { // once a batch, however often it waited
+		if failure := b.Store.EnterThrottled(context.WithoutCancel(ctx), b.lane, *b.throttled); failure != nil {
+			err = errors.Join(err, failure)
+		}
+	}
 	if errors.Is(err, store.ErrFenced) {
 		// Of a stale attempt nobody reads this; one that is not takes the lane back with the next.
 		err = temporal.NewApplicationError("another attempt has the lane", "fenced")
@@ -86,6 +92,7 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 
 type dispatchBatch struct {
 	*Campaigns
+	single    bool // not a campaign's: the lane's holder looks after one single send
 	lane      store.Lane
 	targets   int // the batch ends after so many
 	template  template.Template
@@ -93,6 +100,7 @@ type dispatchBatch struct {
 	result    DispatchResult
 	channel   string
 	sends     chan func() // to the goroutines that send; a fresh one for every message would cost more than the message
+	throttled *store.Wait // what the batch waited for, if for permits
 	recording chan error  // of the chunk before, while it is under way; nil: nothing is
 }
 
@@ -175,6 +183,11 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			b.result.Drained = true
 			return nil
 		case len(claim.Waits) > 0:
+			for _, wait := range claim.Waits {
+				if wait.Reason == policy.Throttled {
+					b.throttled = &wait
+				}
+			}
 			w := waitFor(store.Earliest(claim.Waits), claim.Now)
 			w.NeedsHuman = slices.ContainsFunc(claim.Waits, func(w store.Wait) bool { return w.NeedsHuman })
 			if w.For > sleptInside {
@@ -279,7 +292,7 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 	}
 	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
 		HeaderMedia: b.template.HeaderMedia, StartBy: c.claim.Deadline,
-		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
+		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, Single: t.Single, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
 	}

@@ -35,6 +35,7 @@ type Deps struct {
 
 	// WorkflowOpen tells whether the workflow of a campaign's nth resend (0: its first) has not ended.
 	WorkflowOpen   func(ctx context.Context, id uuid.UUID, resend int) (bool, error)
+	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
@@ -103,6 +104,9 @@ func newServer(d Deps) *server {
 	s.history()
 	s.reports()
 	s.templates()
+	s.templateVersions()
+	s.templateReviews()
+	s.templateTests()
 	s.templateSuspensions()
 	s.channels()
 	s.contacts()
@@ -110,6 +114,8 @@ func newServer(d Deps) *server {
 	s.contactFiles()
 	s.erasure()
 	s.optOuts()
+	s.sends()
+	s.smokeRuns()
 	s.settings()
 	s.policy()
 	s.vouchers()
@@ -130,6 +136,12 @@ func newServer(d Deps) *server {
 	s.health()
 	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
 	return s
+}
+
+// Provider is who carries messages.
+type Provider interface {
+	Send(ctx context.Context, m whatsapp.TemplateMessage) (whatsapp.Accepted, error)
+	Template(ctx context.Context, name, language string) (l whatsapp.Listing, listed bool, err error)
 }
 
 type server struct {

@@ -35,17 +35,18 @@ type CampaignApproval struct {
 
 // ApprovalRequest is a decision that somebody waits for.
 type ApprovalRequest struct {
-	ID          uuid.UUID           `json:"id" format:"uuid"`
-	Kind        string              `json:"kind" doc:"What is decided about: campaign"`
-	Subject     string              `json:"subject" doc:"Its id"`
-	Digest      string              `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
-	Campaign    store.CampaignFacts `json:"campaign" doc:"What it was then"`
-	Reason      string              `json:"reason,omitempty"`
-	RequestedBy Somebody            `json:"requested_by"`
-	RequestedAt time.Time           `json:"requested_at"`
-	Changed     bool                `json:"changed" doc:"It is not what was asked about any more: it must be asked about again"`
-	MayDecide   bool                `json:"may_decide" doc:"Whether whoever asks may decide"`
-	WhyNot      string              `json:"why_not,omitempty" doc:"Why they may not"`
+	ID          uuid.UUID            `json:"id" format:"uuid"`
+	Kind        string               `json:"kind" enum:"campaign,template" doc:"What is decided about"`
+	Subject     string               `json:"subject" doc:"Its id"`
+	Digest      string               `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
+	Campaign    *store.CampaignFacts `json:"campaign,omitempty" doc:"Of a campaign: what it was then"`
+	Template    *store.TemplateFacts `json:"template,omitempty" doc:"Of a version of a template: what it was then"`
+	Reason      string               `json:"reason,omitempty"`
+	RequestedBy Somebody             `json:"requested_by"`
+	RequestedAt time.Time            `json:"requested_at"`
+	Changed     bool                 `json:"changed" doc:"It is not what was asked about any more: it must be asked about again"`
+	MayDecide   bool                 `json:"may_decide" doc:"Whether whoever asks may decide"`
+	WhyNot      string               `json:"why_not,omitempty" doc:"Why they may not"`
 }
 
 // ApprovalDecision is what somebody decided.
@@ -163,11 +164,16 @@ func (s *server) campaignApprovalOf(id uuid.UUID, c store.CampaignApproval) Camp
 		out.Request = new(s.requestOf(*c.Request))
 	}
 	for i, d := range c.Decisions {
-		out.Decisions[i] = ApprovalDecision{ID: d.ID, Verdict: d.Verdict, Reason: d.Reason, Digest: hex.EncodeToString(d.Digest), By: partyOf(d.Actor), Role: d.ActorRole,
-			At: d.CreatedAt, ExpiresAt: d.ExpiresAt, VoidedAt: d.VoidedAt}
-		if d.VoidReason != nil {
-			out.Decisions[i].VoidReason = *d.VoidReason
-		}
+		out.Decisions[i] = decisionOf(d)
+	}
+	return out
+}
+
+func decisionOf(d store.Decided) ApprovalDecision {
+	out := ApprovalDecision{ID: d.ID, Verdict: d.Verdict, Reason: d.Reason, Digest: hex.EncodeToString(d.Digest), By: partyOf(d.Actor), Role: d.ActorRole,
+		At: d.CreatedAt, ExpiresAt: d.ExpiresAt, VoidedAt: d.VoidedAt}
+	if d.VoidReason != nil {
+		out.VoidReason = *d.VoidReason
 	}
 	return out
 }
@@ -178,7 +184,14 @@ func (s *server) requestOf(a store.Asked) ApprovalRequest {
 	if a.Refusal != nil {
 		r.WhyNot = a.Refusal.Error()
 	}
-	if err := json.Unmarshal(a.Facts, &r.Campaign); err != nil {
+	var facts any
+	switch a.SubjectKind {
+	case store.SubjectCampaign:
+		facts = &r.Campaign
+	case store.SubjectTemplate:
+		facts = &r.Template
+	}
+	if err := json.Unmarshal(a.Facts, facts); err != nil {
 		s.Log.Error("stored facts cannot be read", "request_id", a.ID, "error", err)
 	}
 	return r

@@ -27,23 +27,21 @@ func Inbound(body []byte) (store.Inbound, error) {
 	for _, st := range events.Statuses {
 		attempt, err := campaign.ParseAttempt(st.CallbackData)
 		state, known := receiptStates[st.State]
+		if test, ok := testOf(st.CallbackData); ok && known {
+			in.Tests = append(in.Tests, store.TestReceipt{ID: test, State: state, At: credible(st.At, 24*time.Hour), ErrorCode: st.ErrorCode})
+			continue
+		}
 		if err != nil || !known {
 			continue
 		}
 		in.Receipts = append(in.Receipts, store.Receipt{Attempt: attempt, State: state, At: credible(st.At, 24*time.Hour), ProviderID: st.MessageID, ErrorCode: st.ErrorCode})
 	}
 	for _, u := range events.Templates {
-		sendable, known := u.Sendable()
-		if !known || !templateNameRule.MatchString(u.Name) || len(u.Name) > 512 || !languageRule.MatchString(u.Language) {
+		state := stateOf(u)
+		if state == "" || !templateNameRule.MatchString(u.Name) || len(u.Name) > 512 || !languageRule.MatchString(u.Language) {
 			continue
 		}
-		change := store.TemplateChange{Name: u.Name, Language: u.Language, State: templateStates[u.Event], Event: u.Event, At: credible(u.At, time.Minute)}
-		switch {
-		case sendable:
-			change.State = delivery.TemplateActive
-		case change.State == "":
-			change.State = delivery.TemplateDeleted // archived, or about to be deleted
-		}
+		change := store.TemplateChange{Name: u.Name, Language: u.Language, State: state, Event: u.Event, At: credible(u.At, time.Minute)}
 		if providerWord.MatchString(u.Reason) { // anything else may be a text
 			change.Note = u.Reason
 		}
@@ -73,6 +71,8 @@ var templateStates = map[string]delivery.TemplateState{whatsapp.TemplatePaused: 
 var (
 	languageRule = regexp.MustCompile(`^[A-Za-z0-9-]{0,64}$`)
 	providerWord = regexp.MustCompile(`^[A-Z_]{1,64}$`)
+
+	providerListed = regexp.MustCompile(`^[A-Za-z_]{1,64}$`)
 )
 
 // credible is at, or now where the provider gave no time or one that is too far ahead: it would stand in the way of

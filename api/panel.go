@@ -31,6 +31,10 @@ func (s *server) panel() gin.HandlerFunc {
 			nothing(c)
 			return
 		}
+		if inStationApp(name) {
+			stationApp(c, assets, name)
+			return
+		}
 		if a := assets[name]; a != nil {
 			panelHeaders(c, "")
 			a.serve(c)
@@ -101,7 +105,7 @@ var kinds = map[string]string{
 }
 
 // hashed are names that change with their content.
-var hashed = regexp.MustCompile(`^assets/.*-[A-Za-z0-9_-]{8,}\.[a-z0-9.]+$`)
+var hashed = regexp.MustCompile(`^(station/)?assets/.*-[A-Za-z0-9_-]{8,}\.[a-z0-9.]+$`)
 
 // loadPanel reads the files once. index is nil when there is none: the panel was not built.
 func loadPanel(files fs.FS) (assets map[string]*asset, index []byte) {

@@ -30,6 +30,7 @@ type StationSession struct {
 	Operator  StationPerson `json:"operator"`
 	Device    StationPerson `json:"device"`
 	Lease     bool          `json:"lease" doc:"This device holds the station's lease: it may accept vouchers offline"`
+	Offline   int           `json:"offline_minutes" doc:"How long ago a voucher may have been accepted offline when it comes in; 0: none may be"`
 	ExpiresAt time.Time     `json:"expires_at" doc:"When the session ends unless it is used before: 2 hours from now, and 12 hours from sign-in at the latest"`
 }
 
@@ -151,8 +152,12 @@ func (s *server) here(ctx context.Context, id uuid.UUID) (StationHere, error) {
 
 func (s *server) stationSession(ctx context.Context, v store.StationSession) (StationSession, error) {
 	here, err := s.here(ctx, v.StationID)
+	if err != nil {
+		return StationSession{}, err
+	}
+	set, err := s.Store.Settings(ctx)
 	return StationSession{Station: here, Operator: StationPerson{v.OperatorID, v.Operator}, Device: StationPerson{v.DeviceID, v.Device},
-		Lease: v.Lease, ExpiresAt: v.Ends()}, err
+		Lease: v.Lease, Offline: int(set.OfflineRedemptions.MaxAge().Minutes()), ExpiresAt: v.Ends()}, err
 }
 
 type (

@@ -27,12 +27,12 @@ func (s *server) templates() {
 			return &struct{ Body Templates }{Templates{append([]store.Template{}, all...)}}, err
 		})
 	register(s, access.TemplatesRead, huma.Operation{OperationID: "get-template", Method: http.MethodGet, Path: "/templates/{template}", Tags: tags,
-		Summary: "Get a template"},
+		Summary: "Get a template", Description: "Its ETag is its revision, for the If-Match of who changes it."},
 		func(ctx context.Context, in *struct {
 			Template string `path:"template" maxLength:"512" doc:"A name, for its newest version that may be sent, or a version's id"`
-		}) (*struct{ Body store.Template }, error) {
+		}) (*templateVersion, error) {
 			t, err := s.template(ctx, in.Template)
-			return &struct{ Body store.Template }{t}, err
+			return versionOf(t), err
 		})
 }
 

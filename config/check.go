@@ -44,6 +44,7 @@ func (c *Config) check() (problems []error) {
 	must(apiVersion.MatchString(c.WhatsApp.Version), "whatsapp.version", "must be a version such as v23.0")
 	optional(digits.MatchString, c.WhatsApp.PhoneNumberID, "whatsapp.phone_number_id", "must be the id of the sender, digits only")
 	optional(e164.MatchString, c.WhatsApp.Number, "whatsapp.number", "must be a number with + and country code, digits only")
+	optional(digits.MatchString, c.WhatsApp.BusinessAccountID, "whatsapp.business_account_id", "must be the id of the account, digits only")
 	optional(isWebURL, c.Ops.WebhookURL.Reveal(), "ops.webhook_url", webURL)
 	optional(isHostPort, c.Mail.Address, "mail.address", hostPort)
 	must(isMailAddress(c.Mail.From), "mail.from", "must be a mail address")

@@ -70,9 +70,12 @@ type WhatsApp struct {
 	Version       string `key:"version"`         // default v23.0
 	PhoneNumberID string `key:"phone_number_id"` // the sender's id, not its number
 	Number        string `key:"number"`          // the sender's number, with +: what the codes on tables open a chat with
-	AccessToken   Secret `key:"access_token"`
-	AppSecret     Secret `key:"app_secret"`   // signs the webhooks
-	VerifyToken   Secret `key:"verify_token"` // answers the webhook handshake
+
+	BusinessAccountID string `key:"business_account_id"` // whose templates are listed; empty: the sandbox's, else they cannot be compared
+
+	AccessToken Secret `key:"access_token"`
+	AppSecret   Secret `key:"app_secret"`   // signs the webhooks
+	VerifyToken Secret `key:"verify_token"` // answers the webhook handshake
 }
 
 // Sandbox reports whether BaseURL is the sandbox's. The sandbox speaks plain HTTP only, the Cloud API HTTPS only.

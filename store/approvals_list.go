@@ -136,13 +136,16 @@ func (s *Store) ApprovalsAsked(ctx context.Context, before uuid.UUID, limit int)
 				all[i].Changed = !bytes.Equal(a.Digest, materials[id].Digest())
 			}
 		}
+		if err == nil {
+			err = tx.templatesAsked(all)
+		}
 		return err
 	})
 	return all, err
 }
 
 // permissions are what deciding about each kind of subject takes.
-var permissions = map[string]access.Permission{SubjectCampaign: access.CampaignsApprove}
+var permissions = map[string]access.Permission{SubjectCampaign: access.CampaignsApprove, SubjectTemplate: access.TemplatesReview}
 
 // asked reads the open requests that fit, with what keeps whoever acts from deciding.
 func (tx *Tx) asked(where string, args ...any) ([]Asked, error) {

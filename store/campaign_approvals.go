@@ -286,7 +286,7 @@ func (s *Store) materialOf(ctx context.Context, db querier, id uuid.UUID) (m cam
 
 // materials are those of several campaigns, as they all are in one instant.
 func (s *Store) materials(ctx context.Context, db querier, ids []uuid.UUID) (map[uuid.UUID]campaign.Material, policy.Settings, error) {
-	rows, err := db.Query(ctx, `SELECT c.id, c.name, c.channel, c.variables, c.send_at, t.id, t.name, t.version, t.category, t.texts, t.variables, t.header_media,
+	rows, err := db.Query(ctx, `SELECT c.id, c.name, c.channel, c.variables, c.send_at, t.id, t.name, t.version, t.category, t.texts, t.variables, t.header_media, t.headers, t.footers,
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions),
 			coalesce((SELECT jsonb_agg(jsonb_build_object('country', k.country, 'zone', k.zone, 'locale', k.locale, 'targets', k.targets,
 				'digest', a.digest::text)) FROM cohorts k JOIN audience_digests a ON (a.campaign_id, a.cohort) = (k.campaign_id, k.id)
@@ -300,16 +300,16 @@ func (s *Store) materials(ctx context.Context, db querier, ids []uuid.UUID) (map
 	var revision int64
 	for rows.Next() {
 		var m campaign.Material
-		var variables, texts, audience []byte
+		var variables, texts, headers, footers, audience []byte
 		t := &m.Template
 		if err := rows.Scan(&m.Campaign, &m.Name, &m.Channel, &variables, &m.SendAt, &t.ID, &t.Name, &t.Version, &t.Category, &texts, &t.Variables,
-			&t.HeaderMedia, &m.Revision, &audience); err != nil {
+			&t.HeaderMedia, &headers, &footers, &m.Revision, &audience); err != nil {
 			return nil, policy.Settings{}, err
 		}
 		for _, part := range []struct {
 			text []byte
 			into any
-		}{{variables, &m.Variables}, {texts, &t.Texts}, {audience, &m.Audience}} {
+		}{{variables, &m.Variables}, {texts, &t.Texts}, {headers, &t.Headers}, {footers, &t.Footers}, {audience, &m.Audience}} {
 			if err := json.Unmarshal(part.text, part.into); err != nil {
 				return nil, policy.Settings{}, err
 			}

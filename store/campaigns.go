@@ -125,6 +125,9 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if c.Status != campaign.Draft {
 			return audit.Entry{}, domain.E(domain.Conflict, "wrong_state", "the campaign was started already: it is %s", c.Status)
 		}
+		if err := tx.keepTemplate(c.TemplateID); err != nil {
+			return audit.Entry{}, err
+		}
 		check, _, err := s.preflight(tx.ctx, tx.pgx, id)
 		if err != nil {
 			return audit.Entry{}, err

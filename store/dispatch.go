@@ -54,6 +54,7 @@ type Claim struct {
 // ClaimedTarget is a target marked as being sent, with the permit for it.
 type ClaimedTarget struct {
 	ID        int64
+	Single    uuid.UUID // the single send that it is in place of a campaign's target; uuid.Nil: none
 	MSISDN    contact.MSISDN
 	Locale    string
 	Attempt   int
@@ -261,7 +262,11 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 		if d.Permitted || done.RowsAffected() == 0 {
 			continue
 		}
-		if err := tx.enter(policyCheck(id, d.Revision, map[string]any{"reason": d.Reason, "until": d.RetryAfter,
+		var digest string
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT `+audienceDigest, id, k.ID).Scan(&digest); err != nil {
+			return nil, nil, true, err
+		}
+		if err := tx.enter(policyCheck(id, d.Revision, map[string]any{"reason": d.Reason, "until": d.RetryAfter, "digest": digest,
 			"country": k.Country, "zone": k.Zone, "locale": k.Locale, "why": d.Why, "targets": k.Counts.Queued})); err != nil {
 			return nil, nil, true, err
 		}

@@ -12,7 +12,7 @@ import (
 
 // models are all GORM models; TestModelsMatchSchema holds each against the migrated tables.
 var models = []any{&Account{}, &APIToken{}, &Approval{}, &ApprovalRequest{}, &AuditEntry{}, &Bar{}, &Campaign{}, &ChannelState{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &Invitation{}, &OptOut{},
-	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateState{}, &Webhook{}, &Worker{}}
+	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateListing{}, &TemplateState{}, &TemplateTest{}, &Webhook{}, &Worker{}}
 
 // ModelColumns returns, for the external test, each model's table and columns: name → may be null.
 func ModelColumns(t *testing.T) map[string]map[string]bool {
@@ -38,6 +38,11 @@ var NobodysHash = nobodysHash
 
 // Prune is what the relay does every hour.
 func Prune(s *Store, ctx context.Context) error { return s.prune(ctx) }
+
+// ApplyTestReceipts is what the applier does with the receipts of template tests.
+func ApplyTestReceipts(ctx context.Context, s *Store, all ...TestReceipt) error {
+	return s.inTx(ctx, func(tx *Tx) error { return tx.applyTestReceipts(all) })
+}
 
 // Apply is what an applier does when it wakes.
 func Apply(ctx context.Context, a *Applier) error {

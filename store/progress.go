@@ -184,7 +184,7 @@ func (s *Store) Explain(ctx context.Context, m contact.MSISDN, sub policy.Subjec
 		return policy.Decision{}, err
 	}
 	sub.Suspensions = held.suspensions(sub.Locale, now)
-	if sub.CappedUntil, err = s.cappedUntil(ctx, set, m, now); err != nil {
+	if sub.CappedUntil, err = s.cappedUntil(ctx, s.pool, set, m, now); err != nil {
 		return policy.Decision{}, err
 	}
 	return set.Evaluate(sub, budget, now), nil

@@ -37,6 +37,7 @@ type Inbound struct {
 	Receipts    []Receipt
 	Templates   []TemplateChange
 	Preferences []Preference
+	Tests       []TestReceipt // of messages that look at templates
 	Commands    []Command
 }
 
@@ -102,6 +103,7 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 				all.Receipts = append(all.Receipts, told.Receipts...)
 				all.Templates = append(all.Templates, told.Templates...)
 				all.Preferences = append(all.Preferences, told.Preferences...)
+				all.Tests = append(all.Tests, told.Tests...)
 				all.Commands = append(all.Commands, told.Commands...)
 				done = append(done, w.ID)
 				continue
@@ -123,7 +125,16 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 		if err := tx.spread(all.Receipts); err != nil {
 			return err
 		}
+		if err := tx.spreadSends(all.Receipts); err != nil {
+			return err
+		}
 		if err := tx.applyReceipts(all.Receipts); err != nil {
+			return err
+		}
+		if err := tx.applyTestReceipts(all.Tests); err != nil {
+			return err
+		}
+		if err := tx.applySendReceipts(all.Receipts); err != nil {
 			return err
 		}
 		_, err = tx.pgx.Exec(ctx, `DELETE FROM webhook_inbox WHERE id = ANY ($1)`, done)

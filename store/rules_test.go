@@ -51,6 +51,7 @@ func (b bundle) sent(t *testing.T, l store.Lane, c store.Claim) {
 // makeUtility turns every template into a utility template.
 func (b bundle) makeUtility(t *testing.T) {
 	t.Helper()
+	b.exec(t, `ALTER TABLE templates DISABLE TRIGGER templates_guarded`)
 	b.exec(t, `UPDATE templates SET category = $1`, "utility")
 }
 
@@ -145,6 +146,7 @@ func TestUtilityDoesNotUseUpTheCap(t *testing.T) {
 	b.makeUtility(t)
 	_, utility := b.running(t, rw(1))
 	b.sent(t, utility, b.claim(t, utility, 1))
+	b.exec(t, `ALTER TABLE templates DISABLE TRIGGER templates_begin_as_drafts`)
 	b.exec(t, `INSERT INTO templates (id, name, version, category, status, texts, variables)
 		SELECT gen_random_uuid(), name, version + 1, 'marketing', status, texts, variables FROM templates WHERE name = 'promo_generic'`)
 	b.set(t, "frequency_cap", `{"marketing":{"per_day":1}}`)

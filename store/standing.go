@@ -21,9 +21,11 @@ type standing struct {
 	Template *templateStanding `json:"template"`
 }
 
-// templateStanding is a template of which at least one language is suspended.
+// templateStanding is a template of which at least one language is suspended, or a version that was retired.
 type templateStanding struct {
 	Name    string            `json:"name"`
+	Version int               `json:"version"`
+	Retired bool              `json:"retired"`
 	Locales map[string]string `json:"locales"` // of its texts; without the texts
 	States  []TemplateState   `json:"states"`
 }
@@ -49,6 +51,10 @@ func (s *Store) standingOf(ctx context.Context, channel string, template *uuid.U
 func (s standing) suspensions(locale string, now time.Time) (all []policy.Suspension) {
 	if s.Channel != nil {
 		all = s.Channel.suspensions(now)
+	}
+	if t := s.Template; t != nil && t.Retired {
+		return append(all, policy.Suspension{Reason: policy.TemplateSuspended, NeedsHuman: true,
+			Why: fmt.Sprintf("version %d of template %s is retired. Stop the campaign; another can be made with another version", t.Version, t.Name)})
 	}
 	if t := s.Template.of(locale); t != nil && t.State != delivery.TemplateActive {
 		all = append(all, t.suspension())
@@ -133,6 +139,9 @@ func (tx *Tx) heldBack(c *Claim, l Lane, w *window, cohorts []Cohort) (said bool
 		default:
 			return false, nil // the policy says the rest
 		}
+	}
+	if w.standing.Template != nil && w.standing.Template.Retired {
+		return false, nil // no trial proves anything
 	}
 	for _, k := range cohorts {
 		t := w.standing.Template.of(k.Locale)

@@ -19,15 +19,22 @@ type Template struct {
 	Status      template.Status     `json:"status"`
 	Variables   []template.Variable `gorm:"serializer:json;type:jsonb" json:"variables"`
 	Texts       map[string]string   `gorm:"serializer:json;type:jsonb" json:"texts"`
+	Headers     map[string]string   `gorm:"serializer:json;type:jsonb" json:"headers,omitempty" doc:"The line over the text, by locale"`
+	Footers     map[string]string   `gorm:"serializer:json;type:jsonb" json:"footers,omitempty" doc:"The small line under it, by locale"`
 	HeaderMedia string              `json:"header_media,omitempty"`
+	Revision    int64               `json:"revision" doc:"Of this version: one more with every change; its ETag"`
 	CreatedAt   time.Time           `json:"created_at"`
 	UpdatedAt   time.Time           `json:"updated_at"`
+
+	ApprovalID     *uuid.UUID `gorm:"type:uuid" json:"-"` // with which it was approved; nil: none, or it came so
+	IdempotencyKey *string    `json:"-"`
+	RequestHash    []byte     `json:"-"`
 }
 
 // Domain is the template as the rules know it.
 func (t Template) Domain() template.Template {
 	return template.Template{ID: t.ID, Name: t.Name, Version: t.Version, Category: t.Category, Status: t.Status,
-		Variables: t.Variables, Texts: t.Texts, HeaderMedia: t.HeaderMedia}
+		Variables: t.Variables, Texts: t.Texts, Headers: t.Headers, Footers: t.Footers, HeaderMedia: t.HeaderMedia}
 }
 
 // Templates lists all versions, by name, newest version first.
@@ -63,10 +70,8 @@ func (s *Store) EnsureTemplate(ctx context.Context, t template.Template) (bool, 
 	}
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		row := Template{ID: uuid.Must(uuid.NewV7()), Name: t.Name, Version: t.Version, Category: t.Category, Status: t.Status,
-			Variables: t.Variables, Texts: t.Texts, HeaderMedia: t.HeaderMedia}
-		if row.Variables == nil {
-			row.Variables = []template.Variable{}
-		}
+			Variables: t.Variables, Texts: t.Texts, Headers: t.Headers, Footers: t.Footers, HeaderMedia: t.HeaderMedia, Revision: 1}
+		row.fill()
 		return audit.Entry{Action: "template.added", Target: "template/" + t.Name}, tx.orm.Create(&row).Error
 	})
 	return err == nil, err

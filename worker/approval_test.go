@@ -73,4 +73,5 @@ func TestNothingIsSentWithoutAnApproval(t *testing.T) {
 	b.approve(t, ops, lead, id, nil)
 	require.Equal(t, campaign.Done, b.until(t, id, 60*time.Second, ended).Status)
 	require.Len(t, b.inbox(t), 20)
+	b.keep(t, "unapproved", id)
 }

@@ -27,6 +27,7 @@ func TestReplay(t *testing.T) {
 			replayer := worker.NewWorkflowReplayer()
 			replayer.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
 			replayer.RegisterWorkflowWithOptions(workflows.Import, workflow.RegisterOptions{Name: "Import"})
+			replayer.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
 			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))
 		})

@@ -11,6 +11,7 @@ import (
 	"lastcall/config"
 	"lastcall/domain"
 	"lastcall/domain/contact"
+	"lastcall/gateway/sandbox"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -56,7 +57,11 @@ func dialTemporal(ctx context.Context, c *config.Config, log *slog.Logger) (temp
 // whatsappConfig is the provider as configured; maxConns bounds its connections.
 func whatsappConfig(c *config.Config, maxConns int) (whatsapp.Config, error) {
 	err := c.Need("whatsapp.base_url", "whatsapp.phone_number_id", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token")
-	return whatsapp.Config{BaseURL: c.WhatsApp.BaseURL, Version: c.WhatsApp.Version, PhoneNumberID: c.WhatsApp.PhoneNumberID,
+	account := c.WhatsApp.BusinessAccountID
+	if account == "" && c.WhatsApp.Sandbox() {
+		account = sandbox.BusinessAccount
+	}
+	return whatsapp.Config{BaseURL: c.WhatsApp.BaseURL, Version: c.WhatsApp.Version, PhoneNumberID: c.WhatsApp.PhoneNumberID, BusinessAccountID: account,
 		AccessToken: c.WhatsApp.AccessToken.Reveal(), AppSecret: c.WhatsApp.AppSecret.Reveal(),
 		VerifyToken: c.WhatsApp.VerifyToken.Reveal(), MaxConns: maxConns}, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"net/url"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -34,33 +33,8 @@ func templatesCommand(sh *shell) *cobra.Command {
 			})
 		},
 	}
-	get := &cobra.Command{
-		Use: "get NAME", Short: "Show a template", Args: cobra.ExactArgs(1),
-		Example: "  lastcall templates get promo_generic",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.sh.client()
-			if err != nil {
-				return err
-			}
-			var m store.Template
-			if err := c.get(cmd.Context(), "/templates/"+url.PathEscape(args[0]), nil, &m); err != nil {
-				return err
-			}
-			return o.print(m, func(t *listing) {
-				t.row("name", m.Name)
-				t.row("version", m.Version)
-				t.row("status", m.Status)
-				t.row("category", m.Category)
-				for _, locale := range slices.Sorted(maps.Keys(m.Texts)) {
-					t.row(locale, m.Texts[locale])
-				}
-				for _, v := range m.Variables {
-					t.row("{{"+v.Name+"}}", "example: "+v.Example+withDefault(v.Default))
-				}
-			})
-		},
-	}
-	return group(o, "templates", "Message templates", list, get, templatesSuspended(o), templatesResume(o))
+	return group(o, "templates", "Message templates", list, templatesShow(o), templatesCreate(o), templatesEdit(o), templatesSubmit(o), templatesApprove(o),
+		templatesRequestChanges(o), templatesLock(o), templatesRetire(o), templatesTestSend(o), templatesSync(o), templatesSuspended(o), templatesResume(o))
 }
 
 func variables(m store.Template) []string {

@@ -42,8 +42,9 @@ func (u *up) announce(took time.Duration) error {
 		}
 		printPart(u.sh, what, fmt.Sprintf("%-30s %s", a.Email, a.Password))
 	}
+	printPart(u.sh, "station app", u.at.api+"/station/")
 	if !u.realWhatsApp() {
-		printPart(u.sh, "station", fixtures.FirstStation+"  PIN "+u.secrets.StationPIN)
+		printPart(u.sh, "", fixtures.FirstStation+"  PIN "+u.secrets.StationPIN)
 	}
 	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
 	if u.at.sandbox != "" {

@@ -29,6 +29,7 @@ const (
 type upFile struct {
 	Ready           bool           `json:"ready"`
 	API             string         `json:"api"`
+	Station         string         `json:"station"` // the station app
 	TemporalWeb     string         `json:"temporal_web,omitempty"`
 	TemporalAddress string         `json:"temporal_address"`
 	Sandbox         string         `json:"sandbox,omitempty"`
@@ -41,7 +42,7 @@ type upFile struct {
 // writeUpFile replaces up.json. Its caller holds u.mu.
 func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
-		Ready: true, API: u.at.api, TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
+		Ready: true, API: u.at.api, Station: u.at.api + "/station/", TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
 		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
 		Accounts: u.accounts(), PIDs: maps.Clone(u.pids),
 	}, "", "  ")

@@ -29,6 +29,7 @@ const (
 	TemplatesRead   Permission = "templates.read"
 	TemplatesWrite  Permission = "templates.write"
 	TemplatesReview Permission = "templates.review" // approve and lock another's
+	TemplatesTest   Permission = "templates.test"   // send one to a phone, and compare with what WhatsApp lists
 
 	ContactsRead   Permission = "contacts.read" // numbers masked
 	ContactsWrite  Permission = "contacts.write"
@@ -39,6 +40,9 @@ const (
 
 	SendsRead  Permission = "sends.read"
 	SendsWrite Permission = "sends.write" // single messages
+
+	SmokeRead  Permission = "smoke.read"
+	SmokeWrite Permission = "smoke.write" // record what smoke tests found
 
 	SettingsRead  Permission = "settings.read"
 	SettingsWrite Permission = "settings.write"
@@ -82,6 +86,7 @@ var granted = map[Permission][]Role{
 	TemplatesRead:   staff,
 	TemplatesWrite:  {Admin, Ops},
 	TemplatesReview: {Compliance},
+	TemplatesTest:   {Admin, Ops, Compliance},
 
 	ContactsRead:   staff,
 	ContactsWrite:  {Admin, Support},
@@ -92,6 +97,9 @@ var granted = map[Permission][]Role{
 
 	SendsRead:  staff,
 	SendsWrite: {Admin, Support},
+
+	SmokeRead:  staff,
+	SmokeWrite: {Admin, Ops},
 
 	SettingsRead:  staff,
 	SettingsWrite: {Admin, Ops},

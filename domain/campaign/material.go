@@ -30,6 +30,8 @@ type MaterialTemplate struct {
 	Texts       map[string]string `json:"texts"`
 	Variables   json.RawMessage   `json:"variables"`
 	HeaderMedia string            `json:"header_media"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Footers     map[string]string `json:"footers,omitempty"`
 }
 
 // AudiencePart is the targets of one cohort, by number and a digest that no order changes.

@@ -24,6 +24,8 @@ type Template struct {
 	Status      Status
 	Variables   []Variable
 	Texts       map[string]string // canonical locale ("rw-RW") → body with {{name}} placeholders
+	Headers     map[string]string // locale → the line over the body; none where the message opens with media
+	Footers     map[string]string // locale → the small line under it
 	HeaderMedia string            // what the message opens with, "" for nothing
 }
 

@@ -127,6 +127,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{version}/{number}/messages", s.postMessage)
 	mux.HandleFunc("GET /{version}/{number}", s.getNumber)
+	mux.HandleFunc("GET /{version}/{account}/message_templates", s.listTemplates)
 	mux.HandleFunc("GET /stats.json", s.getStats)
 	mux.HandleFunc("GET /inbox.json", s.list(s.inbox.journal))
 	mux.HandleFunc("DELETE /inbox", s.deleteInbox)

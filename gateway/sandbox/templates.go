@@ -36,6 +36,8 @@ type templateState struct {
 	Language string `json:"language,omitempty"` // as the provider writes it, rw_RW; none means all
 	Status   string `json:"status"`
 	Reason   string `json:"reason"` // the provider's, such as INVALID_FORMAT; NONE for none
+
+	Category string `json:"category,omitempty"` // what it counts as: MARKETING, UTILITY or AUTHENTICATION; none: nothing is said
 }
 
 const templateApproved = "APPROVED"
@@ -68,15 +70,19 @@ func (t *templates) open(dir string) (err error) {
 
 // refuse says why this template cannot be sent now, nil if it can.
 func (t *templates) refuse(name, language string) *refusal {
-	now := t.now.Load()
-	if now == nil {
-		return nil
+	return templateErrors[t.of(name, language).Status]
+}
+
+// of is the state of a template in a language; that of one which nobody set is approved.
+func (t *templates) of(name, language string) templateState {
+	if now := t.now.Load(); now != nil {
+		for _, key := range []templateKey{{name, language}, {name, ""}} {
+			if state, known := (*now)[key]; known {
+				return state
+			}
+		}
 	}
-	state, known := (*now)[templateKey{name, language}]
-	if !known {
-		state = (*now)[templateKey{name, ""}]
-	}
-	return templateErrors[state.Status]
+	return templateState{Name: name, Status: templateApproved}
 }
 
 // set keeps a state on disk and in force. One without a language replaces those of every language.
@@ -120,7 +126,37 @@ func (s *Server) getTemplates(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.templates.list())
 }
 
-// putTemplate sets a template's state, {"status","language","reason"}, and answers with it.
+// BusinessAccount is the account that the sandbox's templates belong to.
+const BusinessAccount = "sandbox"
+
+var templateCategories = []string{"MARKETING", "UTILITY", "AUTHENTICATION"}
+
+// listTemplates is the provider's list, as far as it is asked for by name and language: the sandbox takes any template,
+// so it cannot name them all. Of one whose state nobody set it says that it is approved, and no category.
+func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request) {
+	struck := s.faults.strike(scopeMessaging, false)
+	if struck.kind == faultOutage {
+		hangUp()
+	}
+	s.linger(struck.latency)
+	if refused := s.authoriseToken(r); refused != nil {
+		refused.write(w)
+		return
+	}
+	name, language := r.URL.Query().Get("name"), r.URL.Query().Get("language")
+	if r.PathValue("account") != BusinessAccount || name == "" || language == "" {
+		invalidParameter("The sandbox lists the templates of the account sandbox, one name and language at a time.").write(w)
+		return
+	}
+	state := s.templates.of(name, language)
+	row := map[string]string{"id": "0", "name": name, "language": language, "status": state.Status}
+	if state.Category != "" {
+		row["category"] = state.Category
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"data": []any{row}})
+}
+
+// putTemplate sets a template's state, {"status","language","reason","category"}, and answers with it.
 func (s *Server) putTemplate(w http.ResponseWriter, r *http.Request) {
 	raw, err := s.readBody(w, r)
 	if err != nil {
@@ -144,19 +180,23 @@ func readTemplate(name string, raw []byte) (templateState, error) {
 		Status   string `json:"status"`
 		Language string `json:"language"`
 		Reason   string `json:"reason"`
+		Category string `json:"category"`
 	}
 	if err := decodeObject(raw, &wanted); err != nil {
-		return templateState{}, domain.E(domain.Invalid, "template_not_readable", "A template's state must be a JSON object of status, language and reason: %s.", err)
+		return templateState{}, domain.E(domain.Invalid, "template_not_readable", "A template's state must be a JSON object of status, language, reason and category: %s.", err)
 	}
 	if wanted.Status != templateApproved && templateErrors[wanted.Status] == nil {
 		return templateState{}, domain.E(domain.Invalid, "unknown_status", "The status must be APPROVED, PAUSED, DISABLED or REJECTED.").About("status")
+	}
+	if wanted.Category != "" && !slices.Contains(templateCategories, wanted.Category) {
+		return templateState{}, domain.E(domain.Invalid, "unknown_category", "The category must be MARKETING, UTILITY or AUTHENTICATION.").About("category")
 	}
 	for field, text := range map[string]string{"name": name, "language": wanted.Language, "reason": wanted.Reason} {
 		if len(text) > maxCallbackData {
 			return templateState{}, domain.E(domain.Invalid, "too_long", "This must be at most %d bytes.", maxCallbackData).About(field)
 		}
 	}
-	return templateState{Name: name, Language: strings.ReplaceAll(wanted.Language, "-", "_"), Status: wanted.Status, Reason: cmp.Or(wanted.Reason, "NONE")}, nil
+	return templateState{Name: name, Language: strings.ReplaceAll(wanted.Language, "-", "_"), Status: wanted.Status, Reason: cmp.Or(wanted.Reason, "NONE"), Category: wanted.Category}, nil
 }
 
 // reportTemplates posts every change of a template's state until ctx is over, one a webhook, in order;
@@ -205,7 +245,7 @@ func (t templateState) webhook(at time.Time) map[string]any {
 	}
 	return map[string]any{
 		"object": "whatsapp_business_account",
-		"entry": []any{map[string]any{"id": "sandbox", "time": at.Unix(), "changes": []any{
+		"entry": []any{map[string]any{"id": BusinessAccount, "time": at.Unix(), "changes": []any{
 			map[string]any{"field": "message_template_status_update", "value": value},
 		}}},
 	}

@@ -72,6 +72,33 @@ func TestTemplateStates(t *testing.T) {
 	require.WithinDuration(t, time.Now(), r.templates[0].At, time.Minute)
 }
 
+func TestTemplateList(t *testing.T) {
+	t.Parallel()
+	w := start(t, Config{})
+	c := w.config.WhatsApp
+	c.BaseURL, c.BusinessAccountID = w.url, BusinessAccount
+	client := whatsapp.New(c)
+	ask := func() whatsapp.Listing {
+		t.Helper()
+		l, listed, err := client.Template(t.Context(), "promo", "rw-RW")
+		require.NoError(t, err)
+		require.True(t, listed)
+		return l
+	}
+	require.Equal(t, whatsapp.Listing{Status: "APPROVED"}, ask(), "it takes any")
+	w.template("promo", `{"status":"APPROVED","category":"UTILITY"}`)
+	require.Equal(t, whatsapp.Listing{Status: "APPROVED", Category: "utility"}, ask())
+	w.template("promo", `{"status":"PAUSED","language":"rw-RW"}`)
+	require.Equal(t, whatsapp.Listing{Status: "PAUSED"}, ask())
+	status, _ := w.do(http.MethodPut, "/templates/promo", `{"status":"APPROVED","category":"SPAM"}`)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	c.AccessToken = "another"
+	_, _, err := whatsapp.New(c).Template(t.Context(), "promo", "en")
+	var refused *whatsapp.APIError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, 190, refused.Code)
+}
+
 // waitTemplates returns the updates that came, once there are n.
 func (r *receiver) waitTemplates(t *testing.T, n int) []string {
 	t.Helper()

@@ -87,12 +87,19 @@ func (s *Server) getNumber(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) authorise(r *http.Request) *refusal {
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !bearer || subtle.ConstantTimeCompare([]byte(token), []byte(s.config.WhatsApp.AccessToken)) != 1 {
-		return &refusal{http.StatusUnauthorized, 190, 0, "Invalid OAuth access token", "The bearer token is not the sandbox's."}
+	if refused := s.authoriseToken(r); refused != nil {
+		return refused
 	}
 	if !strings.HasPrefix(r.PathValue("version"), "v") || r.PathValue("number") != s.config.WhatsApp.PhoneNumberID {
 		return &refusal{http.StatusBadRequest, 100, 33, "Unsupported request", "No such phone number id, or no version such as v23.0 before it."}
+	}
+	return nil
+}
+
+func (s *Server) authoriseToken(r *http.Request) *refusal {
+	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !bearer || subtle.ConstantTimeCompare([]byte(token), []byte(s.config.WhatsApp.AccessToken)) != 1 {
+		return &refusal{http.StatusUnauthorized, 190, 0, "Invalid OAuth access token", "The bearer token is not the sandbox's."}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type Client struct {
 	transport  *http.Transport
 	messages   *url.URL // where messages are posted
 	number     *url.URL // the phone number itself
+	templates  *url.URL // where templates are listed; nil without an account
 	postHeader http.Header
 	getHeader  http.Header
 	configErr  error // why no request can be made at all
@@ -34,14 +35,17 @@ type Client struct {
 
 // Config says how to reach the provider and as whom.
 type Config struct {
-	BaseURL       string        // default https://graph.facebook.com
-	Version       string        // of the Graph API, default v23.0
-	PhoneNumberID string        // the sender
-	AccessToken   string        // secret
-	AppSecret     string        // secret; signs webhooks
-	VerifyToken   string        // secret; answers the webhook handshake
-	Timeout       time.Duration // for one call from start to end, default 10 s
-	MaxConns      int           // calls at once, and connections kept open; default 256. More calls wait.
+	BaseURL       string // default https://graph.facebook.com
+	Version       string // of the Graph API, default v23.0
+	PhoneNumberID string // the sender
+
+	BusinessAccountID string // the account that templates belong to; "": they cannot be listed
+
+	AccessToken string        // secret
+	AppSecret   string        // secret; signs webhooks
+	VerifyToken string        // secret; answers the webhook handshake
+	Timeout     time.Duration // for one call from start to end, default 10 s
+	MaxConns    int           // calls at once, and connections kept open; default 256. More calls wait.
 }
 
 // New makes a client. A configuration that no request can be made with (an unreadable BaseURL) shows
@@ -86,6 +90,9 @@ func New(c Config) *Client {
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/" // JoinPath leaves an empty path relative
 	client.number = base.JoinPath(c.Version, c.PhoneNumberID)
 	client.messages = client.number.JoinPath("messages")
+	if c.BusinessAccountID != "" {
+		client.templates = base.JoinPath(c.Version, c.BusinessAccountID, "message_templates")
+	}
 	return client
 }
 
@@ -169,6 +176,12 @@ type answer struct {
 		ID     string `json:"id"`
 		Status string `json:"message_status"`
 	} `json:"messages"`
+	Data []struct {
+		Name     string `json:"name"`
+		Language string `json:"language"`
+		Status   string `json:"status"`
+		Category string `json:"category"`
+	} `json:"data"`
 	Error *struct {
 		Message string `json:"message"`
 		Type    string `json:"type"`

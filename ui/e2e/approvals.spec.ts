@@ -1,20 +1,4 @@
-import type { Browser, Page } from '@playwright/test';
-import { accessible, expect, lookAt, makeCampaign, numbers, setFor, test } from './support';
-
-const secret = 'a lead of the tests 1';
-
-/** A page in which a second person is signed in, whose account the first one makes. */
-async function colleague(browser: Browser, page: Page, name: string): Promise<Page> {
-  const email = `${name.toLowerCase()}-${Date.now()}@example.test`;
-  const made = await page.request.post('/api/v1/accounts', {
-    data: { email, name, role: 'project_lead', password: secret },
-  });
-  expect(made.ok(), await made.text()).toBe(true);
-  const context = await browser.newContext({ baseURL: test.info().project.use.baseURL });
-  const answer = await context.request.post('/api/v1/session', { data: { email, password: secret } });
-  expect(answer.ok(), await answer.text()).toBe(true);
-  return context.newPage();
-}
+import { accessible, colleague, expect, lookAt, makeCampaign, numbers, setFor, test } from './support';
 
 test('a campaign is submitted, looked at by somebody else, changed, asked about again, approved and started', async ({
   signedIn: page,
@@ -46,7 +30,7 @@ test('a campaign is submitted, looked at by somebody else, changed, asked about 
     await expect(card.getByRole('button', { name: 'Approve…' })).toBeHidden();
     await lookAt(page, 'approval-waiting');
 
-    const lead = await colleague(browser, page, 'Lena');
+    const lead = await colleague(browser, page, 'Lena', 'project_lead');
     await lead.goto('/approvals');
     await expect(lead.getByRole('navigation', { name: 'Main' }).getByText('waiting for you')).toBeAttached();
     await expect(lead.getByRole('row', { name: new RegExp(name) })).toContainText('You decide');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { AxeBuilder } from '@axe-core/playwright';
-import { test as base, expect, type Page } from '@playwright/test';
+import { type Browser, test as base, expect, type Page } from '@playwright/test';
 import { email, password, session } from './sign-in';
 
 export { email, expect, password };
@@ -48,6 +48,17 @@ export async function signIn(page: Page, as = { email, password }) {
   await page.getByLabel('Password', { exact: true }).fill(as.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('navigation', { name: 'Main' })).toBeAttached();
+}
+
+/** A page in which a second person is signed in, whose account the first one makes. */
+export async function colleague(browser: Browser, page: Page, name: string, role: string): Promise<Page> {
+  const as = { email: `${name.toLowerCase()}-${Date.now()}@example.test`, password: 'a colleague of the tests 1' };
+  const made = await page.request.post('/api/v1/accounts', { data: { ...as, name, role } });
+  expect(made.ok(), await made.text()).toBe(true);
+  const context = await browser.newContext({ baseURL: test.info().project.use.baseURL });
+  const answer = await context.request.post('/api/v1/session', { data: as });
+  expect(answer.ok(), await answer.text()).toBe(true);
+  return context.newPage();
 }
 
 /** No violation of WCAG 2.2 AA and of axe's best practices, in what is shown now. */

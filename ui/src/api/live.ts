@@ -1,8 +1,8 @@
 import { useEffect, useSyncExternalStore } from 'react';
+import { active, type Campaign } from '../pages/campaign/campaign';
 import { client, queries } from './client';
 import type { components } from './schema';
 
-type Campaign = components['schemas']['Campaign'];
 type CampaignPage = components['schemas']['CampaignPage'];
 
 export type Line = 'live' | 'connecting' | 'reconnecting';
@@ -88,6 +88,14 @@ export function take(campaign: Campaign) {
   });
   const told = known.get(campaign.campaign_id);
   known.set(campaign.campaign_id, campaign.status);
+  // What its page lists is asked for while it is active; of what changed at the end or after it nobody would ask.
+  if (told !== campaign.status || !active(campaign)) {
+    void queries.invalidateQueries({
+      predicate: ({ queryKey: [, path, init] }) =>
+        String(path).startsWith('/campaigns/{id}/') &&
+        (init as { params: { path: { id: string } } }).params.path.id === campaign.campaign_id,
+    });
+  }
   // A new campaign, or one that moved to another filter: only the server knows which pages it is on now.
   if ((told !== undefined && told !== campaign.status) || (!listed && told === undefined)) {
     void queries.invalidateQueries({ queryKey: ['get', '/campaigns'] });

@@ -290,130 +290,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/bars": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List bars with their stations, by code */
-        get: operations["list-bars"];
-        put?: never;
-        /** Add a bar */
-        post: operations["add-bar"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/bars/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get a bar
-         * @description Its ETag is its version, for the If-Match of who changes it.
-         */
-        get: operations["get-bar"];
-        /**
-         * Change a bar
-         * @description With If-Match it fails as `bar_changed`, status 412, when the bar is not any more what its caller knew. A bar with stations keeps its country.
-         */
-        put: operations["put-bar"];
-        post?: never;
-        /**
-         * Delete a bar
-         * @description Its table codes end at once. A bar with live stations is `has_stations`, status 409, unless they are to be deleted with it. What was stays told; the code is not used again.
-         */
-        delete: operations["delete-bar"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/bars/{id}/impact": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Tell what deleting a bar would take along */
-        get: operations["get-bar-impact"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/bars/{id}/tables": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List the codes on a bar's tables */
-        get: operations["list-table-codes"];
-        put?: never;
-        /**
-         * Make codes for more tables
-         * @description Counting on from the last table that has one. Answers with the new ones.
-         */
-        post: operations["add-table-codes"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/bars/{id}/tables/{table}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Revoke a table's code
-         * @description Who scans it joins no bar any more.
-         */
-        delete: operations["revoke-table-code"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/bars/{id}/tables/{table}/qr.svg": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Draw a table's code
-         * @description As SVG. Fails as `no_number` while whatsapp.number is not set.
-         */
-        get: operations["get-table-code-image"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -1092,7 +968,7 @@ export interface paths {
         /**
          * Erase whoever has a number
          * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1243,7 +1119,7 @@ export interface paths {
         /**
          * Erase a contact
          * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1331,26 +1207,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/devices/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Revoke a device
-         * @description Ends its session and its lease at once. What it accepted offline and has not sent yet will not come.
-         */
-        delete: operations["revoke-device"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/events": {
         parameters: {
             query?: never;
@@ -1426,60 +1282,6 @@ export interface paths {
          * @description Its link ends at once.
          */
         post: operations["withdraw-invitation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/operators/{id}/disable": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Keep an operator from signing in, end their sessions and forget their PIN */
-        post: operations["disable-operator"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/operators/{id}/enable": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Let an operator have a PIN again */
-        post: operations["enable-operator"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/operators/{id}/pin": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Give an operator another PIN
-         * @description Answers with the PIN, which is told once. Ends the operator's sessions and the station's lock-out.
-         */
-        post: operations["reset-pin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1568,50 +1370,6 @@ export interface paths {
          * @description If the address has an account, a mail with a link goes there, good once and for an hour. Nobody is told whether it has: the answer is the same. Too many requests, for an address or from one client, are `too_often`; Retry-After says when to go on.
          */
         post: operations["request-password-reset"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/payments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Tell how to pay, and how that was
-         * @description Its ETag is the newest revision, for the If-Match of who changes it.
-         */
-        get: operations["get-payments"];
-        /**
-         * Write how to pay
-         * @description Saves a draft, which is in force once somebody else has confirmed it. With If-Match it fails as `payments_changed`, status 412, when the newest revision is not the one its caller knew.
-         */
-        put: operations["put-payments"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/payments/{revision}/confirm": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Put a draft in force
-         * @description The newest only, and by an account that did not write it: else `four_eyes`, status 403.
-         */
-        post: operations["confirm-payments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1790,26 +1548,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/redemptions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List redemptions, newest first
-         * @description Rehearsed ones are not among them.
-         */
-        get: operations["list-redemptions"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/session": {
         parameters: {
             query?: never;
@@ -1940,81 +1678,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/station/balance": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What this station has redeemed, and has not been paid yet */
-        get: operations["get-station-balance"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/device": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Tell which station this device is enrolled at
-         * @description By the device's cookie: `device_unknown` when it is not enrolled, or was revoked.
-         */
-        get: operations["get-device"];
-        put?: never;
-        /**
-         * Enrol this device at a station
-         * @description With the token of an enrolment link, which is good for one device, for 15 minutes: else `enrolment_invalid`. Sets the device's cookie, by which it is known until it is revoked.
-         */
-        post: operations["enrol-device"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What this station has redeemed, newest first */
-        get: operations["list-station-history"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/history/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One of this station's redemptions */
-        get: operations["get-station-redemption"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/station/keys": {
         parameters: {
             query?: never;
@@ -2029,274 +1692,6 @@ export interface paths {
         get: operations["list-station-keys"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/lease": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Tell which device may accept vouchers offline */
-        get: operations["get-lease"];
-        put?: never;
-        /**
-         * Let this device accept vouchers offline
-         * @description One device of a station may. While another has the lease and was heard of in the last 24 hours, it is `lease_held`, status 409, unless it is taken over, for a reason.
-         */
-        post: operations["take-lease"];
-        /** Accept no vouchers offline on this device any more */
-        delete: operations["give-up-lease"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/redemptions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Redeem a voucher
-         * @description At most once. The same Idempotency-Key and body again get the same answer, for as long as the voucher is kept; with another body it is `idempotency_key_reused` (422), without a key `idempotency_key_missing` (400). What the rules refuse: `wrong_code` and `wrong_qr` (404), `already_redeemed`, with when and where in `redeemed`, `voucher_expired`, `voucher_void` and `wrong_station` (409). Five wrong codes within 15 minutes lock the device's code entry, `code_entry_locked` (429): QR codes still work. While Ops has switched redemption off it is `station_redeem_off` (503). With `offline_at` it is what this device accepted without a connection: of QR codes of vouchers for this station only, with the station's lease, and no longer ago than the setting offline_redemptions says; what is refused of that (`offline_…` or as above) is left to Support.
-         */
-        post: operations["redeem-voucher"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Who works at this station */
-        get: operations["get-station-session"];
-        put?: never;
-        /**
-         * Sign in at a station
-         * @description On a device that is enrolled there; else `device_unknown`. Sets the session's cookie and ends the session that the device had. What does not belong together is `wrong_credentials`, whatever of it is wrong. After 5 failures in a row, at a station or on a device, tries are `locked_out`, as for accounts.
-         */
-        post: operations["station-sign-in"];
-        /**
-         * Sign out of the station
-         * @description The device stays enrolled.
-         */
-        delete: operations["station-sign-out"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/station/vouchers/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Look at a voucher before redeeming it
-         * @description It changes nothing, but wrong codes count. What the rules refuse: `wrong_code` and `wrong_qr` (404), `already_redeemed`, with when and where in `redeemed`, `voucher_expired`, `voucher_void` and `wrong_station` (409). Five wrong codes within 15 minutes lock the device's code entry, `code_entry_locked` (429): QR codes still work. While Ops has switched redemption off it is `station_redeem_off` (503).
-         */
-        post: operations["check-voucher"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List stations, by code */
-        get: operations["list-stations"];
-        put?: never;
-        /** Add a station to a bar */
-        post: operations["add-station"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get a station
-         * @description Its ETag is its version, for the If-Match of who changes it.
-         */
-        get: operations["get-station"];
-        /**
-         * Change a station
-         * @description With If-Match it fails as `station_changed`, status 412, when the station is not any more what its caller knew.
-         */
-        put: operations["put-station"];
-        post?: never;
-        /**
-         * Delete a station
-         * @description Its devices and sessions end at once. What was stays told; the code is not used again.
-         */
-        delete: operations["delete-station"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}/devices": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List the devices of a station, oldest first
-         * @description Without those that were revoked.
-         */
-        get: operations["list-devices"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}/enrolments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Make a link that enrols a device at a station
-         * @description For the one device that opens it first, within 15 minutes.
-         */
-        post: operations["invite-device"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}/impact": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Tell what deleting a station would take along */
-        get: operations["get-station-impact"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}/operators": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List who works at a station, oldest first */
-        get: operations["list-operators"];
-        put?: never;
-        /**
-         * Add somebody who works at a station
-         * @description Answers with their PIN, which is told once.
-         */
-        post: operations["add-operator"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/stations/{id}/settlements": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Note that a station was paid for what it had redeemed
-         * @description `amount_differs` when what it redeemed before then is worth something else, `nothing_pending` when there is nothing.
-         */
-        post: operations["settle-station"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/support/tasks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List what Support has to see to, oldest first
-         * @description Vouchers that a station accepted offline and that were refused when that came in.
-         */
-        get: operations["list-support-tasks"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/support/tasks/{id}/resolve": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Note what was done about a task */
-        post: operations["resolve-support-task"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2336,7 +1731,31 @@ export interface paths {
          */
         get: operations["list-templates"];
         put?: never;
-        post?: never;
+        /**
+         * Write a new template
+         * @description It is a draft, which may be unfinished; its review tells what is missing.
+         */
+        post: operations["create-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check what a template would say
+         * @description By the rules that hold when it is submitted. Nothing is kept.
+         */
+        post: operations["check-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2350,10 +1769,37 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a template */
+        /**
+         * Get a template
+         * @description Its ETag is its revision, for the If-Match of who changes it.
+         */
         get: operations["get-template"];
-        put?: never;
+        /**
+         * Change what a version says
+         * @description It is a draft afterwards: what was asked or approved about it is void. One that is locked or retired stays as it is, and so does one with which a campaign was started: make a new version. With If-Match it fails as `template_changed`, status 412, when somebody was quicker.
+         */
+        put: operations["put-template"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lock an approved version
+         * @description Nobody can change it any more. Nobody who wrote any of it locks it.
+         */
+        post: operations["lock-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2374,6 +1820,127 @@ export interface paths {
          * @description In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates.
          */
         post: operations["resume-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a version out of use, for good
+         * @description Fails as `template_in_use` while campaigns are under way with it, unless confirmed: then they send nothing more and wait, reason `template_suspended`, until somebody stops them.
+         */
+        post: operations["retire-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a version stands: with its reviewers, its campaigns and WhatsApp */
+        get: operations["get-template-review"];
+        put?: never;
+        /**
+         * Approve a submitted version, or request changes
+         * @description Fails as `approval_changed`, status 412, when the version is not any more what was looked at, and as `approval_own`, status 403, for whoever wrote any of it or submitted it. With changes requested it is a draft again.
+         */
+        post: operations["review-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a draft for review
+         * @description As it is now. It takes an account: a token submits nothing. All that is wrong with it is told at once.
+         */
+        post: operations["submit-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask WhatsApp how it takes a version
+         * @description In each of its languages. Where no webhook told that WhatsApp takes it, or does not, campaigns go on, or wait, from now on.
+         */
+        post: operations["sync-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/test-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a version to one phone
+         * @description As a test, by the same rules as everything else: one that a rule blocks is answered with state `blocked` and why. It uses a permit, before any campaign. Receipts change its state, which the version's review shows.
+         */
+        post: operations["test-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write a new version of a template
+         * @description It begins as a copy of this one. Of a template one version at a time is written.
+         */
+        post: operations["create-template-version"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2440,128 +2007,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/vouchers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List vouchers, newest first */
-        get: operations["list-vouchers"];
-        put?: never;
-        /**
-         * Issue a voucher
-         * @description The answer holds its code. Nobody is told of it: sending it is another matter.
-         */
-        post: operations["issue-voucher"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/batches": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List files of vouchers, newest first */
-        get: operations["list-voucher-batches"];
-        put?: never;
-        /**
-         * Issue vouchers from CSV
-         * @description The body is the file: a header, then a line a voucher, in UTF-8 or UTF-16, a million lines at most. Columns are msisdn, amount, currency, stations (codes with spaces between; all: everywhere), expires_at (a time, or a date to whose end it is good where the guest is) and reference. It is issued as it streams in, in one transaction: a lost connection leaves nothing. Lines that cannot be used are reported and the rest is issued.
-         */
-        post: operations["issue-voucher-batch"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/batches/{id}/lines": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List the lines of a file of vouchers that could not be used
-         * @description Of the first 10,000 it is known why.
-         */
-        get: operations["list-voucher-batch-lines"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/codes.csv": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Export vouchers with their codes and numbers
-         * @description CSV (RFC 4180, UTF-8), newest first; the columns are msisdn, code, voucher_id, msisdn_masked, amount, currency, scope, status, reference, campaign_id, batch_id, expires_at, issued_at, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason. The audit log has that it was exported. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
-         */
-        get: operations["export-voucher-codes"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/export.csv": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Export vouchers, with numbers masked and without codes
-         * @description CSV (RFC 4180, UTF-8), newest first; the columns are voucher_id, msisdn_masked, amount, currency, scope, status, reference, campaign_id, batch_id, expires_at, issued_at, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason. The audit log has that it was exported. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
-         */
-        get: operations["export-vouchers"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/find": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Find vouchers by their code or number
-         * @description A POST, because addresses hold neither. It changes nothing. At most 100, newest first.
-         */
-        post: operations["find-vouchers"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/vouchers/preview": {
         parameters: {
             query?: never;
@@ -2576,117 +2021,6 @@ export interface paths {
          * @description A specimen, marked as one: its code and its QR code are worth nothing. Without the edge function that draws cards it is a 503 `voucher_card_unavailable` that says why, with the card as `text`, which is what messages say meanwhile.
          */
         post: operations["preview-voucher-card"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/totals": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Add vouchers up by currency and state */
-        get: operations["voucher-totals"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Get a voucher */
-        get: operations["get-voucher"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/{id}/events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List what became of a voucher, oldest first */
-        get: operations["list-voucher-events"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/{id}/reveal": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Reveal a voucher's code and number
-         * @description The audit log has that they were seen.
-         */
-        post: operations["reveal-voucher"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/{id}/sent": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Note that a voucher's guest was told of it
-         * @description As by Support, on the phone.
-         */
-        post: operations["mark-voucher-sent"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/vouchers/{id}/void": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Withdraw a voucher that has not been redeemed
-         * @description It cannot be undone. `wrong_state` when it was redeemed, has expired or was withdrawn.
-         */
-        post: operations["void-voucher"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2792,16 +2126,19 @@ export interface components {
             next?: string;
         };
         ApprovalRequest: {
-            /** @description What it was then */
-            campaign: components["schemas"]["CampaignFacts"];
+            /** @description Of a campaign: what it was then */
+            campaign?: components["schemas"]["CampaignFacts"];
             /** @description It is not what was asked about any more: it must be asked about again */
             changed: boolean;
             /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
             digest: string;
             /** Format: uuid */
             id: string;
-            /** @description What is decided about: campaign */
-            kind: string;
+            /**
+             * @description What is decided about
+             * @enum {string}
+             */
+            kind: "campaign" | "template";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
             reason?: string;
@@ -2810,6 +2147,8 @@ export interface components {
             requested_by: components["schemas"]["Somebody"];
             /** @description Its id */
             subject: string;
+            /** @description Of a version of a template: what it was then */
+            template?: components["schemas"]["TemplateFacts"];
             /** @description Why they may not */
             why_not?: string;
         };
@@ -3024,82 +2363,9 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
-        Balance: {
-            amount: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** @description Of the amount, what the station has not been paid yet */
-            pending: string;
-            /** Format: int64 */
-            redemptions: number;
-        };
-        Bar: {
-            address: string;
-            /**
-             * @description Never another bar's, not even after this one is deleted
-             * @example ENG
-             */
-            code: string;
-            /** @description ISO 3166-1 alpha-2 */
-            country: string;
-            /** Format: date-time */
-            created_at: string;
-            /** @description ISO 4217: the country's */
-            currency: string;
-            /** Format: uuid */
-            id: string;
-            /**
-             * Format: double
-             * @description Degrees, WGS 84
-             */
-            latitude?: number;
-            /** Format: double */
-            longitude?: number;
-            name: string;
-            /** @description By code */
-            stations: components["schemas"]["Station"][];
-            /** Format: date-time */
-            updated_at: string;
-            /**
-             * Format: int64
-             * @description Its ETag
-             */
-            version: number;
-            /** @description IANA */
-            zone: string;
-        };
-        BarDeletion: {
-            /** @description For the audit log */
-            reason?: string;
-            /** @description Its live stations are deleted, too */
-            with_stations?: boolean;
-        };
-        BarFacts: {
-            address?: string;
-            /**
-             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
-             * @example RW
-             */
-            country: string;
-            /**
-             * Format: double
-             * @description Degrees, WGS 84
-             */
-            latitude?: number;
-            /** Format: double */
-            longitude?: number;
-            name: string;
-            /** @description IANA; absent: the country's, if it has only one */
-            zone?: string;
-        };
         BarName: {
             code: string;
             name: string;
-        };
-        BarPage: {
-            bars: components["schemas"]["Bar"][];
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
         };
         Block: {
             /**
@@ -3727,17 +2993,6 @@ export interface components {
             email: string;
             password: string;
         };
-        DayBalance: {
-            amount: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** Format: date */
-            day: string;
-            /** @description Of the amount, what the station has not been paid yet */
-            pending: string;
-            /** Format: int64 */
-            redemptions: number;
-        };
         Decision: {
             also?: string[];
             needs_human?: boolean;
@@ -3749,29 +3004,6 @@ export interface components {
             /** Format: date-time */
             retry_after?: string;
             why?: string;
-        };
-        Deletion: {
-            /** @description For the audit log */
-            reason?: string;
-        };
-        Device: {
-            /** @description The browser's family */
-            agent: string;
-            /** Format: date-time */
-            enrolled_at: string;
-            /** Format: uuid */
-            id: string;
-            /** @description It may accept vouchers offline */
-            lease: boolean;
-            name: string;
-            /**
-             * Format: date-time
-             * @description To the minute, while somebody is signed in
-             */
-            seen_at: string;
-        };
-        Devices: {
-            devices: components["schemas"]["Device"][];
         };
         Diagnosis: {
             /** @description What to do about it */
@@ -3819,20 +3051,6 @@ export interface components {
             /** Format: int64 */
             ended: number;
         };
-        EnrolmentLink: {
-            /**
-             * Format: date-time
-             * @description 15 minutes from now
-             */
-            expires_at: string;
-            /** Format: uuid */
-            id: string;
-            /** @description Its token stands behind #, which no server gets to see; told once */
-            link: string;
-            name: string;
-            /** @description The link as an SVG image */
-            qr: string;
-        };
         Erase: {
             /** @description Why, for the audit log; without number or name */
             reason: string;
@@ -3870,11 +3088,6 @@ export interface components {
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
              */
             targets: number;
-            /**
-             * Format: int64
-             * @description Vouchers that no longer say whose they are; whoever has the code of one can redeem it still
-             */
-            vouchers: number;
         };
         Event: {
             /** Format: date-time */
@@ -4121,19 +3334,6 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
-        Instruction: {
-            /**
-             * @description ISO 3166-1 alpha-2
-             * @example RW
-             */
-            country: string;
-            /**
-             * @description ISO 4217
-             * @example RWF
-             */
-            currency: string;
-            text: string;
-        };
         Invitation: {
             /** Format: date-time */
             created_at: string;
@@ -4158,30 +3358,6 @@ export interface components {
             invitations: components["schemas"]["Invitation"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
-        };
-        Lease: {
-            /** @description Which may; absent: none */
-            device?: components["schemas"]["StationPerson"];
-            /**
-             * Format: date-time
-             * @description When another device may have the lease for the asking, unless it is heard of before
-             */
-            expires_at?: string;
-            /** @description This device may */
-            mine: boolean;
-            /**
-             * Format: date-time
-             * @description When it was heard of last, to the minute
-             */
-            seen_at?: string;
-            /** Format: date-time */
-            taken_at?: string;
-        };
-        LeaseWanted: {
-            /** @description Why it is taken over, for the audit log */
-            reason?: string;
-            /** @description From the device that has it: what that one accepted offline and has not sent yet may be refused then */
-            take_over?: boolean;
         };
         Link: {
             /** @description What stands behind the # of the link */
@@ -4222,10 +3398,6 @@ export interface components {
             until?: string;
             /** @description The same for people */
             what: string;
-        };
-        MoreTables: {
-            /** Format: int64 */
-            tables: number;
         };
         Move: {
             /** @description ISO 3166-1 alpha-2 */
@@ -4274,29 +3446,6 @@ export interface components {
              */
             send_at?: string;
         };
-        NewBar: {
-            address?: string;
-            /**
-             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
-             * @example ENG
-             */
-            code: string;
-            /**
-             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
-             * @example RW
-             */
-            country: string;
-            /**
-             * Format: double
-             * @description Degrees, WGS 84
-             */
-            latitude?: number;
-            /** Format: double */
-            longitude?: number;
-            name: string;
-            /** @description IANA; absent: the country's, if it has only one */
-            zone?: string;
-        };
         NewCampaign: {
             name: string;
             /** @description A template's name, for its newest version that may be sent, or a version's id */
@@ -4336,10 +3485,6 @@ export interface components {
             /** @description IANA, like Africa/Kigali; absent: the country's only one */
             zone?: string;
         };
-        NewDevice: {
-            /** @example Counter phone */
-            name: string;
-        };
         NewInvitation: {
             email: string;
             /** @description They may choose another when they accept */
@@ -4351,25 +3496,6 @@ export interface components {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
         };
-        NewPayments: {
-            /** @description Why, for the history */
-            reason?: string;
-            value: components["schemas"]["Terms"];
-        };
-        NewRedemption: {
-            /**
-             * @description As typed: case, spaces and dashes do not matter
-             * @example K7QM-42XD
-             */
-            code?: string;
-            /**
-             * Format: date-time
-             * @description When this device accepted it, by its own clock, without a connection; absent: now, with one
-             */
-            offline_at?: string;
-            /** @description What its QR code says */
-            qr?: string;
-        };
         NewRole: {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
@@ -4379,32 +3505,41 @@ export interface components {
             acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
         };
-        NewSettlement: {
-            /**
-             * @description What was paid: it must be what is pending
-             * @example 24000
-             */
-            amount: string;
-            /**
-             * Format: date-time
-             * @description For what was redeemed before then
-             */
-            before: string;
-            /** @example RWF */
-            currency: string;
-        };
-        NewStation: {
-            /** Format: uuid */
-            bar_id: string;
-            /**
-             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
-             * @example ENG-001
-             */
-            code: string;
+        NewTemplate: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description As WhatsApp knows it: lower-case letters, digits and _ */
             name: string;
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        NewTemplateTest: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description One that the version has a text in */
+            locale: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
+            /** @description Absent ones are their default, else their example */
+            variables?: {
+                [key: string]: string;
+            };
         };
         NewToken: {
             /**
@@ -4416,36 +3551,6 @@ export interface components {
             name: string;
             /** @description Permissions that your role has */
             scopes: string[];
-        };
-        NewVoucher: {
-            /**
-             * @description Digits, with a point before decimals
-             * @example 2000
-             */
-            amount: string;
-            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
-            country?: string;
-            /**
-             * @description RWF, without decimals, or EUR, with two at most
-             * @example RWF
-             */
-            currency: string;
-            /**
-             * Format: date-time
-             * @description The first moment at which it is worth nothing
-             */
-            expires_at: string;
-            /** @description Whose it is */
-            msisdn: string;
-            /** @description The issuer's own: a number gets one voucher of each */
-            reference?: string;
-            /**
-             * @description Codes of the stations where it may be redeemed; none: all
-             * @example [
-             *       "ENG-001"
-             *     ]
-             */
-            stations?: string[];
         };
         Now: {
             /** @description What it would wait for as well */
@@ -4479,36 +3584,6 @@ export interface components {
             /** Format: date-time */
             opens: string;
             zone: string;
-        };
-        Operator: {
-            /** Format: date-time */
-            created_at: string;
-            /**
-             * Format: date-time
-             * @description Absent: may sign in
-             */
-            disabled_at?: string;
-            /** Format: uuid */
-            id: string;
-            name: string;
-            /**
-             * Format: date-time
-             * @description Absent: no PIN, and so no way in
-             */
-            pin_set_at?: string;
-            /** Format: uuid */
-            station_id: string;
-        };
-        OperatorName: {
-            name: string;
-        };
-        OperatorPIN: {
-            operator: components["schemas"]["Operator"];
-            /** @description Six digits; nobody is told again */
-            pin: string;
-        };
-        Operators: {
-            operators: components["schemas"]["Operator"][];
         };
         OptIn: {
             /** @description Where the person agreed to messages */
@@ -4595,32 +3670,6 @@ export interface components {
             /** @description At least 12 characters, and not the current one */
             new: string;
         };
-        PaymentRevision: {
-            author: string;
-            /** Format: date-time */
-            confirmed_at?: string;
-            confirmed_by?: string;
-            /** Format: date-time */
-            created_at: string;
-            /** @description Whoever asks wrote it, and so may not confirm it */
-            mine: boolean;
-            reason: string;
-            /** Format: int64 */
-            revision: number;
-            /** @enum {string} */
-            state: "draft" | "confirmed";
-            value: components["schemas"]["Terms"];
-        };
-        Payments: {
-            /** @description The newest confirmed one, which is in force; absent: none */
-            current?: components["schemas"]["PaymentRevision"];
-            /** @description A newer one, to be confirmed by somebody who did not write it */
-            draft?: components["schemas"]["PaymentRevision"];
-            /** @description Newest first */
-            history: components["schemas"]["PaymentRevision"][];
-            /** @description Pass it as after for the next page of the history; absent on the last */
-            next?: string;
-        };
         PermissionEntry: {
             permission: string;
             /** @description Who has it */
@@ -4647,8 +3696,6 @@ export interface components {
             facts?: unknown;
             /** @description The field, column or entry it is about */
             field?: string;
-            /** @description Of a voucher that was redeemed already: when and where */
-            redeemed?: components["schemas"]["RedeemedBefore"];
             /** @description The reference by which the log knows this request */
             request_id?: string;
             /**
@@ -4695,73 +3742,6 @@ export interface components {
         Recovery: {
             /** @description Why, for the audit log */
             reason: string;
-        };
-        Redeemed: {
-            amount: string;
-            currency: string;
-            id: string;
-            mock?: boolean;
-            msisdn?: string;
-            /** Format: date-time */
-            offline_at?: string;
-            /** Format: date-time */
-            redeemed_at: string;
-            station_code: string;
-            station_name: string;
-            voucher_id: string;
-        };
-        RedeemedBefore: {
-            /** Format: date-time */
-            at: string;
-            /**
-             * @description Whose it was, masked
-             * @example +250 78• ••• 012
-             */
-            msisdn: string;
-            /** @example ENG-001, Counter */
-            station: string;
-        };
-        Redemption: {
-            /** @example 2000 */
-            amount: string;
-            /** Format: uuid */
-            campaign_id?: string;
-            /** @example K7QM-•••• */
-            code_masked: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** Format: uuid */
-            id: string;
-            /**
-             * @description Masked; empty when its owner was forgotten
-             * @example +250 78• ••• 012
-             */
-            msisdn: string;
-            /**
-             * Format: date-time
-             * @description When the device accepted it without a connection, by its own clock
-             */
-            offline_at?: string;
-            operator: string;
-            /** Format: date-time */
-            redeemed_at: string;
-            /**
-             * Format: date-time
-             * @description When its station was paid
-             */
-            settled_at?: string;
-            /** @example ENG-001 */
-            station_code: string;
-            /** Format: uuid */
-            station_id: string;
-            station_name: string;
-            /** Format: uuid */
-            voucher_id: string;
-        };
-        RedemptionPage: {
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-            redemptions: components["schemas"]["Redemption"][];
         };
         Report: {
             counts: components["schemas"]["Counts"];
@@ -4859,65 +3839,6 @@ export interface components {
         Revealed: {
             msisdn: string;
         };
-        RevealedVoucher: {
-            /**
-             * @description Digits, with all decimals of its currency
-             * @example 2000
-             */
-            amount: string;
-            /** Format: uuid */
-            batch_id?: string;
-            /** Format: uuid */
-            campaign_id?: string;
-            /**
-             * @description Only when it is issued and when it is revealed: whoever has it has the voucher
-             * @example K7QM-42XD
-             */
-            code?: string;
-            /** @example K7QM-•••• */
-            code_masked: string;
-            /** Format: uuid */
-            contact_id?: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** Format: date-time */
-            expired_at?: string;
-            /**
-             * Format: date-time
-             * @description Once it has passed nobody can redeem it; within a minute its status says so
-             */
-            expires_at: string;
-            /** Format: uuid */
-            id: string;
-            /** Format: date-time */
-            issued_at: string;
-            /**
-             * @description Masked; empty when its owner was forgotten
-             * @example +250 78• ••• 012
-             */
-            msisdn: string;
-            /** @description The whole number; empty when its owner was forgotten */
-            number: string;
-            /** @description What its QR code says; absent while there are no keys to sign it with */
-            qr?: string;
-            /** Format: date-time */
-            redeemed_at?: string;
-            /** Format: uuid */
-            redeemed_station_id?: string;
-            /** @description The issuer's own */
-            reference?: string;
-            /** @enum {string} */
-            scope: "station" | "stations" | "all";
-            /** Format: date-time */
-            sent_at?: string;
-            /** @description That the scope names; none for all */
-            stations: string[];
-            /** @enum {string} */
-            status: "issued" | "sent" | "redeemed" | "expired" | "void";
-            void_reason?: string;
-            /** Format: date-time */
-            voided_at?: string;
-        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -4980,10 +3901,6 @@ export interface components {
             next?: string;
             revisions: components["schemas"]["SettingsRevision"][];
         };
-        Settled: {
-            /** Format: int64 */
-            redemptions: number;
-        };
         Somebody: {
             email: string;
             /** Format: uuid */
@@ -4996,69 +3913,6 @@ export interface components {
              * @description Not before then; absent: now, or when it was approved for
              */
             send_at?: string;
-        };
-        Station: {
-            /** Format: uuid */
-            bar_id: string;
-            /**
-             * @description Never another station's, not even after this one is deleted
-             * @example ENG-001
-             */
-            code: string;
-            /** Format: date-time */
-            created_at: string;
-            /** Format: uuid */
-            id: string;
-            name: string;
-            /** Format: date-time */
-            updated_at: string;
-            /**
-             * Format: int64
-             * @description Its ETag
-             */
-            version: number;
-        };
-        StationBalance: {
-            /** @description Newest first: those of the last 31 on which something was redeemed */
-            days: components["schemas"]["DayBalance"][];
-            /** @description Ever, by currency */
-            redeemed: components["schemas"]["Balance"][];
-            /** @description IANA: of the days */
-            zone: string;
-        };
-        StationCredentials: {
-            pin: string;
-            /**
-             * @description The station's code
-             * @example ENG-001
-             */
-            station: string;
-        };
-        StationDevice: {
-            device: components["schemas"]["StationPerson"];
-            station: components["schemas"]["StationHere"];
-        };
-        StationEnrolment: {
-            /** @description What stands after #enrol= in the link */
-            token: string;
-        };
-        StationFacts: {
-            name: string;
-        };
-        StationHere: {
-            /** @description The bar's name */
-            bar: string;
-            /** @example ENG-001 */
-            code: string;
-            /** @description ISO 3166-1 alpha-2 */
-            country: string;
-            /** @description ISO 4217: the country's */
-            currency: string;
-            /** Format: uuid */
-            id: string;
-            name: string;
-            /** @description IANA; what times at the station are shown in */
-            zone: string;
         };
         StationKey: {
             /**
@@ -5078,54 +3932,6 @@ export interface components {
             /** @description Oldest first. A voucher signed with any of them is ours; with another one, not or no longer */
             keys: components["schemas"]["StationKey"][];
         };
-        StationLook: {
-            /** @example 2000 */
-            amount: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** Format: date-time */
-            expires_at: string;
-            /**
-             * @description Masked
-             * @example +250 78• ••• 012
-             */
-            msisdn: string;
-            /** @enum {string} */
-            scope: "station" | "stations" | "all";
-            /** Format: uuid */
-            voucher_id: string;
-        };
-        StationPage: {
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-            stations: components["schemas"]["Station"][];
-        };
-        StationPerson: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-        };
-        StationSession: {
-            device: components["schemas"]["StationPerson"];
-            /**
-             * Format: date-time
-             * @description When the session ends unless it is used before: 2 hours from now, and 12 hours from sign-in at the latest
-             */
-            expires_at: string;
-            /** @description This device holds the station's lease: it may accept vouchers offline */
-            lease: boolean;
-            operator: components["schemas"]["StationPerson"];
-            station: components["schemas"]["StationHere"];
-        };
-        StationVoucher: {
-            /**
-             * @description As typed: case, spaces and dashes do not matter
-             * @example K7QM-42XD
-             */
-            code?: string;
-            /** @description What its QR code says */
-            qr?: string;
-        };
         Step: {
             /** Format: date-time */
             at: string;
@@ -5134,59 +3940,6 @@ export interface components {
              * @description Since the forecast's beginning
              */
             sent_total: number;
-        };
-        SupportTask: {
-            /** @description Why it was refused */
-            code: string;
-            /**
-             * Format: date-time
-             * @description When it came in
-             */
-            created_at: string;
-            /** @description The same for people */
-            detail: string;
-            /** Format: uuid */
-            id: string;
-            note?: string;
-            /**
-             * Format: date-time
-             * @description When it was accepted, by the device's clock
-             */
-            offline_at: string;
-            operator: string;
-            /** Format: date-time */
-            resolved_at?: string;
-            resolved_by?: string;
-            station_code: string;
-            /** Format: uuid */
-            station_id: string;
-            /**
-             * Format: uuid
-             * @description Absent: no voucher was found
-             */
-            voucher_id?: string;
-        };
-        SupportTaskPage: {
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-            tasks: components["schemas"]["SupportTask"][];
-        };
-        TableCode: {
-            /** Format: date-time */
-            created_at: string;
-            /** Format: uuid */
-            id: string;
-            /** @example Table 7 */
-            label: string;
-            /** @description Opens a chat with JOIN and the token; absent while whatsapp.number is not set */
-            link?: string;
-            /** @description What follows JOIN in the message */
-            token: string;
-        };
-        TableCodes: {
-            /** @description The number that guests write to is known: without it there is no link, and nothing to print */
-            number: boolean;
-            tables: components["schemas"]["TableCode"][];
         };
         Target: {
             /**
@@ -5249,16 +4002,26 @@ export interface components {
             /** @description By which quiet hours are reckoned; absent: unknown */
             zone?: string;
         };
-        TaskNote: {
-            note: string;
-        };
         Template: {
             category: string;
             /** Format: date-time */
             created_at: string;
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
             header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
             id: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Of this version: one more with every change; its ETag
+             */
+            revision: number;
             status: string;
             texts: {
                 [key: string]: string;
@@ -5268,6 +4031,99 @@ export interface components {
             variables: components["schemas"]["Variable"][];
             /** Format: int64 */
             version: number;
+        };
+        TemplateContent: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        TemplateFacts: {
+            category: string;
+            locales: string[];
+            name: string;
+            /** Format: uuid */
+            template_id: string;
+            variables: string[];
+            /** Format: int64 */
+            version: number;
+        };
+        TemplateLanguage: {
+            /** @description What WhatsApp counted it as; absent: it did not say */
+            category?: string;
+            /**
+             * Format: date-time
+             * @description When WhatsApp was asked last; absent: never
+             */
+            checked_at?: string;
+            /** @description WhatsApp's word for it then; absent: it listed none */
+            listed?: string;
+            locale: string;
+            /**
+             * @description By webhooks, sends and comparisons
+             * @enum {string}
+             */
+            state: "active" | "paused" | "disabled" | "rejected" | "deleted";
+            /** @description not_listed, or category_differs: what it counts as decides on consent, limits and price */
+            warnings?: components["schemas"]["Finding"][];
+            /** @description Of one that is not active */
+            why?: string;
+        };
+        TemplateProblems: {
+            problems: components["schemas"]["Fault"][];
+        };
+        TemplateReason: {
+            reason?: string;
+        };
+        TemplateRetirement: {
+            /** @description Also if campaigns are under way with it: they send nothing more */
+            confirm?: boolean;
+            reason: string;
+        };
+        TemplateReview: {
+            /** @description Who wrote any of it or submitted it, the last one first: none of them reviews it */
+            authors: components["schemas"]["Somebody"][];
+            /** @description Newest first */
+            decisions: components["schemas"]["ApprovalDecision"][];
+            /** @description SHA-256 of the version as it is now, in hex: whoever reviews it sends it back */
+            digest: string;
+            /** @description How WhatsApp takes it */
+            languages: components["schemas"]["TemplateLanguage"][];
+            /** @description Whether whoever asks may approve and lock it */
+            may_review: boolean;
+            /** @description What keeps it from being submitted */
+            problems: components["schemas"]["Fault"][];
+            /** @description The open one */
+            request?: components["schemas"]["ApprovalRequest"];
+            /**
+             * Format: int64
+             * @description Campaigns that were ever started with it
+             */
+            started: number;
+            /** Format: uuid */
+            template_id: string;
+            /** @description The newest ten */
+            tests: components["schemas"]["TemplateTest"][];
+            /**
+             * Format: int64
+             * @description Of them, under way now
+             */
+            under_way: number;
+            /** @description Why they may not */
+            why_not?: string;
         };
         TemplateSuspension: {
             advice: string;
@@ -5298,17 +4154,50 @@ export interface components {
         TemplateSuspensions: {
             suspensions: components["schemas"]["TemplateSuspension"][];
         };
+        TemplateTest: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            code?: number;
+            /** @description Of the rules; of one that is blocked: why, and when it may go */
+            decision: components["schemas"]["Decision"];
+            /** Format: uuid */
+            id: string;
+            locale: string;
+            /** @description Of one that failed, or that nobody knows of: why, for people */
+            problem?: string;
+            /**
+             * Format: int64
+             * @description Of the version that was sent
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it came to its state
+             */
+            settled_at?: string;
+            /**
+             * @description unknown: it may or may not have gone; a receipt may still tell
+             * @enum {string}
+             */
+            state: "blocked" | "sending" | "sent" | "delivered" | "read" | "failed" | "unknown";
+            /** @description The number, masked */
+            to: string;
+        };
+        TemplateVerdict: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description Needed where changes are requested */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "changes_requested";
+        };
         Templates: {
             templates: components["schemas"]["Template"][];
-        };
-        Terms: {
-            /** @description One a country and currency at most */
-            instructions: components["schemas"]["Instruction"][];
-            /**
-             * @description https://revolut.me/ and a name; empty: none
-             * @example https://revolut.me/lastcall
-             */
-            revolut_link: string;
         };
         Token: {
             /** Format: date-time */
@@ -5328,38 +4217,6 @@ export interface components {
         };
         Tokens: {
             tokens: components["schemas"]["Token"][];
-        };
-        Toll: {
-            /**
-             * Format: int64
-             * @description Who came by this bar; they stay
-             */
-            contacts: number;
-            /**
-             * Format: int64
-             * @description Enrolled
-             */
-            devices: number;
-            /**
-             * Format: int64
-             * @description Who may sign in
-             */
-            operators: number;
-            /**
-             * Format: int64
-             * @description Codes on tables
-             */
-            qr_tokens: number;
-            /**
-             * Format: int64
-             * @description Open
-             */
-            sessions: number;
-            /**
-             * Format: int64
-             * @description Live ones
-             */
-            stations: number;
         };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -5428,144 +4285,6 @@ export interface components {
             default?: string;
             example: string;
             name: string;
-        };
-        Voucher: {
-            /**
-             * @description Digits, with all decimals of its currency
-             * @example 2000
-             */
-            amount: string;
-            /** Format: uuid */
-            batch_id?: string;
-            /** Format: uuid */
-            campaign_id?: string;
-            /**
-             * @description Only when it is issued and when it is revealed: whoever has it has the voucher
-             * @example K7QM-42XD
-             */
-            code?: string;
-            /** @example K7QM-•••• */
-            code_masked: string;
-            /** Format: uuid */
-            contact_id?: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /** Format: date-time */
-            expired_at?: string;
-            /**
-             * Format: date-time
-             * @description Once it has passed nobody can redeem it; within a minute its status says so
-             */
-            expires_at: string;
-            /** Format: uuid */
-            id: string;
-            /** Format: date-time */
-            issued_at: string;
-            /**
-             * @description Masked; empty when its owner was forgotten
-             * @example +250 78• ••• 012
-             */
-            msisdn: string;
-            /** Format: date-time */
-            redeemed_at?: string;
-            /** Format: uuid */
-            redeemed_station_id?: string;
-            /** @description The issuer's own */
-            reference?: string;
-            /** @enum {string} */
-            scope: "station" | "stations" | "all";
-            /** Format: date-time */
-            sent_at?: string;
-            /** @description That the scope names; none for all */
-            stations: string[];
-            /** @enum {string} */
-            status: "issued" | "sent" | "redeemed" | "expired" | "void";
-            void_reason?: string;
-            /** Format: date-time */
-            voided_at?: string;
-        };
-        VoucherBatch: {
-            /** @description The first 100 invalid lines; none in lists */
-            bad_lines: components["schemas"]["ImportLine"][];
-            /** Format: date-time */
-            created_at: string;
-            /**
-             * Format: int64
-             * @description Lines whose number, and reference if there is one, came before
-             */
-            duplicates: number;
-            /** Format: uuid */
-            id: string;
-            /** @description Columns that nothing uses */
-            ignored_columns: string[];
-            /** Format: int64 */
-            invalid: number;
-            /** Format: int64 */
-            issued: number;
-            /**
-             * Format: int64
-             * @description Below the header, without blank ones
-             */
-            lines: number;
-        };
-        VoucherBatchPage: {
-            batches: components["schemas"]["VoucherBatch"][];
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-        };
-        VoucherEvent: {
-            /** Format: date-time */
-            at: string;
-            /** @description Who did it; system: Lastcall itself */
-            by: string;
-            reason?: string;
-            /**
-             * Format: uuid
-             * @description Where it was redeemed
-             */
-            station_id?: string;
-            /**
-             * @description What it became
-             * @enum {string}
-             */
-            status: "issued" | "sent" | "redeemed" | "expired" | "void";
-        };
-        VoucherEvents: {
-            events: components["schemas"]["VoucherEvent"][];
-        };
-        VoucherPage: {
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-            vouchers: components["schemas"]["Voucher"][];
-        };
-        VoucherReason: {
-            /** @description For the voucher and the audit log */
-            reason: string;
-        };
-        VoucherSearch: {
-            code?: string;
-            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
-            country?: string;
-            msisdn?: string;
-        };
-        VoucherTotal: {
-            amount: string;
-            /** @enum {string} */
-            currency: "RWF" | "EUR";
-            /**
-             * Format: int64
-             * @description Of issued and sent ones, those whose time has passed: they expire within a minute
-             */
-            due: number;
-            due_amount: string;
-            /** @enum {string} */
-            status: "issued" | "sent" | "redeemed" | "expired" | "void";
-            /** Format: int64 */
-            vouchers: number;
-        };
-        VoucherTotals: {
-            /** @description By currency and state */
-            totals: components["schemas"]["VoucherTotal"][];
         };
         Waiting: {
             /** @description Somebody has to mend something before it passes */
@@ -6134,340 +4853,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditVerdict"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-bars": {
-        parameters: {
-            query?: {
-                /** @description What the code, name or address of the bar holds, or the code or name of one of its stations */
-                search?: string;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BarPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "add-bar": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewBar"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Bar"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-bar": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Bar"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "put-bar": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of what this is to replace; absent: whatever it is */
-                "If-Match"?: string;
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BarFacts"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Bar"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "delete-bar": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["BarDeletion"];
-            };
-        };
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-bar-impact": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Toll"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-table-codes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TableCodes"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "add-table-codes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["MoreTables"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TableCodes"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "revoke-table-code": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-                table: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-table-code-image": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-                table: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The code */
-            200: {
-                headers: {
-                    "Content-Type"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/svg+xml": string;
                 };
             };
             /** @description Error */
@@ -8808,39 +7193,6 @@ export interface operations {
             };
         };
     };
-    "revoke-device": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["Deletion"];
-            };
-        };
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "stream-events": {
         parameters: {
             query?: {
@@ -8989,99 +7341,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invitation"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "disable-operator": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operator"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "enable-operator": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operator"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reset-pin": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OperatorPIN"];
                 };
             };
             /** @description Error */
@@ -9278,110 +7537,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-payments": {
-        parameters: {
-            query?: {
-                /** @description The next of the page before */
-                after?: number;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payments"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "put-payments": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of what this is to replace; absent: whatever it is */
-                "If-Match"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewPayments"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PaymentRevision"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "confirm-payments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                revision: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PaymentRevision"];
-                };
             };
             /** @description Error */
             default: {
@@ -9698,46 +7853,6 @@ export interface operations {
             };
         };
     };
-    "list-redemptions": {
-        parameters: {
-            query?: {
-                station?: string;
-                campaign?: string;
-                /** @description Redeemed then or later */
-                from?: string;
-                /** @description Redeemed before then */
-                before?: string;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RedemptionPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "get-session": {
         parameters: {
             query?: never;
@@ -9863,7 +7978,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -9899,7 +8014,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -9936,7 +8051,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -9975,7 +8090,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -10017,7 +8132,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
                 key: string;
             };
             cookie?: never;
@@ -10031,163 +8146,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-station-balance": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationBalance"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-device": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationDevice"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "enrol-device": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StationEnrolment"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    "Set-Cookie"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationDevice"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-station-history": {
-        parameters: {
-            query?: {
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RedemptionPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-station-redemption": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Redemption"];
                 };
             };
             /** @description Error */
@@ -10218,701 +8176,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StationKeys"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-lease": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Lease"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "take-lease": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["LeaseWanted"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Lease"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "give-up-lease": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "redeem-voucher": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Chosen by the device, once a redemption */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewRedemption"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    "Idempotency-Replayed"?: boolean;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Redeemed"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-station-session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationSession"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "station-sign-in": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StationCredentials"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "Set-Cookie"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationSession"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "station-sign-out": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    "Set-Cookie"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "check-voucher": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StationVoucher"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationLook"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-stations": {
-        parameters: {
-            query?: {
-                /** @description Only this bar's */
-                bar?: string;
-                /** @description What the code or the name holds */
-                search?: string;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "add-station": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewStation"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Station"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-station": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Station"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "put-station": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of what this is to replace; absent: whatever it is */
-                "If-Match"?: string;
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StationFacts"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Station"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "delete-station": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["Deletion"];
-            };
-        };
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-devices": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Devices"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "invite-device": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewDevice"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EnrolmentLink"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-station-impact": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Toll"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-operators": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operators"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "add-operator": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["OperatorName"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OperatorPIN"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "settle-station": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewSettlement"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Settled"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-support-tasks": {
-        parameters: {
-            query?: {
-                /** @description Resolved ones, too */
-                all?: boolean;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SupportTaskPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "resolve-support-task": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TaskNote"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SupportTask"];
                 };
             };
             /** @description Error */
@@ -10984,6 +8247,121 @@ export interface operations {
             };
         };
     };
+    "create-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateProblems"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-template": {
         parameters: {
             query?: never;
@@ -10999,6 +8377,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11007,6 +8386,203 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateContent"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "lock-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11043,6 +8619,586 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retire-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateRetirement"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-template-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "review-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "submit-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sync-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplateTest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateTest"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11161,326 +9317,6 @@ export interface operations {
             };
         };
     };
-    "list-vouchers": {
-        parameters: {
-            query?: {
-                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
-                /** @description Only those that can be redeemed now */
-                outstanding?: boolean;
-                campaign?: string;
-                batch?: string;
-                contact?: string;
-                /** @description Only those whose scope names it */
-                station?: string;
-                expires_from?: string;
-                expires_before?: string;
-                issued_from?: string;
-                issued_before?: string;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "issue-voucher": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key again returns the same voucher */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewVoucher"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Voucher"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-voucher-batches": {
-        parameters: {
-            query?: {
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherBatchPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "issue-voucher-batch": {
-        parameters: {
-            query?: {
-                /** @description Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW */
-                country?: string;
-                /** @description field:column, repeated: which column holds a field (msisdn, amount, currency, stations, expires_at, reference) */
-                map?: string[];
-                /** @description For lines that do not say; without it each must */
-                amount?: string;
-                /** @description For lines that do not say; without it each must */
-                currency?: string;
-                /** @description Codes, for lines that do not say; without it these are for all stations */
-                stations?: string[];
-                /** @description For lines that do not say; without it each must */
-                expires_at?: string;
-            };
-            header?: {
-                /** @description The same key and file again return the same batch */
-                "Idempotency-Key"?: string;
-                "Content-Type"?: string;
-                "Content-Encoding"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "text/csv": string;
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherBatch"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-voucher-batch-lines": {
-        parameters: {
-            query?: {
-                /** @description The next of the page before */
-                after?: number;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BadLinePage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "export-voucher-codes": {
-        parameters: {
-            query?: {
-                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
-                /** @description Only those that can be redeemed now */
-                outstanding?: boolean;
-                campaign?: string;
-                batch?: string;
-                contact?: string;
-                /** @description Only those whose scope names it */
-                station?: string;
-                expires_from?: string;
-                expires_before?: string;
-                issued_from?: string;
-                issued_before?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/csv": string;
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "export-vouchers": {
-        parameters: {
-            query?: {
-                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
-                /** @description Only those that can be redeemed now */
-                outstanding?: boolean;
-                campaign?: string;
-                batch?: string;
-                contact?: string;
-                /** @description Only those whose scope names it */
-                station?: string;
-                expires_from?: string;
-                expires_before?: string;
-                issued_from?: string;
-                issued_before?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/csv": string;
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "find-vouchers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["VoucherSearch"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "preview-voucher-card": {
         parameters: {
             query?: never;
@@ -11525,207 +9361,6 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "voucher-totals": {
-        parameters: {
-            query?: {
-                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
-                /** @description Only those that can be redeemed now */
-                outstanding?: boolean;
-                campaign?: string;
-                batch?: string;
-                contact?: string;
-                /** @description Only those whose scope names it */
-                station?: string;
-                expires_from?: string;
-                expires_before?: string;
-                issued_from?: string;
-                issued_before?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherTotals"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-voucher": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Voucher"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-voucher-events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VoucherEvents"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reveal-voucher": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RevealedVoucher"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "mark-voucher-sent": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Voucher"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "void-voucher": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["VoucherReason"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Voucher"];
-                };
-            };
-            /** @description Error */
-            default: {
                 headers: {
                     [name: string]: unknown;
                 };

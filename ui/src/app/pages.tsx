@@ -5,6 +5,7 @@ import {
   IconCreditCard,
   IconListSearch,
   IconMessage2,
+  IconSend,
   IconSpeakerphone,
   IconTicket,
   IconUserOff,
@@ -18,12 +19,27 @@ import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
 import type { VouchersSearch } from '../pages/vouchers';
+import type { TemplatesSearch } from '../pages/templates';
+import type { SendState } from '../pages/sends';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
 import { Shell } from './shell';
 
 // Every page of the panel: its address, what of its state stands in the address, and its own chunk.
+
+/** The states of one recipient's message, of a campaign or a single one. */
+const targetStates: State[] = [
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'failed',
+  'opted_out',
+  'unknown',
+  'cancelled',
+];
 
 const root = createRootRoute({ component: Shell });
 
@@ -68,18 +84,38 @@ const optOuts = createRoute({
   component: lazyRouteComponent(() => import('../pages/opt-outs'), 'OptOutsPage'),
 });
 
+const sends = createRoute({
+  getParentRoute: () => root,
+  path: '/sends',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { state?: SendState; template?: string; send?: string; after?: string } => ({
+    state: oneOf(s.state, targetStates),
+    template: text(s.template),
+    send: text(s.send),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/sends'), 'SendsPage'),
+});
+
 const templates = createRoute({
   getParentRoute: () => root,
   path: '/templates',
+  validateSearch: (s: Record<string, unknown>): TemplatesSearch => ({
+    sought: text(s.sought),
+    status: oneOf(s.status, ['draft', 'submitted', 'approved', 'locked', 'retired']),
+    category: oneOf(s.category, ['marketing', 'utility']),
+  }),
   component: lazyRouteComponent(() => import('../pages/templates'), 'TemplatesPage'),
 });
 
 const template = createRoute({
   getParentRoute: () => root,
   path: '/templates/$name',
-  validateSearch: (s: Record<string, unknown>): { version?: number; locale?: string } => ({
-    version: typeof s.version === 'number' ? s.version : undefined,
+  validateSearch: (s: Record<string, unknown>): { version?: number; locale?: string; edit?: true } => ({
+    version: whole(s.version),
     locale: text(s.locale),
+    edit: s.edit === true || undefined,
   }),
   component: lazyRouteComponent(() => import('../pages/template'), 'TemplatePage'),
 });
@@ -143,17 +179,7 @@ const campaign = createRoute({
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
     view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, [
-      'queued',
-      'sending',
-      'sent',
-      'delivered',
-      'read',
-      'failed',
-      'opted_out',
-      'unknown',
-      'cancelled',
-    ]),
+    state: oneOf(s.state, targetStates),
     after: whole(s.after),
     target: whole(s.target),
   }),
@@ -233,6 +259,7 @@ export const router = createRouter({
     campaign,
     approvals,
     contacts,
+    sends,
     optOuts,
     templates,
     template,
@@ -261,7 +288,7 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it. */
+/** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it, one of several. */
 const navigation: {
   to:
     | '/campaigns'
@@ -272,17 +299,27 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
     | '/settings'
     | '/audit'
     | '/users';
   label: string;
   icon: ComponentType<{ size?: number }>;
   key: string;
-  takes: string;
+  takes: string | string[];
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
-  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
+  {
+    to: '/approvals',
+    label: 'Approvals',
+    icon: IconCheckbox,
+    key: 'v',
+    takes: ['campaigns.approve', 'templates.review'],
+  },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
+  { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },
@@ -314,5 +351,5 @@ function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {
 /** The pages that whoever is signed in may open. */
 export function useNavigation() {
   const may = useMay();
-  return navigation.filter((page) => may(page.takes));
+  return navigation.filter((page) => [page.takes].flat().some(may));
 }

@@ -1,6 +1,8 @@
+import { Text } from '@mantine/core';
 import { IconHandStop, IconHourglass, IconPencil } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
 import { api } from '../api/client';
 import { count, localZone, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
@@ -13,7 +15,18 @@ import type { Asked } from './campaign/approval';
 const route = getRouteApi('/approvals');
 
 const columns: Column<Asked>[] = [
-  { header: 'Campaign', width: 216, cell: (r) => <span className="wrap">{r.campaign.name}</span> },
+  {
+    header: 'What',
+    width: 216,
+    cell: (r) => (
+      <>
+        <span className="wrap">{r.template?.name ?? r.campaign?.name}</span>
+        <Text size="xs" c="dimmed" fw={400}>
+          {r.template ? `Template, version ${r.template.version}` : 'Campaign'}
+        </Text>
+      </>
+    ),
+  },
   {
     header: 'Whose turn',
     width: 168,
@@ -26,15 +39,21 @@ const columns: Column<Asked>[] = [
         <Mark word="Somebody else" tone="waits" icon={IconHourglass} />
       ),
   },
-  { header: 'Recipients', width: 104, align: 'right', cell: (r) => count(r.campaign.targets) },
-  {
-    header: `Begins (${zoneName(localZone)})`,
-    width: 136,
-    cell: (r) => (r.campaign.send_at ? <Time at={r.campaign.send_at} bare /> : 'When started'),
-  },
+  { header: 'About', width: 176, cell: about },
   { header: 'Asked by', width: 136, cell: (r) => <span className="wrap">{r.requested_by.name}</span> },
   { header: `Asked (${zoneName(localZone)})`, width: 136, cell: (r) => <Time at={r.requested_at} bare /> },
 ];
+
+/** How much hangs on it. */
+function about({ campaign: c, template: t }: Asked): ReactNode {
+  if (t) return `${t.category === 'marketing' ? 'Marketing' : 'Service'}, ${t.locales.join(', ')}`;
+  if (!c) return null;
+  return (
+    <>
+      {count(c.targets)} recipients, {c.send_at ? <Time at={c.send_at} /> : 'when started'}
+    </>
+  );
+}
 
 export function ApprovalsPage() {
   const { after } = route.useSearch();
@@ -49,18 +68,22 @@ export function ApprovalsPage() {
   return (
     <Page
       title="Approvals"
-      about="What waits for a second person. Nobody decides about what they asked for or edited last."
+      about="What waits for a second person. Nobody decides about what they asked for, nor about what they have written."
     >
       <DataTable
         caption="approvals"
         query={query}
         rows={({ approvals }) => approvals}
         rowKey={(r) => r.id}
-        rowLink={(r) => ({ to: '/campaigns/$id', params: { id: r.subject } })}
+        rowLink={({ subject, template: t }) =>
+          t
+            ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
+            : { to: '/campaigns/$id', params: { id: subject } }
+        }
         columns={columns}
         pager={pager}
         next={({ next }) => next}
-        empty={<Empty title="Nothing waits">Campaigns that need your approval appear here.</Empty>}
+        empty={<Empty title="Nothing waits">Campaigns and templates that need a second person appear here.</Empty>}
       />
     </Page>
   );

@@ -39,7 +39,7 @@ const columns: Column<Entry>[] = [
   },
   {
     header: 'Who',
-    width: 160,
+    width: 216,
     cell: (e) => (
       <>
         <span className="wrap">{e.actor}</span>
@@ -219,7 +219,7 @@ function FilterBar({ filters, filter }: { filters: Filters; filter: (change: Fil
             From
           </Text>
         }
-        leftSectionWidth={56}
+        leftSectionWidth={48}
         value={filters.from ?? ''}
         max={filters.to}
         onChange={(e) => filter({ from: e.currentTarget.value || undefined })}
@@ -232,7 +232,7 @@ function FilterBar({ filters, filter }: { filters: Filters; filter: (change: Fil
             To
           </Text>
         }
-        leftSectionWidth={56}
+        leftSectionWidth={48}
         value={filters.to ?? ''}
         min={filters.from}
         onChange={(e) => filter({ to: e.currentTarget.value || undefined })}

@@ -1,22 +1,25 @@
 import { Alert, Group, SegmentedControl, Select, Stack, Table, Text } from '@mantine/core';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { api } from '../api/client';
-import type { components } from '../api/schema';
+import { useMay } from '../app/session';
 import { Facts } from '../parts/facts';
 import { localeName } from '../parts/format';
 import { Page, Section } from '../parts/page';
 import { Phone } from '../parts/phone';
 import { Empty, Failed, Loading } from '../parts/states';
-import { Status } from '../parts/status';
 import { Time } from '../parts/time';
-
-type Template = components['schemas']['Template'];
+import { Compare } from './template/compare';
+import { EditTemplate } from './template/edit';
+import { Outside } from './template/outside';
+import { ReviewCard } from './template/review';
+import type { Template } from './template/template';
 
 const route = getRouteApi('/templates/$name');
 
 export function TemplatePage() {
   const { name } = route.useParams();
-  const { version } = route.useSearch();
+  const { version, edit } = route.useSearch();
+  const may = useMay();
   const query = api.useQuery('get', '/templates');
   if (query.isPending) return <Loading label="Loading the template" />;
   if (!query.data) return <Failed level={1} error={query.error} retry={() => void query.refetch()} />;
@@ -31,6 +34,8 @@ export function TemplatePage() {
       </Empty>
     );
   }
+  const changeable = template.status !== 'locked' && template.status !== 'retired';
+  if (edit && changeable && may('templates.write')) return <EditTemplate key={template.id} template={template} />;
   return <Shown template={template} versions={versions} />;
 }
 
@@ -72,6 +77,7 @@ function Shown({ template, versions }: { template: Template; versions: Template[
             value={String(template.version)}
             data={versions.map((t) => ({ value: String(t.version), label: `Version ${t.version}` }))}
             onChange={(v) => void navigate({ search: (s) => ({ ...s, version: Number(v) }) })}
+            allowDeselect={false}
           />
         )
       }
@@ -79,7 +85,9 @@ function Shown({ template, versions }: { template: Template; versions: Template[
       <div className="beside">
         <Stack gap="lg">
           <Suspended name={template.name} />
-          <Section title={`Version ${template.version}`} aside={<Status of={template.status} />}>
+          <ReviewCard template={template} />
+          <Compare key={template.id} template={template} versions={versions} />
+          <Section title={`Version ${template.version}`}>
             <Facts
               of={[
                 ['For', template.category === 'marketing' ? 'Marketing' : 'Service messages'],
@@ -127,9 +135,10 @@ function Shown({ template, versions }: { template: Template; versions: Template[
               </section>
             )}
           </Section>
+          <Outside key={`outside ${template.id}`} template={template} />
         </Stack>
-        <Stack gap="md" align="center">
-          {locales.length > 3 ? (
+        <Stack gap="md" align="center" className="beside-stays">
+          {locales.length < 2 ? null : locales.length > 3 ? (
             <Select
               aria-label="Language"
               value={shown}
@@ -148,7 +157,7 @@ function Shown({ template, versions }: { template: Template; versions: Template[
           )}
           <Phone template={template} locale={shown} />
           <Text size="xs" c="dimmed">
-            {localeName(shown)}, with the examples
+            {shown ? `${localeName(shown)}, with the examples` : 'It has no text yet'}
           </Text>
         </Stack>
       </div>

@@ -1,6 +1,6 @@
 import type { components } from '../api/schema';
 
-type Template = components['schemas']['Template'];
+type Template = Pick<components['schemas']['Template'], 'texts' | 'variables' | 'headers' | 'footers' | 'header_media'>;
 
 /**
  * How a message looks on a phone. A variable without a value for everybody shows its example, dotted: each recipient
@@ -25,6 +25,11 @@ export function Phone({
       <div className="phone-top" aria-hidden />
       <div className="bubble">
         {template.header_media && <div className="bubble-media">{template.header_media}</div>}
+        {template.headers?.[locale] && (
+          <p lang={locale} className="bubble-header">
+            {template.headers[locale]}
+          </p>
+        )}
         <p lang={locale}>
           {text.split(/(\{\{[a-z][a-z0-9_]*\}\})/).map((piece, i) => {
             const name = /^\{\{(.*)\}\}$/.exec(piece)?.[1];
@@ -37,6 +42,11 @@ export function Phone({
             );
           })}
         </p>
+        {template.footers?.[locale] && (
+          <p lang={locale} className="bubble-footer">
+            {template.footers[locale]}
+          </p>
+        )}
       </div>
     </figure>
   );

@@ -46,6 +46,8 @@ const looks: Record<string, Look> = {
   opted_out: { word: 'Opted out', tone: 'waits', icon: IconUserOff },
   unknown: { word: 'Unknown', tone: 'waits', icon: IconHelpCircle },
   cancelled: { word: 'Cancelled', tone: 'quiet', icon: IconBan },
+  // of a single message
+  blocked: { word: 'Blocked', tone: 'waits', icon: IconBan },
   // of a template's version
   submitted: { word: 'Submitted', tone: 'waits', icon: IconHourglass },
   approved: { word: 'Approved', tone: 'good', icon: IconCheck },

@@ -54,6 +54,7 @@ export const approvers = (a: Approval) =>
 /** What whoever decides agrees to, in sentences. */
 export function agreed(r: Asked): string[] {
   const c = r.campaign;
+  if (!c) return [];
   const where = Object.entries(c.countries)
     .sort(([, a], [, b]) => b - a)
     .map(([country, n]) => `${countryName(country)} ${count(n)}`);
@@ -85,7 +86,7 @@ export function useDecide() {
   return {
     approve: (r: Asked) =>
       ask({
-        title: `Approve “${r.campaign.name}”?`,
+        title: `Approve “${r.campaign?.name}”?`,
         impact: agreed(r),
         reason: 'optional',
         action: 'Approve campaign',
@@ -93,7 +94,7 @@ export function useDecide() {
       }),
     reject: (r: Asked) =>
       ask({
-        title: `Reject “${r.campaign.name}”?`,
+        title: `Reject “${r.campaign?.name}”?`,
         impact: [`${r.requested_by.name} can change it and ask again.`, 'Nothing is sent.'],
         reason: 'required',
         action: 'Reject campaign',

@@ -4,9 +4,12 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { api, client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
+import type { components } from '../../api/schema';
 import { count, upper, words } from '../../parts/format';
 import { tell } from '../../parts/toast';
 import type { Campaign } from './campaign';
+
+type Order = components['schemas']['Resend'];
 
 /** Asks whom to send to again, shows what that would do, and does it once however often it is clicked. */
 export function ResendDialog({
@@ -33,29 +36,10 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
   const [reason, setReason] = useState('');
   const [failure, setFailure] = useState('');
 
-  // What failed tells by code whether the same message would fail again.
   const id = c.campaign_id;
-  const all = api.useQuery('get', '/campaigns/{id}/resend', {
-    params: { path: { id }, query: { states: ['failed', 'unknown'] } },
-  });
-  const groups = (all.data?.by ?? []).filter((g) => g.state === 'failed');
-  const worth = groups.filter((g) => !g.will_fail);
-  const splits = worth.length > 0 && worth.length < groups.length && worth.every((g) => g.error_code !== undefined);
-  const codes = failed && splits && !hopeless ? worth.flatMap((g) => g.error_code ?? []) : undefined;
-  const states = [...(failed ? (['failed'] as const) : []), ...(unknown ? (['unknown'] as const) : [])];
-  const preview = api.useQuery(
-    'get',
-    '/campaigns/{id}/resend',
-    { params: { path: { id }, query: { states, codes } } },
-    { enabled: states.length > 0 && !all.isPending, staleTime: 0 },
-  );
-  const p = states.length > 0 ? preview.data : undefined;
-
-  const body = { states, codes, reason: reason.trim(), accept_duplicates: unknown && accepts };
-  const key = useKeyOf(JSON.stringify(body));
   const resend = useMutation({
     meta: { inPlace: true },
-    mutationFn: async () => {
+    mutationFn: async ({ body, key }: { body: Order; key: string }) => {
       const { data, response } = await client.POST('/campaigns/{id}/resend', {
         params: { path: { id }, header: { 'Idempotency-Key': key } },
         body,
@@ -77,7 +61,31 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
       if (problemOf(error).status !== 401) setFailure(problemOf(error).message);
     },
   });
+  // It may have been done although no answer came: what was chosen from stays, and the same can be asked for again.
+  const unanswered = resend.isPending || (resend.isError && problemOf(resend.error).passing);
 
+  // What failed tells by code whether the same message would fail again.
+  const all = api.useQuery(
+    'get',
+    '/campaigns/{id}/resend',
+    { params: { path: { id }, query: { states: ['failed', 'unknown'] } } },
+    { enabled: !unanswered },
+  );
+  const groups = (all.data?.by ?? []).filter((g) => g.state === 'failed');
+  const worth = groups.filter((g) => !g.will_fail);
+  const splits = worth.length > 0 && worth.length < groups.length && worth.every((g) => g.error_code !== undefined);
+  const codes = failed && splits && !hopeless ? worth.flatMap((g) => g.error_code ?? []) : undefined;
+  const states = [...(failed ? (['failed'] as const) : []), ...(unknown ? (['unknown'] as const) : [])];
+  const preview = api.useQuery(
+    'get',
+    '/campaigns/{id}/resend',
+    { params: { path: { id }, query: { states, codes } } },
+    { enabled: states.length > 0 && !all.isPending && !unanswered, staleTime: 0 },
+  );
+  const p = states.length > 0 ? preview.data : undefined;
+
+  const body: Order = { states, codes, reason: reason.trim(), accept_duplicates: unknown && accepts };
+  const key = useKeyOf(JSON.stringify(body));
   const may = p && p.targets > 0 && !p.problems?.length && body.reason !== '' && (!unknown || accepts);
   const going = useRef(false);
   const submit = (event: FormEvent) => {
@@ -85,11 +93,14 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
     if (!may || going.current) return;
     going.current = true;
     setFailure('');
-    resend.mutate(undefined, {
-      onSettled: () => {
-        going.current = false;
+    resend.mutate(
+      { body, key },
+      {
+        onSettled: () => {
+          going.current = false;
+        },
       },
-    });
+    );
   };
 
   return (
@@ -99,6 +110,7 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
           label="To whom"
           value={states}
           onChange={(to) => {
+            resend.reset();
             setFailed(to.includes('failed'));
             setUnknown(to.includes('unknown'));
           }}
@@ -121,7 +133,10 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
         {failed && splits && (
           <Checkbox
             checked={hopeless}
-            onChange={(e) => setHopeless(e.currentTarget.checked)}
+            onChange={(e) => {
+              resend.reset();
+              setHopeless(e.currentTarget.checked);
+            }}
             label={`Also ${count(groups.filter((g) => g.will_fail).reduce((n, g) => n + g.targets, 0))} that will most likely be refused again`}
           />
         )}
