@@ -145,7 +145,7 @@ test('what stations redeem is seen by station, and what they accepted offline in
   await resolving.getByLabel('Reason').fill('Paid to the bar by hand');
   await resolving.getByRole('button', { name: 'Resolve task' }).click();
   await expect(row).toBeHidden();
-  await page.getByText('Resolved ones, too').click();
+  await page.getByRole('switch', { name: 'Resolved ones, too' }).click();
   await expect(row).toContainText('Paid to the bar by hand');
   await page.request.delete(`/api/v1/bars/${bar.id}`, { data: { reason: 'the test is over', with_stations: true } });
 });
