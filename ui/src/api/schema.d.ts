@@ -1112,7 +1112,7 @@ export interface paths {
         /**
          * Erase whoever has a number
          * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1263,7 +1263,7 @@ export interface paths {
         /**
          * Erase a contact
          * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1570,6 +1570,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/overrides": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List overrides, newest first */
+        get: operations["list-overrides"];
+        put?: never;
+        /**
+         * Ask for an override
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         */
+        post: operations["request-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an override with its history */
+        get: operations["get-override"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an override
+         * @description At once: nothing more is sent by it. Who asked for it may, and who may decide; others fail as `override_not_yours`, status 403.
+         */
+        post: operations["cancel-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject an override
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         */
+        post: operations["decide-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/password-resets": {
         parameters: {
             query?: never;
@@ -1830,6 +1908,101 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List single messages, newest first */
+        get: operations["list-sends"];
+        put?: never;
+        /**
+         * Send a message to one person
+         * @description The policy is asked at once, and nothing lets anybody past it. Answers 201 once the message has gone, or has an end; 200 with `block` when it is blocked: nothing was sent, and `retry_after` or `next_window` tell when it may be; 202 when it waits, which a blocked one does with `when_allowed`, or is still on its way after 5 s. A block is in the audit log.
+         */
+        post: operations["create-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what would become of a message to one person
+         * @description The policy's answer and the text. Nothing is sent and no permit is used.
+         */
+        post: operations["preview-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a single message, with its timeline */
+        get: operations["get-send"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel a queued message */
+        post: operations["cancel-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a failed message again
+         * @description As a new attempt, through all rules; the answers are those of sending. One whose outcome is unknown only with `accept_duplicate`.
+         */
+        post: operations["resend-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -1954,6 +2127,27 @@ export interface paths {
         get: operations["list-setting-revisions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/smoke-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List runs of smoke tests, newest first */
+        get: operations["list-smoke-runs"];
+        put?: never;
+        /**
+         * Record what a run of smoke tests found
+         * @description For the rollout's gate. It stays as it is.
+         */
+        post: operations["record-smoke-run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2356,7 +2550,31 @@ export interface paths {
          */
         get: operations["list-templates"];
         put?: never;
-        post?: never;
+        /**
+         * Write a new template
+         * @description It is a draft, which may be unfinished; its review tells what is missing.
+         */
+        post: operations["create-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check what a template would say
+         * @description By the rules that hold when it is submitted. Nothing is kept.
+         */
+        post: operations["check-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2370,10 +2588,37 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a template */
+        /**
+         * Get a template
+         * @description Its ETag is its revision, for the If-Match of who changes it.
+         */
         get: operations["get-template"];
-        put?: never;
+        /**
+         * Change what a version says
+         * @description It is a draft afterwards: what was asked or approved about it is void. One that is locked or retired stays as it is, and so does one with which a campaign was started: make a new version. With If-Match it fails as `template_changed`, status 412, when somebody was quicker.
+         */
+        put: operations["put-template"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lock an approved version
+         * @description Nobody can change it any more. Nobody who wrote any of it locks it.
+         */
+        post: operations["lock-template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2394,6 +2639,127 @@ export interface paths {
          * @description In all its languages, once it is mended at WhatsApp. Answers with what is still suspended, of all templates.
          */
         post: operations["resume-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a version out of use, for good
+         * @description Fails as `template_in_use` while campaigns are under way with it, unless confirmed: then they send nothing more and wait, reason `template_suspended`, until somebody stops them.
+         */
+        post: operations["retire-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a version stands: with its reviewers, its campaigns and WhatsApp */
+        get: operations["get-template-review"];
+        put?: never;
+        /**
+         * Approve a submitted version, or request changes
+         * @description Fails as `approval_changed`, status 412, when the version is not any more what was looked at, and as `approval_own`, status 403, for whoever wrote any of it or submitted it. With changes requested it is a draft again.
+         */
+        post: operations["review-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a draft for review
+         * @description As it is now. It takes an account: a token submits nothing. All that is wrong with it is told at once.
+         */
+        post: operations["submit-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask WhatsApp how it takes a version
+         * @description In each of its languages. Where no webhook told that WhatsApp takes it, or does not, campaigns go on, or wait, from now on.
+         */
+        post: operations["sync-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/test-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a version to one phone
+         * @description As a test, by the same rules as everything else: one that a rule blocks is answered with state `blocked` and why. It uses a permit, before any campaign. Receipts change its state, which the version's review shows.
+         */
+        post: operations["test-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/templates/{template}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write a new version of a template
+         * @description It begins as a copy of this one. Of a template one version at a time is written.
+         */
+        post: operations["create-template-version"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2832,24 +3198,31 @@ export interface components {
             next?: string;
         };
         ApprovalRequest: {
-            /** @description What it was then */
-            campaign: components["schemas"]["CampaignFacts"];
+            /** @description Of a campaign: what it was then */
+            campaign?: components["schemas"]["CampaignFacts"];
             /** @description It is not what was asked about any more: it must be asked about again */
             changed: boolean;
             /** @description SHA-256 of it as it was asked about, in hex: whoever decides sends it back */
             digest: string;
             /** Format: uuid */
             id: string;
-            /** @description What is decided about: campaign */
-            kind: string;
+            /**
+             * @description What is decided about
+             * @enum {string}
+             */
+            kind: "campaign" | "override" | "template";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
+            /** @description Of an override: what it was then */
+            override?: components["schemas"]["OverrideFacts"];
             reason?: string;
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
             /** @description Its id */
             subject: string;
+            /** @description Of a version of a template: what it was then */
+            template?: components["schemas"]["TemplateFacts"];
             /** @description Why they may not */
             why_not?: string;
         };
@@ -3860,6 +4233,7 @@ export interface components {
             also?: string[];
             needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3975,19 +4349,29 @@ export interface components {
             opted_out: boolean;
             /**
              * Format: int64
-             * @description Of them still queued: they are cancelled
+             * @description Of all these still queued: they are cancelled
              */
             queued: number;
             /**
              * Format: int64
-             * @description Of them on their way this very moment: nothing is erased until they have gone
+             * @description Of all these on their way this very moment: nothing is erased until they have gone
              */
             sending: number;
+            /**
+             * Format: int64
+             * @description Single messages in which the number becomes a pseudonym
+             */
+            sends: number;
             /**
              * Format: int64
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
              */
             targets: number;
+            /**
+             * Format: int64
+             * @description Vouchers that no longer say whose they are; whoever has the code of one can redeem it still
+             */
+            vouchers: number;
         };
         Event: {
             /** Format: date-time */
@@ -3996,7 +4380,7 @@ export interface components {
             by?: string;
             /** Format: int64 */
             id: number;
-            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended */
+            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, lifted, weight, resent, recovered or ended */
             kind: string;
             /** @description Why, in that person's words */
             note?: string;
@@ -4017,6 +4401,7 @@ export interface components {
              * @description Absent: no consent is recorded
              */
             opted_in_at?: string;
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -4318,7 +4703,7 @@ export interface components {
              */
             error_code?: number;
             /** @enum {string} */
-            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
+            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "lifted" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
             /** @description Why, in that person's words */
             note?: string;
             /**
@@ -4492,6 +4877,27 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewOverride: {
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that is to send
+             */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * @description Absent: quiet_hours
+             * @enum {string}
+             */
+            kind?: "quiet_hours" | "production_drill";
+            /** @description For whoever decides */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Absent: as soon as it is approved
+             */
+            starts_at?: string;
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
@@ -4519,6 +4925,26 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewSend: {
+            /**
+             * Format: uuid
+             * @description To this contact; else give msisdn
+             */
+            contact_id?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description Of the text, BCP 47; absent: the contact's */
+            locale?: string;
+            /** @description To this number, with + and country code, or as dialled in country */
+            msisdn?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id */
+            template: string;
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
+        };
         NewSetting: {
             /** @description The codes of the dangers that whoever saves it knows of */
             acknowledged?: string[];
@@ -4541,6 +4967,19 @@ export interface components {
             /** @example RWF */
             currency: string;
         };
+        NewSmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** Format: date-time */
+            started_at: string;
+        };
         NewStation: {
             /** Format: uuid */
             bar_id: string;
@@ -4550,6 +4989,39 @@ export interface components {
              */
             code: string;
             name: string;
+        };
+        NewTemplate: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description As WhatsApp knows it: lower-case letters, digits and _ */
+            name: string;
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        NewTemplateTest: {
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description One that the version has a text in */
+            locale: string;
+            /** @description With + and country code, or as dialled in country */
+            msisdn: string;
+            /** @description Absent ones are their default, else their example */
+            variables?: {
+                [key: string]: string;
+            };
         };
         NewToken: {
             /**
@@ -4706,6 +5178,136 @@ export interface components {
         Order: {
             /** @description Why, for the audit log */
             reason?: string;
+        };
+        Override: {
+            /** Format: date-time */
+            active_at?: string;
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that it is for
+             */
+            campaign_id?: string;
+            campaign_status?: string;
+            /**
+             * Format: date-time
+             * @description When the decision took effect
+             */
+            decided_at?: string;
+            decision?: components["schemas"]["OverrideDecision"];
+            /** @description Of one that was cancelled */
+            end_reason?: string;
+            /**
+             * Format: date-time
+             * @description When it was over, in whichever state
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description Nothing is sent by it from then on
+             */
+            ends_at: string;
+            /** @description Of one override alone: what the audit log tells, oldest first */
+            history?: components["schemas"]["OverrideMoment"][];
+            /** @enum {string} */
+            kind: "quiet_hours" | "production_drill";
+            /** @description Whether whoever asks may cancel it */
+            may_cancel: boolean;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            /**
+             * Format: date-time
+             * @description The server's time, by which it begins and ends
+             */
+            now: string;
+            /** Format: uuid */
+            override_id: string;
+            reason: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** Format: date-time */
+            starts_at: string;
+            /**
+             * @description approved: and waits for its start; expired: nobody decided in time
+             * @enum {string}
+             */
+            state: "requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled";
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        OverrideCancel: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        OverrideDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
+        OverrideFacts: {
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * Format: int64
+             * @description Of them, those that quiet hours held when the campaign last looked
+             */
+            held: number;
+            kind: string;
+            /**
+             * Format: int64
+             * @description Targets of the campaign that have not been sent to
+             */
+            queued: number;
+            /** Format: date-time */
+            starts_at: string;
+        };
+        OverrideMoment: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** @description Of a refusal */
+            code?: string;
+            /** @description In that person's words */
+            reason?: string;
+            /** @description The audit log's action, like override.active */
+            what: string;
+        };
+        OverridePage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            overrides: components["schemas"]["Override"][];
+        };
+        OverrideVerdict: {
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
         };
         OwnSession: {
             /** @description The browser's family */
@@ -5073,6 +5675,118 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
+        Send: {
+            /** @description What to do about it */
+            advice?: string;
+            /**
+             * Format: int64
+             * @description Tries at WhatsApp
+             */
+            attempts: number;
+            /** @description What the policy says against it: why, what else, and when it may go. Absent: nothing */
+            block?: components["schemas"]["Decision"];
+            /** @description Their name */
+            contact?: string;
+            /**
+             * Format: uuid
+             * @description Absent: the number is no contact's
+             */
+            contact_id?: string;
+            country: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            delivered_at?: string;
+            /**
+             * Format: date-time
+             * @description Failed, opted out, unknown, cancelled
+             */
+            ended_at?: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "marketing" | "utility";
+            locale?: string;
+            /** @description The reason for people */
+            meaning?: string;
+            /** @description Masked */
+            msisdn: string;
+            /** Format: date-time */
+            not_before?: string;
+            /** Format: date-time */
+            read_at?: string;
+            /** @description Why not, or why it waits; stable */
+            reason?: string;
+            requested_by: string;
+            /** Format: uuid */
+            send_id: string;
+            /** Format: date-time */
+            sent_at?: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            template: string;
+            /** Format: int64 */
+            template_version: number;
+            temporal_web?: string;
+            /** @description Oldest first; not in lists */
+            timeline?: components["schemas"]["SendEvent"][];
+            /** @description Blocked, it waits */
+            when_allowed: boolean;
+            /** @description By which quiet hours are reckoned; absent: unknown */
+            zone?: string;
+        };
+        SendEvent: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempt?: number;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** Format: int64 */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description held: it is tried again then
+             */
+            until?: string;
+            /** @description The same for people */
+            what: string;
+        };
+        SendOrder: {
+            /** @description resend of an unknown one: that it may arrive twice is known */
+            accept_duplicate?: boolean;
+            /** @description Why, for the timeline and the audit log */
+            reason?: string;
+            /** @description resend: whether it waits where it is blocked; absent: as before */
+            when_allowed?: boolean;
+        };
+        SendPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            sends: components["schemas"]["Send"][];
+        };
+        SendPreview: {
+            also?: string[];
+            /** @description Of the text */
+            language: string;
+            needs_human?: boolean;
+            next_window?: components["schemas"]["Opening"];
+            override_id?: string;
+            permitted: boolean;
+            /** Format: int64 */
+            policy_revision: number;
+            reason?: string;
+            /** Format: date-time */
+            retry_after?: string;
+            text: string;
+            why?: string;
+        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -5138,6 +5852,45 @@ export interface components {
         Settled: {
             /** Format: int64 */
             redemptions: number;
+        };
+        SmokeItem: {
+            /** @description What was seen; no numbers and no texts */
+            evidence: unknown;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+        };
+        SmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Who ran it */
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+            /** Format: int64 */
+            passed: number;
+            /** Format: uuid */
+            smoke_run_id: string;
+            /** Format: date-time */
+            started_at: string;
+        };
+        SmokeRunPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            smoke_runs: components["schemas"]["SmokeRun"][];
         };
         Somebody: {
             email: string;
@@ -5269,6 +6022,11 @@ export interface components {
             expires_at: string;
             /** @description This device holds the station's lease: it may accept vouchers offline */
             lease: boolean;
+            /**
+             * Format: int64
+             * @description How long ago a voucher may have been accepted offline when it comes in; 0: none may be
+             */
+            offline_minutes: number;
             operator: components["schemas"]["StationPerson"];
             station: components["schemas"]["StationHere"];
         };
@@ -5411,9 +6169,22 @@ export interface components {
             category: string;
             /** Format: date-time */
             created_at: string;
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
             header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
             id: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Of this version: one more with every change; its ETag
+             */
+            revision: number;
             status: string;
             texts: {
                 [key: string]: string;
@@ -5423,6 +6194,99 @@ export interface components {
             variables: components["schemas"]["Variable"][];
             /** Format: int64 */
             version: number;
+        };
+        TemplateContent: {
+            /** @enum {string} */
+            category: "marketing" | "utility";
+            /** @description The small line under it, by locale */
+            footers?: {
+                [key: string]: string;
+            };
+            /** @description An https:// address or WhatsApp's id of a picture that the message opens with */
+            header_media?: string;
+            /** @description The line over the text, by locale */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description By locale, like rw-RW; variables stand in them as {{name}} */
+            texts?: {
+                [key: string]: string;
+            };
+            variables?: components["schemas"]["Variable"][];
+        };
+        TemplateFacts: {
+            category: string;
+            locales: string[];
+            name: string;
+            /** Format: uuid */
+            template_id: string;
+            variables: string[];
+            /** Format: int64 */
+            version: number;
+        };
+        TemplateLanguage: {
+            /** @description What WhatsApp counted it as; absent: it did not say */
+            category?: string;
+            /**
+             * Format: date-time
+             * @description When WhatsApp was asked last; absent: never
+             */
+            checked_at?: string;
+            /** @description WhatsApp's word for it then; absent: it listed none */
+            listed?: string;
+            locale: string;
+            /**
+             * @description By webhooks, sends and comparisons
+             * @enum {string}
+             */
+            state: "active" | "paused" | "disabled" | "rejected" | "deleted";
+            /** @description not_listed, or category_differs: what it counts as decides on consent, limits and price */
+            warnings?: components["schemas"]["Finding"][];
+            /** @description Of one that is not active */
+            why?: string;
+        };
+        TemplateProblems: {
+            problems: components["schemas"]["Fault"][];
+        };
+        TemplateReason: {
+            reason?: string;
+        };
+        TemplateRetirement: {
+            /** @description Also if campaigns are under way with it: they send nothing more */
+            confirm?: boolean;
+            reason: string;
+        };
+        TemplateReview: {
+            /** @description Who wrote any of it or submitted it, the last one first: none of them reviews it */
+            authors: components["schemas"]["Somebody"][];
+            /** @description Newest first */
+            decisions: components["schemas"]["ApprovalDecision"][];
+            /** @description SHA-256 of the version as it is now, in hex: whoever reviews it sends it back */
+            digest: string;
+            /** @description How WhatsApp takes it */
+            languages: components["schemas"]["TemplateLanguage"][];
+            /** @description Whether whoever asks may approve and lock it */
+            may_review: boolean;
+            /** @description What keeps it from being submitted */
+            problems: components["schemas"]["Fault"][];
+            /** @description The open one */
+            request?: components["schemas"]["ApprovalRequest"];
+            /**
+             * Format: int64
+             * @description Campaigns that were ever started with it
+             */
+            started: number;
+            /** Format: uuid */
+            template_id: string;
+            /** @description The newest ten */
+            tests: components["schemas"]["TemplateTest"][];
+            /**
+             * Format: int64
+             * @description Of them, under way now
+             */
+            under_way: number;
+            /** @description Why they may not */
+            why_not?: string;
         };
         TemplateSuspension: {
             advice: string;
@@ -5452,6 +6316,48 @@ export interface components {
         };
         TemplateSuspensions: {
             suspensions: components["schemas"]["TemplateSuspension"][];
+        };
+        TemplateTest: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            code?: number;
+            /** @description Of the rules; of one that is blocked: why, and when it may go */
+            decision: components["schemas"]["Decision"];
+            /** Format: uuid */
+            id: string;
+            locale: string;
+            /** @description Of one that failed, or that nobody knows of: why, for people */
+            problem?: string;
+            /**
+             * Format: int64
+             * @description Of the version that was sent
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it came to its state
+             */
+            settled_at?: string;
+            /**
+             * @description unknown: it may or may not have gone; a receipt may still tell
+             * @enum {string}
+             */
+            state: "blocked" | "sending" | "sent" | "delivered" | "read" | "failed" | "unknown";
+            /** @description The number, masked */
+            to: string;
+        };
+        TemplateVerdict: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description Needed where changes are requested */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "changes_requested";
         };
         Templates: {
             templates: components["schemas"]["Template"][];
@@ -9444,6 +10350,343 @@ export interface operations {
             };
         };
     };
+    "list-overrides": {
+        parameters: {
+            query?: {
+                /** @description Only those of this campaign */
+                campaign_id?: string;
+                /** @description Only those in one of these; absent: all */
+                state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverridePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-override": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same override */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOverride"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideCancel"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "use-password-reset": {
         parameters: {
             query?: never;
@@ -9919,6 +11162,10 @@ export interface operations {
             query?: {
                 station?: string;
                 campaign?: string;
+                /** @description Redeemed then or later */
+                from?: string;
+                /** @description Redeemed before then */
+                before?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -9941,6 +11188,333 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-sends": {
+        parameters: {
+            query?: {
+                /** @description Only those in one of these; absent: all */
+                state?: ("queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled")[];
+                /** @description Only with the template of this name */
+                template?: string;
+                /** @description Only to this contact */
+                contact_id?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-send": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+        };
+    };
+    "preview-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPreview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resend-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10075,7 +11649,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -10111,7 +11685,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -10148,7 +11722,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -10187,7 +11761,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -10229,7 +11803,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -10243,6 +11817,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-smoke-runs": {
+        parameters: {
+            query?: {
+                /** @description Only of this kind */
+                kind?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRunPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "record-smoke-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSmokeRun"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRun"];
                 };
             };
             /** @description Error */
@@ -11196,6 +12839,121 @@ export interface operations {
             };
         };
     };
+    "create-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateProblems"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-template": {
         parameters: {
             query?: never;
@@ -11211,6 +12969,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11219,6 +12978,203 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateContent"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "lock-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11255,6 +13211,586 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retire-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateRetirement"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-template-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "review-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "submit-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version as you know it; absent: whatever it is now */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sync-template": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateReview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-template": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplateTest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateTest"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again makes nothing new and answers the same */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description A version's id */
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
