@@ -70,8 +70,8 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 	var held []byte
 	var locales []string
 	var now time.Time
-	var lift liftRow
 	var offer *voucher.Offer
+	var lift liftRow
 	err = db.QueryRow(ctx, `SELECT t.name, t.status, t.category = 'marketing', (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id),
 			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp(), c.voucher, `+liftColumns+`
@@ -93,11 +93,11 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 		return c, p, err
 	}
 	st.check(&c, locales, now)
-	if offer != nil && offer.Over(now) {
-		c.Problems = append(c.Problems, Finding{"vouchers_over", "the vouchers would be worth nothing any more: they were good until " + offer.ExpiresAt.UTC().Format("2 January 2006, 15:04 MST")})
-	}
 	if l := lift.lift(now); l.ID != "" {
 		c.Warnings = append(c.Warnings, Finding{"quiet_hours_lifted", l.String()})
+	}
+	if offer != nil && offer.Over(now) {
+		c.Problems = append(c.Problems, Finding{"vouchers_over", "the vouchers would be worth nothing any more: they were good until " + offer.ExpiresAt.UTC().Format("2 January 2006, 15:04 MST")})
 	}
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})
