@@ -19,9 +19,8 @@ import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
-import type { VouchersSearch } from '../pages/vouchers';
-import type { TemplatesSearch } from '../pages/templates';
 import type { SendState } from '../pages/sends';
+import type { TemplatesSearch } from '../pages/templates';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
@@ -181,18 +180,6 @@ const campaign = createRoute({
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
     view: oneOf(s.view, ['vouchers', 'failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, [
-      'queued',
-      'sending',
-      'sent',
-      'delivered',
-      'read',
-      'failed',
-      'opted_out',
-      'unknown',
-      'cancelled',
-    ]),
-    view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
     state: oneOf(s.state, targetStates),
     after: whole(s.after),
     target: whole(s.target),
