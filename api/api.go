@@ -93,6 +93,7 @@ func newServer(d Deps) *server {
 	s.campaigns()
 	s.orders()
 	s.approvals()
+	s.overrides()
 	s.resends()
 	s.forecasts()
 	s.imports()

@@ -93,7 +93,12 @@ var refusals = []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusCo
 
 // accepted describes the answer to an order that has not taken effect yet.
 func (s *server) accepted() map[string]*huma.Response {
-	schema := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Campaign](), true, "Campaign")
+	return s.acceptedAs(reflect.TypeFor[Campaign]())
+}
+
+// acceptedAs is accepted, of something else than a campaign.
+func (s *server) acceptedAs(body reflect.Type) map[string]*huma.Response {
+	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, body.Name())
 	return map[string]*huma.Response{"202": {Description: "Safely noted, not yet in effect",
 		Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}
 }

@@ -74,7 +74,7 @@ func (m IfMatch) known() (*int64, error) {
 
 // SettingsKey is the part of an address that names a key.
 type SettingsKey struct {
-	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns or offline_redemptions"`
+	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions"`
 }
 
 const settingRefusals = "With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; " +

@@ -201,6 +201,15 @@ type window struct {
 	now       time.Time // of the database
 	settings  policy.Settings
 	standing  standing // what the provider holds back
+	lift      policy.Lift
+	liftEnds  time.Time // of the local clock: what goes by the lift does not start later; zero: it lifts nothing now
+}
+
+// subject is what the policy looks at in a cohort.
+func (w window) subject(k Cohort) policy.Subject {
+	sub := k.subject(w.channel)
+	sub.Lift = w.lift
+	return sub
 }
 
 // openLane reads what decides, and keeps the lane's row so that no other attempt takes it meanwhile.
@@ -208,11 +217,16 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	holder := Lane{Campaign: l.Campaign, N: l.N}
 	var revision int64
 	var held []byte
+	var lift liftRow
+	began := time.Now()
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id)
-		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id), `+liftColumns+`
+		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id`+joinLift+`
 		WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held)
+		l.Campaign, l.N).Scan(append([]any{&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held}, lift.into()...)...)
+	if w.lift = lift.lift(w.now); w.lift.ID != "" && !w.lift.From.After(w.now) {
+		w.liftEnds = began.Add(w.lift.Until.Sub(w.now)) // reckoned from before the question: never later than it ends
+	}
 	if err != nil {
 		return w, err
 	}
@@ -227,59 +241,74 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 }
 
 func (tx *Tx) queuedCohorts(id uuid.UUID) ([]Cohort, error) {
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT id, country, zone, locale, queued, blocked_reason, blocked_until, queue_from
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT id, country, zone, locale, queued, blocked_reason, blocked_until, queue_from, override_id
 		FROM cohorts WHERE campaign_id = $1 AND queued > 0 ORDER BY id`, id)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Cohort, err error) {
-		err = row.Scan(&k.ID, &k.Country, &k.Zone, &k.Locale, &k.Counts.Queued, &k.BlockedReason, &k.BlockedUntil, &k.QueueFrom)
+		err = row.Scan(&k.ID, &k.Country, &k.Zone, &k.Locale, &k.Counts.Queued, &k.BlockedReason, &k.BlockedUntil, &k.QueueFrom, &k.OverrideID)
 		return k, err
 	})
 }
 
 // evaluate asks the policy about each cohort and returns those that may go now and what the others wait
-// for. A block that is news is entered in the audit log, once; told says that there was such.
+// for. A block that is news is entered in the audit log, once, and so is that an override lifts one; told says that
+// there was such.
 func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, blocked waits, told bool, err error) {
 	for _, k := range cohorts {
-		sub := k.subject(w.channel)
+		sub := w.subject(k)
 		sub.Suspensions = w.standing.suspensions(k.Locale, w.now)
 		d := w.settings.Clock(sub, w.now)
 		if d.Permitted {
 			open = append(open, k.ID)
 		}
 		blocked.add(d, k.Counts.Queued)
-		if d.Reason == k.BlockedReason && (sameTime(d.RetryAfter, k.BlockedUntil) || len(sub.Suspensions) > 0) {
+		if d.Reason == k.BlockedReason && d.OverrideID == k.override() && (sameTime(d.RetryAfter, k.BlockedUntil) || len(sub.Suspensions) > 0) {
 			continue // a suspension is told once, however often it is tried
 		}
-		done, err := tx.pgx.Exec(tx.ctx, `UPDATE cohorts SET blocked_reason = $3, blocked_until = $4
-			WHERE campaign_id = $1 AND id = $2 AND (blocked_reason, blocked_until) IS DISTINCT FROM ($3, $4::timestamptz)`,
-			id, k.ID, d.Reason, d.RetryAfter)
+		done, err := tx.pgx.Exec(tx.ctx, `UPDATE cohorts SET blocked_reason = $3, blocked_until = $4, override_id = nullif($5, '')::uuid
+			WHERE campaign_id = $1 AND id = $2 AND (blocked_reason, blocked_until, override_id) IS DISTINCT FROM ($3, $4::timestamptz, nullif($5, '')::uuid)`,
+			id, k.ID, d.Reason, d.RetryAfter, d.OverrideID)
 		if err != nil {
 			return nil, nil, true, err
 		}
 		told = true
-		if d.Permitted || done.RowsAffected() == 0 {
+		if d.Permitted && d.OverrideID == "" || done.RowsAffected() == 0 {
 			continue
 		}
 		var digest string
 		if err := tx.pgx.QueryRow(tx.ctx, `SELECT `+audienceDigest, id, k.ID).Scan(&digest); err != nil {
 			return nil, nil, true, err
 		}
-		if err := tx.enter(policyCheck(id, d.Revision, map[string]any{"reason": d.Reason, "until": d.RetryAfter, "digest": digest,
-			"country": k.Country, "zone": k.Zone, "locale": k.Locale, "why": d.Why, "targets": k.Counts.Queued})); err != nil {
+		diff := map[string]any{"country": k.Country, "zone": k.Zone, "locale": k.Locale, "targets": k.Counts.Queued, "digest": digest}
+		if d.OverrideID != "" {
+			diff["override_id"], diff["lifts"], diff["until"] = d.OverrideID, policy.InQuietHours, w.lift.Until
+		}
+		if !d.Permitted {
+			diff["reason"], diff["until"], diff["why"] = d.Reason, d.RetryAfter, d.Why
+		}
+		if err := tx.enter(policyCheck(id, d.Revision, diff)); err != nil {
 			return nil, nil, true, err
 		}
 	}
 	return open, blocked, told, nil
 }
 
-// standing makes sure that the campaign's gate is open, and that nobody turns it until the transaction ends: an
-// order that is committed holds for every permit after it.
+// standing makes sure that the campaign's gate is open, that what lifts quiet hours for it still does, and that nobody
+// changes either until the transaction ends: an order that is committed holds for every permit after it.
 func (tx *Tx) standing(id uuid.UUID, w window) error {
 	var gate campaign.Gate
 	err := tx.pgx.QueryRow(tx.ctx, `SELECT gate FROM campaigns WHERE id = $1 FOR SHARE`, id).Scan(&gate)
 	if err == nil && gate != w.gate {
+		return errOutdated
+	}
+	if err != nil || w.liftEnds.IsZero() {
+		return err
+	}
+	var lifted bool // asked anew: that statement may have waited for who cancels it
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM overrides WHERE id = $1 AND state = 'active' AND ends_at > clock_timestamp())`, w.lift.ID).Scan(&lifted)
+	if err == nil && !lifted {
 		return errOutdated
 	}
 	return err

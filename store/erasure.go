@@ -122,6 +122,7 @@ func (tx *Tx) forget(s *Store, m contact.MSISDN) error {
 		FROM sends WHERE msisdn = $1 AND state = 'queued'`, []any{string(m)}},
 		{`UPDATE sends SET msisdn = 'erased-' || id, msisdn_hash = sha256(convert_to('erased-' || id, 'UTF8')), variables = NULL, provider_id = NULL,
 			not_before = NULL, reason = CASE WHEN state = 'queued' THEN '` + Erased + `' ELSE reason END,
+			request_hash = CASE WHEN request_hash IS NOT NULL THEN sha256(convert_to('erased-' || id, 'UTF8')) END, -- it was of the number, too
 			ended_at = CASE WHEN state = 'queued' THEN clock_timestamp() ELSE ended_at END,
 			state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END WHERE msisdn = $1`, []any{string(m)}},
 		{`DELETE FROM contacts WHERE msisdn = $1`, []any{string(m)}}, // and by it, its consents

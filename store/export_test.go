@@ -12,7 +12,7 @@ import (
 
 // models are all GORM models; TestModelsMatchSchema holds each against the migrated tables.
 var models = []any{&Account{}, &APIToken{}, &Approval{}, &ApprovalRequest{}, &AuditEntry{}, &Bar{}, &Campaign{}, &ChannelState{}, &Cohort{}, &Contact{}, &Import{}, &ImportLine{}, &Invitation{}, &OptOut{},
-	&OutboxMessage{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateListing{}, &TemplateState{}, &TemplateTest{}, &Webhook{}, &Worker{}}
+	&OutboxMessage{}, &Override{}, &Session{}, &SettingsRevision{}, &Station{}, &Target{}, &TargetEvent{}, &Template{}, &TemplateListing{}, &TemplateState{}, &TemplateTest{}, &Webhook{}, &Worker{}}
 
 // ModelColumns returns, for the external test, each model's table and columns: name → may be null.
 func ModelColumns(t *testing.T) map[string]map[string]bool {

@@ -37,11 +37,15 @@ func (s *Store) ForecastUnder(ctx context.Context, set policy.Settings, id uuid.
 	in := forecast.Input{Settings: set}
 	var gate campaign.Gate
 	var sendAt *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT c.status, c.gate, c.channel, c.send_at, t.category = 'marketing', c.weight::float8, clock_timestamp()
-		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).
-		Scan(&f.Status, &gate, &in.Channel, &sendAt, &in.Own.Marketing, &in.Own.Weight, &in.Now)
+	var lift liftRow
+	err := s.pool.QueryRow(ctx, `SELECT c.status, c.gate, c.channel, c.send_at, t.category = 'marketing', c.weight::float8, clock_timestamp(), `+liftColumns+`
+		FROM campaigns c JOIN templates t ON t.id = c.template_id`+joinLift+`WHERE c.id = $1`, id).
+		Scan(append([]any{&f.Status, &gate, &in.Channel, &sendAt, &in.Own.Marketing, &in.Own.Weight, &in.Now}, lift.into()...)...)
 	if err != nil {
 		return f, notFound(err, "campaign", id)
+	}
+	if in.Own.Lift = lift.lift(in.Now); in.Own.Lift.ID != "" {
+		f.Assumes = append(f.Assumes, in.Own.Lift.String())
 	}
 	for _, t := range []*time.Time{at, sendAt} {
 		if t != nil && t.After(in.Start) {
@@ -149,8 +153,8 @@ type load struct {
 // loads reads the campaigns at work on a channel, by their cohorts alone: who of them opted out or has had enough
 // is not looked for.
 func (s *Store) loads(ctx context.Context, channel string) ([]load, error) {
-	rows, err := s.pool.Query(ctx, `SELECT c.id, c.send_at, t.category = 'marketing', c.weight::float8, k.id, k.country, k.zone, k.locale, k.queued
-		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.send_at, t.category = 'marketing', c.weight::float8, k.id, k.country, k.zone, k.locale, k.queued, clock_timestamp(), `+liftColumns+`
+		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0`+joinLift+`
 		WHERE c.status NOT IN ('draft', 'done', 'stopped', 'failed') AND c.status IN ('scheduled', 'preflight', 'running')
 			AND c.gate = 'open' AND c.channel = $1 ORDER BY c.id, k.id`, channel)
 	if err != nil {
@@ -163,9 +167,11 @@ func (s *Store) loads(ctx context.Context, channel string) ([]load, error) {
 	var cohort int16
 	var k forecast.Cohort
 	g := forecast.Group{OptedIn: true}
-	_, err = pgx.ForEachRow(rows, []any{&id, &sendAt, &l.Marketing, &l.Weight, &cohort, &k.Country, &k.Zone, &k.Locale, &g.Targets}, func() error {
+	var now time.Time
+	var lift liftRow
+	_, err = pgx.ForEachRow(rows, append([]any{&id, &sendAt, &l.Marketing, &l.Weight, &cohort, &k.Country, &k.Zone, &k.Locale, &g.Targets, &now}, lift.into()...), func() error {
 		if len(all) == 0 || all[len(all)-1].id != id {
-			l.id, l.From = id, instant(sendAt)
+			l.id, l.From, l.Lift = id, instant(sendAt), lift.lift(now)
 			all = append(all, l)
 		}
 		of := &all[len(all)-1]

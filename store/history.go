@@ -18,7 +18,7 @@ import (
 type Event struct {
 	ID   int64     `json:"id"`
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind" doc:"created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended"`
+	Kind string    `json:"kind" doc:"created, imported, started, paused, resumed, stopped, needs_human, held, lifted, weight, resent, recovered or ended"`
 	What string    `json:"what" doc:"The same for people"`
 	By   string    `json:"by,omitempty" doc:"Who did it; absent: Lastcall itself"`
 	Note string    `json:"note,omitempty" doc:"Why, in that person's words"`
@@ -73,13 +73,20 @@ func event(e AuditEntry) Event {
 		Targets    int64           `json:"targets"`
 		Invalid    int64           `json:"invalid"`
 		Duplicates int64           `json:"duplicates"`
+		Override   string          `json:"override_id"`
+		Until      time.Time       `json:"until"`
 	}
 	_ = json.Unmarshal(e.Diff, &diff) // our own; what an older release wrote differently is told without
 	told := Event{ID: e.ID, At: e.CreatedAt, Kind: eventKinds[e.Action], Note: e.Reason}
 	if e.ActorKind != "system" {
 		told.By = e.Actor
 	}
+	if told.Kind == "held" && diff.Override != "" && diff.Reason == "" {
+		told.Kind = "lifted"
+	}
 	switch told.Kind {
+	case "lifted":
+		told.What = fmt.Sprintf("an override lifts quiet hours until %s (recipients in %s)", diff.Until.UTC().Format("15:04 UTC"), strings.TrimSpace(diff.Country+" "+diff.Zone))
 	case "imported":
 		told.What = fmt.Sprintf("imported recipients: %d in, %d duplicates, %d invalid", diff.Targets, diff.Duplicates, diff.Invalid)
 	case "needs_human":

@@ -134,8 +134,8 @@ type queue struct {
 // apart.
 func (s *Store) queues(ctx context.Context, key string, before, after policy.Settings, now time.Time) ([]queue, error) {
 	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, c.status, c.gate, c.send_at, c.channel, t.category = 'marketing', c.weight::float8,
-			standing(c.channel, t.id), k.id, k.country, k.zone, k.locale, k.queued
-		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0
+			standing(c.channel, t.id), k.id, k.country, k.zone, k.locale, k.queued, `+liftColumns+`
+		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0`+joinLift+`
 		WHERE c.status NOT IN ('draft', 'done', 'stopped', 'failed') AND c.gate <> 'stopped' ORDER BY c.id, k.id`)
 	if err != nil {
 		return nil, unavailable(err)
@@ -149,9 +149,11 @@ func (s *Store) queues(ctx context.Context, key string, before, after policy.Set
 	var k forecast.Cohort
 	var n int64
 	var stood standing
-	_, err = pgx.ForEachRow(rows, []any{&q.id, &q.name, &q.status, &gate, &sendAt, &q.channel, &q.load.Marketing, &q.load.Weight,
-		&held, &cohort, &k.Country, &k.Zone, &k.Locale, &n}, func() (err error) {
+	var lift liftRow
+	_, err = pgx.ForEachRow(rows, append([]any{&q.id, &q.name, &q.status, &gate, &sendAt, &q.channel, &q.load.Marketing, &q.load.Weight,
+		&held, &cohort, &k.Country, &k.Zone, &k.Locale, &n}, lift.into()...), func() (err error) {
 		if len(all) == 0 || all[len(all)-1].id != q.id {
+			q.load.Lift = lift.lift(now)
 			q.from = instant(sendAt)
 			q.load.From = q.from
 			q.sends = gate == campaign.GateOpen && q.status != campaign.Paused && q.status != campaign.Settling
@@ -162,7 +164,7 @@ func (s *Store) queues(ctx context.Context, key string, before, after policy.Set
 		}
 		of := &all[len(all)-1]
 		of.crowds = append(of.crowds, forecast.Crowd{From: of.from, Targets: n, Subject: policy.Subject{Channel: of.channel, Country: k.Country, Zone: k.Zone,
-			Locale: k.Locale, Marketing: of.load.Marketing, OptedIn: true, Suspensions: stood.suspensions(k.Locale, now)}})
+			Locale: k.Locale, Marketing: of.load.Marketing, OptedIn: true, Suspensions: stood.suspensions(k.Locale, now), Lift: of.load.Lift}})
 		of.of = append(of.of, len(of.cohorts))
 		of.load.Cohorts, of.cohorts = append(of.load.Cohorts, k), append(of.cohorts, cohort)
 		return nil

@@ -32,6 +32,10 @@ const (
 	KindReply           = "inbound.reply"    // Reply
 	KindStartSend       = "send.start"       // StartSend
 	KindWakeSend        = "send.wake"        // WakeSend
+	KindStartOverride   = "override.start"   // StartOverride
+	KindDecideOverride  = "override.decide"  // DecideOverride
+	KindOverrideChanged = "override.changed" // OverrideChanged
+	KindOverrideMail    = "mail.override"    // MailOverride
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -137,6 +141,32 @@ type SendInvitation struct {
 // account, and nothing is sent.
 type SendPasswordReset struct {
 	AccountID uuid.UUID `json:"account_id"`
+}
+
+// StartOverride starts the workflow of a request.
+type StartOverride struct {
+	OverrideID uuid.UUID  `json:"override_id"`
+	Kind       string     `json:"kind"`
+	CampaignID *uuid.UUID `json:"campaign_id,omitempty"`
+	Campaign   string     `json:"campaign,omitempty"` // its name
+}
+
+// DecideOverride tells an override's workflow that somebody has decided.
+type DecideOverride struct {
+	OverrideID uuid.UUID `json:"override_id"`
+	ApprovalID uuid.UUID `json:"approval_id"`
+}
+
+// OverrideChanged tells an override's workflow to look again: it was cancelled.
+type OverrideChanged struct {
+	OverrideID uuid.UUID `json:"override_id"`
+}
+
+// MailOverride mails somebody about an override. Their address and its reason are looked up when the mail is sent.
+type MailOverride struct {
+	OverrideID uuid.UUID `json:"override_id"`
+	AccountID  uuid.UUID `json:"account_id"`
+	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
 }
 
 // querier is what the pool and a transaction's connection have in common.

@@ -58,7 +58,7 @@ func (tx *Tx) budget(id uuid.UUID, w window) (b policy.Budget, full *policy.Budg
 // throttled is what all queued targets wait for when there is no permit.
 func throttled(w window, b policy.Budget, cohorts []Cohort) (all waits) {
 	for _, k := range cohorts {
-		all.add(w.settings.Evaluate(k.subject(w.channel), b, w.now), k.Counts.Queued)
+		all.add(w.settings.Evaluate(w.subject(k), b, w.now), k.Counts.Queued)
 	}
 	return all
 }
@@ -75,6 +75,9 @@ func (tx *Tx) permit(c *Claim, l Lane, w window, cohorts []Cohort) error {
 	}
 	// The time to start begins before the grant, never later than it.
 	c.Deadline = time.Now().Add(may)
+	if !w.liftEnds.IsZero() && w.liftEnds.Before(c.Deadline) {
+		c.Deadline = w.liftEnds // nothing starts after the override by which it may go
+	}
 	var revision int64
 	var b policy.Budget
 	var retry *time.Time

@@ -69,11 +69,12 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 	var held []byte
 	var locales []string
 	var now time.Time
+	var lift liftRow
 	err = db.QueryRow(ctx, `SELECT t.name, t.status, t.category = 'marketing', (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id),
-			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp()
-		FROM campaigns c JOIN templates t ON t.id = c.template_id WHERE c.id = $1`, id).
-		Scan(&name, &status, &p.marketing, &c.Targets, &revision, &held, &locales, &now)
+			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp(), `+liftColumns+`
+		FROM campaigns c JOIN templates t ON t.id = c.template_id`+joinLift+`WHERE c.id = $1`, id).
+		Scan(append([]any{&name, &status, &p.marketing, &c.Targets, &revision, &held, &locales, &now}, lift.into()...)...)
 	if err != nil {
 		return c, p, notFound(err, "campaign", id)
 	}
@@ -90,6 +91,9 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 		return c, p, err
 	}
 	st.check(&c, locales, now)
+	if l := lift.lift(now); l.ID != "" {
+		c.Warnings = append(c.Warnings, Finding{"quiet_hours_lifted", l.String()})
+	}
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})
 	}

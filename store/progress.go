@@ -115,6 +115,16 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	var atWork []uuid.UUID
+	for _, p := range all {
+		if p.Status.Active() {
+			atWork = append(atWork, p.ID)
+		}
+	}
+	lifts, err := s.liftsOf(ctx, atWork...)
+	if err != nil {
+		return nil, err
+	}
 	capped, live := map[uuid.UUID]map[int16]heldBy{}, map[string]bool{}
 	for i := range all {
 		if !all[i].Status.Active() || all[i].Counts.Queued == 0 {
@@ -138,7 +148,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 				continue
 			}
 			sub := policy.Subject{Channel: all[i].Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale,
-				Suspensions: standings[i].suspensions(k.Locale, now)}
+				Suspensions: standings[i].suspensions(k.Locale, now), Lift: lifts[all[i].ID].lift(now)}
 			d := set.Evaluate(sub, budget, now)
 			w.add(d, k.Queued)
 			if h := held[k.ID]; d.Permitted && h.targets > 0 {

@@ -28,7 +28,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "offline_redemptions"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -95,6 +95,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Toggles, err = policy.ParseToggles(value)
 	case "campaigns":
 		set.Campaigns, err = policy.ParseCampaigns(value)
+	case "overrides":
+		set.Overrides, err = policy.ParseOverrides(value)
 	case "offline_redemptions":
 		set.OfflineRedemptions, err = policy.ParseOfflineRedemptions(value)
 	default:
@@ -122,7 +124,7 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 // valueOf is a key's value in settings, each in the one form in which this Lastcall writes it.
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
-		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns,
+		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns, "overrides": set.Overrides,
 		"offline_redemptions": set.OfflineRedemptions}[key])
 	return value
 }

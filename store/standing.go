@@ -123,7 +123,7 @@ func (tx *Tx) heldBack(c *Claim, l Lane, w *window, cohorts []Cohort) (said bool
 		switch {
 		case ch.State == ChannelClosed: // slowed; not worth telling the audit log
 			for _, k := range cohorts {
-				sub := k.subject(w.channel)
+				sub := w.subject(k)
 				sub.Suspensions = ch.suspensions(w.now)
 				(*waits)(&c.Waits).add(w.settings.Clock(sub, w.now), k.Counts.Queued)
 			}

@@ -62,7 +62,16 @@ type Cohort struct {
 	Counts        campaign.Counts `gorm:"embedded"`
 	BlockedReason policy.Reason
 	BlockedUntil  *time.Time
-	QueueFrom     int64 // no fresh target has a lower id
+	QueueFrom     int64      // no fresh target has a lower id
+	OverrideID    *uuid.UUID `gorm:"type:uuid"` // by which it goes in quiet hours, as it was told to the audit log last
+}
+
+// override is the id of the override by which it was told to go; "" for none.
+func (c Cohort) override() string {
+	if c.OverrideID == nil {
+		return ""
+	}
+	return c.OverrideID.String()
 }
 
 func (c Cohort) subject(channel string) policy.Subject {

@@ -71,6 +71,11 @@ func (s *Store) Timeline(ctx context.Context, id uuid.UUID, target int64) (Targe
 		}
 		sub := t.Cohort.subject(c.Channel)
 		sub.OptedOut = f.OptOut != nil
+		lifts, err := s.liftsOf(ctx, id)
+		if err != nil {
+			return t, err
+		}
+		sub.Lift = lifts[id].lift(now)
 		held, err := s.standingOf(ctx, c.Channel, &c.TemplateID)
 		if err != nil {
 			return t, err
@@ -152,6 +157,7 @@ func shared(e AuditEntry, revision int64) delivery.Moment {
 		Reason     string          `json:"reason"`
 		Why        string          `json:"why"`
 		Until      *time.Time      `json:"until"`
+		Override   string          `json:"override_id"`
 	}
 	_ = json.Unmarshal(e.Diff, &diff) // our own; what an older release wrote differently is left out
 	m := delivery.Moment{At: e.CreatedAt, Note: e.Reason}
@@ -184,6 +190,10 @@ func shared(e AuditEntry, revision int64) delivery.Moment {
 			m.Kind, m.What = delivery.CampaignResumed, "the campaign went on"
 		}
 	case "outbound_policy_check":
+		if diff.Override != "" && diff.Reason == "" {
+			m.Kind, m.What, m.Until, m.PolicyRevision = delivery.Lifted, "quiet hours were lifted by override "+diff.Override, diff.Until, revision
+			break
+		}
 		if diff.Why == "" {
 			diff.Why = strings.ReplaceAll(diff.Reason, "_", " ")
 		}

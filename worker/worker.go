@@ -67,6 +67,8 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	r.RegisterActivity(&activities.Imports{Store: acts.Store, Log: acts.Log})
 	r.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
 	r.RegisterActivity(&activities.Sends{Campaigns: acts})
+	r.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
+	r.RegisterActivity(&activities.Overrides{Store: acts.Store})
 }
 
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes

@@ -36,6 +36,9 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"import.cancel":    m.cancelImport,
 		"send.start":       m.startSend,
 		"send.wake":        m.wakeSend,
+		"override.start":   m.startOverride,
+		"override.decide":  m.decideOverride,
+		"override.changed": m.overrideChanged,
 	}
 }
 

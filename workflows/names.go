@@ -54,6 +54,26 @@ type ImportInput struct {
 	ImportID uuid.UUID `json:"import_id"`
 }
 
+// OverrideID is the id of an override's workflow.
+func OverrideID(id uuid.UUID) string { return "override/" + id.String() }
+
+// OverrideInput starts the workflow of a request that stands in Postgres.
+type OverrideInput struct {
+	OverrideID uuid.UUID `json:"override_id"`
+}
+
+// The messages an override understands.
+const (
+	Decide          = "decide" // Decided
+	OverrideChanged = "changed"
+)
+
+// Decided tells an override that somebody has decided about it. It is a claim: the override looks the decision up, and one
+// that is not there, or is of something else, changes nothing.
+type Decided struct {
+	ApprovalID string `json:"approval_id"`
+}
+
 // The messages a campaign understands. Orders are Updates: they answer when they have taken effect.
 const (
 	OrderPause      = "pause"

@@ -75,6 +75,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	messages := whatsapp.New(provider)
 	handlers := outboxHandlers(c, temporal)
 	maps.Copy(handlers, linkHandlers(c, st))
+	handlers[store.KindOverrideMail] = overrideMailHandler(c, st)
 	handlers[store.KindReply] = replyHandler(st, messages)
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}

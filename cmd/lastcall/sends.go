@@ -36,7 +36,7 @@ command tells why and when it may go, and ends with exit code 1. With --when-all
 			if key == "" {
 				key = uuid.NewString()
 			}
-			one, status, err := c.order(cmd.Context(), n, key)
+			one, status, err := c.sendOne(cmd.Context(), n, key)
 			if err != nil {
 				return err
 			}
@@ -170,8 +170,8 @@ func (o *output) orderSend(cmd *cobra.Command, id, order string, in api.SendOrde
 	return errors.Join(o.single(one), end(one))
 }
 
-// order sends a message to one person, once: the call may be repeated by what lies between.
-func (c *apiClient) order(ctx context.Context, n api.NewSend, key string) (one api.Send, status int, err error) {
+// sendOne sends a message to one person, once: the call may be repeated by what lies between.
+func (c *apiClient) sendOne(ctx context.Context, n api.NewSend, key string) (one api.Send, status int, err error) {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return one, 0, err

@@ -79,6 +79,8 @@ end seem swapped, is refused unless it is acknowledged; settings impact tells be
                                                               which campaigns a second person approves: never,
                                                               always or {"above":10000} targets; how late an approved
                                                               one may begin; and how long an approval lasts
+  overrides      {"max_window":"4h","request_ttl":"24h"}      how long an override may hold, up to 24h, and how
+                                                              long a request waits for a decision
 
 A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
 recipients in any 24 hours, and seconds between two messages to one recipient:

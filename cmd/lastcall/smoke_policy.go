@@ -301,7 +301,7 @@ func (p *policySmoke) blocked(ctx context.Context, c *apiClient, to string, stat
 }
 
 func (p *policySmoke) send(ctx context.Context, c *apiClient, to string, whenAllowed bool) (api.Send, int, error) {
-	return c.order(ctx, api.NewSend{MSISDN: to, Template: p.template, WhenAllowed: whenAllowed}, uuid.NewString())
+	return c.sendOne(ctx, api.NewSend{MSISDN: to, Template: p.template, WhenAllowed: whenAllowed}, uuid.NewString())
 }
 
 // entryOf is the audit log's entry about a block, 0 if there is none.

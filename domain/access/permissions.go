@@ -80,7 +80,7 @@ var granted = map[Permission][]Role{
 	CampaignsApprove: {Admin, ProjectLead},
 
 	OverridesRead:    staff,
-	OverridesRequest: {Admin, Ops, Support},
+	OverridesRequest: {Admin, ProjectLead, Ops, Support},
 	OverridesDecide:  {ProjectLead},
 
 	TemplatesRead:   staff,

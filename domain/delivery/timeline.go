@@ -82,7 +82,7 @@ type Timeline struct {
 // Moment is one thing that happened.
 type Moment struct {
 	At             time.Time  `json:"at"`
-	Kind           Kind       `json:"kind" enum:"campaign_started,campaign_paused,campaign_resumed,campaign_stopped,campaign_ended,campaign_resent,held,opted_out,sending,requeued,sent,delivered,read,failed,unknown,settled,late_receipt,taken_out,cancelled"`
+	Kind           Kind       `json:"kind" enum:"campaign_started,campaign_paused,campaign_resumed,campaign_stopped,campaign_ended,campaign_resent,held,lifted,opted_out,sending,requeued,sent,delivered,read,failed,unknown,settled,late_receipt,taken_out,cancelled"`
 	What           string     `json:"what" doc:"The same for people"`
 	Attempt        int        `json:"attempt,omitempty" doc:"Of which attempt at sending it is"`
 	Reason         string     `json:"reason,omitempty" doc:"A stable code: of held, the policy's; of an attempt, why it ended so"`
@@ -97,7 +97,7 @@ type Moment struct {
 // Kind says what sort of moment it is.
 type Kind string
 
-// The kinds. Those of the campaign and Held are shared with other targets.
+// The kinds. Those of the campaign, Held and Lifted are shared with other targets.
 const (
 	CampaignStarted Kind = "campaign_started"
 	CampaignPaused  Kind = "campaign_paused"
@@ -106,6 +106,7 @@ const (
 	CampaignEnded   Kind = "campaign_ended"
 	CampaignResent  Kind = "campaign_resent" // somebody ordered to send again, to this target among others
 	Held            Kind = "held"            // the policy let nothing of its cohort go
+	Lifted          Kind = "lifted"          // an override let its cohort go in quiet hours
 
 	OptedOut  Kind = "opted_out" // the number was entered in the registry, or the provider told in answer to an attempt
 	Sending   Kind = "sending"   // a permit was granted and the attempt began
@@ -126,7 +127,7 @@ const (
 const Resend = "resend"
 
 func (k Kind) shared() bool {
-	return slices.Contains([]Kind{CampaignStarted, CampaignPaused, CampaignResumed, CampaignStopped, CampaignEnded, CampaignResent, Held}, k)
+	return slices.Contains([]Kind{CampaignStarted, CampaignPaused, CampaignResumed, CampaignStopped, CampaignEnded, CampaignResent, Held, Lifted}, k)
 }
 
 // events tells the target's own events.

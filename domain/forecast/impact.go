@@ -105,11 +105,14 @@ const ahead = 8 * 24 * time.Hour
 // Differs is the first instant from at on, within eight days, at which the settings after decide otherwise about
 // any of the crowds; zero: there is none.
 func Differs(before, after policy.Settings, crowds []Crowd, at time.Time) (first time.Time) {
-	type clock struct{ country, zone, locale, channel string } // all that time decides by, but for who has had enough
+	type clock struct { // all that time decides by, but for who has had enough
+		country, zone, locale, channel string
+		lift                           policy.Lift
+	}
 	asked := map[clock]bool{}
 	for _, c := range crowds {
 		sub := c.Subject
-		key := clock{sub.Country, sub.Zone, sub.Locale, sub.Channel}
+		key := clock{sub.Country, sub.Zone, sub.Locale, sub.Channel, sub.Lift}
 		if asked[key] {
 			continue
 		}

@@ -51,9 +51,10 @@ type Use struct {
 // Load is one campaign's queued targets.
 type Load struct {
 	Marketing bool
-	From      time.Time // nothing goes earlier; of the own campaign Start says so
-	Weight    float64   // its share of the permits while others want some, too; 0: 1
-	Cohorts   []Cohort  // in the order in which the engine takes them
+	From      time.Time   // nothing goes earlier; of the own campaign Start says so
+	Weight    float64     // its share of the permits while others want some, too; 0: 1
+	Cohorts   []Cohort    // in the order in which the engine takes them
+	Lift      policy.Lift // of quiet hours for the campaign; zero: none
 }
 
 // Cohort are targets that share every rule that looks at the clock.
@@ -84,7 +85,7 @@ func (in Input) start() time.Time {
 // subject is what the policy looks at in a group of a cohort.
 func (in Input) subject(l Load, k Cohort, g Group) policy.Subject {
 	return policy.Subject{Channel: in.Channel, Country: k.Country, Zone: k.Zone, Locale: k.Locale, Marketing: l.Marketing,
-		OptedOut: g.OptedOut, OptedIn: g.OptedIn, CappedUntil: g.CappedUntil}
+		OptedOut: g.OptedOut, OptedIn: g.OptedIn, CappedUntil: g.CappedUntil, Lift: l.Lift}
 }
 
 // count says what the policy says about each target at the start, given what the channel has left then.

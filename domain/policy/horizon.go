@@ -18,8 +18,14 @@ func (s Settings) Until(sub Subject, now time.Time) (d Decision, next time.Time)
 	}
 	hours := s.QuietHours[sub.Country].For(sub.Locale, sub.Channel)
 	loc, err := contact.LoadZone(sub.Zone)
-	if len(hours) == 0 || err != nil {
+	if len(hours) == 0 {
 		return d, next
 	}
-	return d, windows(hours).next(now.In(loc))
+	if err != nil {
+		if d.OverrideID != "" { // after it nobody knows again whether it is night
+			next = sub.Lift.Until
+		}
+		return d, next
+	}
+	return d, windows(hours).closes(now.In(loc), loc, sub.Lift)
 }

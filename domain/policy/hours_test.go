@@ -114,23 +114,25 @@ func TestQuietHoursFormsPrintBack(t *testing.T) {
 	require.Equal(t, QuietHours{"RW": daily(22*60, 6*60)}, all)
 }
 
+// genWindows draws none to three windows of a week.
+var genWindows = rapid.Custom(func(t *rapid.T) []Window {
+	var all []Window
+	for range rapid.IntRange(0, 3).Draw(t, "windows") {
+		w := Window{Start: Clock(rapid.IntRange(0, 24*60-1).Draw(t, "start")), End: Clock(rapid.IntRange(0, 24*60).Draw(t, "end"))}
+		if w.Start == w.End {
+			w.End++
+		}
+		w.Days = DaysOf(rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 6), func(d int) time.Weekday { return time.Weekday(d) }), 0, 7).Draw(t, "days")...)
+		all = append(all, w)
+	}
+	return all
+})
+
 // TestNothingGoesInQuietHours asks the whole engine, over zones, windows, weekdays, overrides, locales,
 // channels and instants, most of them near a clock change. The oracle knows wall clocks only.
 func TestNothingGoesInQuietHours(t *testing.T) {
 	t.Parallel()
 	locales := []string{"", "en", "en-MT", "en-GB", "mt-MT"}
-	genWindows := rapid.Custom(func(t *rapid.T) []Window {
-		var all []Window
-		for range rapid.IntRange(0, 3).Draw(t, "windows") {
-			w := Window{Start: Clock(rapid.IntRange(0, 24*60-1).Draw(t, "start")), End: Clock(rapid.IntRange(0, 24*60).Draw(t, "end"))}
-			if w.Start == w.End {
-				w.End++
-			}
-			w.Days = DaysOf(rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 6), func(d int) time.Weekday { return time.Weekday(d) }), 0, 7).Draw(t, "days")...)
-			all = append(all, w)
-		}
-		return all
-	})
 	rapid.Check(t, func(t *rapid.T) {
 		h := Hours{Windows: genWindows.Draw(t, "country")}
 		for _, locale := range locales[:3] {

@@ -12,13 +12,14 @@ import (
 // channel. Of the rules that block, the first in the order of Precedence is the reason; the others stand
 // beside it.
 func (s Settings) Evaluate(sub Subject, b Budget, now time.Time) Decision {
-	return s.decide(append(suspended(sub), s.dispatch(), optOut(sub), s.consent(sub), s.quietHours(sub, now), s.throttle(sub, b), s.frequency(sub, now))...)
+	return s.decide(append(suspended(sub), s.dispatch(), optOut(sub), s.consent(sub), s.quietHours(sub, now), s.throttle(sub, b), s.frequency(sub, now))...).
+		by(s.lifted(sub, now))
 }
 
 // Clock decides by the dispatch toggle, suspensions and quiet hours alone: what all recipients of one country,
 // zone and locale share, whatever the channel's budget.
 func (s Settings) Clock(sub Subject, now time.Time) Decision {
-	return s.decide(append(suspended(sub), s.dispatch(), s.quietHours(sub, now))...)
+	return s.decide(append(suspended(sub), s.dispatch(), s.quietHours(sub, now))...).by(s.lifted(sub, now))
 }
 
 // Channel decides by the dispatch toggle and what the permit ledger says about a channel alone.
@@ -42,6 +43,7 @@ type Subject struct {
 	OptedIn     bool         // an opt-in is recorded
 	CappedUntil time.Time    // when the frequency cap leaves room for one more message to the recipient; zero: it does
 	Suspensions []Suspension // of the channel and of the template in the recipient's language
+	Lift        Lift         // of quiet hours, for the message's campaign
 }
 
 // Suspension is that the provider takes nothing from a channel, or nothing with a template.
@@ -103,7 +105,11 @@ type Decision struct {
 	Revision   int64      `json:"policy_revision"`       // of the settings that decided
 	Why        string     `json:"why,omitempty"`         // Reason for people, without personal data
 	NeedsHuman bool       `json:"needs_human,omitempty"` // Reason passes only when somebody mends something
+	OverrideID string     `json:"override_id,omitempty"` // of the override but for which it would be blocked by InQuietHours
 }
+
+// by names the override that decided with.
+func (d Decision) by(override string) Decision { d.OverrideID = override; return d }
 
 // Opening is the time between two quiet hours.
 type Opening struct {

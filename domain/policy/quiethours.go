@@ -7,9 +7,25 @@ import (
 	"lastcall/domain/contact"
 )
 
-// quietHours objects while it is quiet where sub is, and also where there are quiet hours but nobody knows
-// sub's zone, unless such recipients are not held.
+// quietHours objects while it is quiet where sub is and no override lifts that.
 func (s Settings) quietHours(sub Subject, now time.Time) *block {
+	if sub.Lift.holds(now) {
+		return nil
+	}
+	return s.quiet(sub, now)
+}
+
+// lifted is the override but for which quietHours would object; "" if there is none.
+func (s Settings) lifted(sub Subject, now time.Time) string {
+	if sub.Lift.holds(now) && s.quiet(sub, now) != nil {
+		return sub.Lift.ID
+	}
+	return ""
+}
+
+// quiet objects while it is quiet where sub is, and also where there are quiet hours but nobody knows sub's zone,
+// unless such recipients are not held.
+func (s Settings) quiet(sub Subject, now time.Time) *block {
 	hours := s.QuietHours[sub.Country].For(sub.Locale, sub.Channel)
 	if len(hours) == 0 {
 		return nil
@@ -19,18 +35,42 @@ func (s Settings) quietHours(sub Subject, now time.Time) *block {
 		if s.MissingZone.Policy == Send {
 			return nil
 		}
-		return &block{reason: InQuietHours, why: fmt.Sprintf("no known zone in %s: held", sub.Country)}
+		b := &block{reason: InQuietHours, why: fmt.Sprintf("no known zone in %s: held", sub.Country)}
+		if at, lifted := sub.Lift.sooner(nil, now); lifted {
+			b.retryAfter, b.why = at, fmt.Sprintf("%s until an override, %s", b.why, opensAt(at.UTC(), now))
+		}
+		return b
 	}
 	opens, quiet := windows(hours).until(now, loc)
 	if !quiet {
 		return nil
 	}
-	return &block{
-		reason:     InQuietHours,
-		retryAfter: &opens,
-		nextWindow: &Opening{Opens: opens, Closes: windows(hours).next(opens), Zone: sub.Zone},
-		why:        fmt.Sprintf("quiet hours %s until %s", sub.Country, opensAt(opens, now)),
+	b := &block{reason: InQuietHours, retryAfter: &opens, why: fmt.Sprintf("quiet hours %s until %s", sub.Country, opensAt(opens, now))}
+	if at, lifted := sub.Lift.sooner(&opens, now); lifted {
+		opens = at.In(loc)
+		b.why = fmt.Sprintf("quiet hours %s until an override, %s", sub.Country, opensAt(opens, now))
 	}
+	b.nextWindow = &Opening{Opens: opens, Closes: windows(hours).closes(opens, loc, sub.Lift), Zone: sub.Zone}
+	return b
+}
+
+// closes returns when quiet hours next hold, after t, at which they do not; zero: never.
+func (all windows) closes(t time.Time, loc *time.Location, l Lift) time.Time {
+	for {
+		if !l.holds(t) {
+			if t = all.next(t.In(loc)); t.IsZero() || !l.holds(t) {
+				return t
+			}
+		}
+		if t = l.Until.In(loc); all.quietAt(t, loc) {
+			return t
+		}
+	}
+}
+
+func (all windows) quietAt(t time.Time, loc *time.Location) bool {
+	_, quiet := all.until(t, loc)
+	return quiet
 }
 
 // opensAt is when quiet hours end, for people: the time of day, and the date where it is more than a day away.

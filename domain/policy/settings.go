@@ -16,6 +16,7 @@ type Settings struct {
 	FrequencyCap FrequencyCap
 	Toggles      Toggles
 	Campaigns    Campaigns
+	Overrides    Overrides
 
 	OfflineRedemptions OfflineRedemptions
 }
@@ -105,7 +106,7 @@ func (o OfflineRedemptions) MaxAge() time.Duration {
 
 // Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
 // some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on, every campaign
-// approved by a second person, stations redeem, but not offline. On the sandbox, where nobody is written to, the store begins
+// approved by a second person, overrides of four hours at most that are decided about within a day, stations redeem, but not offline. On the sandbox, where nobody is written to, the store begins
 // without the need of consent and of approval.
 func Defaults() Settings {
 	return Settings{
@@ -115,6 +116,7 @@ func Defaults() Settings {
 		Throttle:    Throttle{ChannelWhatsApp: {PerMinute: 6_000_000}},
 		Toggles:     Toggles{Dispatch: true, StationRedeem: true},
 		Campaigns:   Campaigns{Approval: ApprovalRule{Rule: ApprovalAlways}, MaxLate: Span(2 * time.Hour), ApprovalTTL: Span(24 * time.Hour)},
+		Overrides:   Overrides{MaxWindow: Span(4 * time.Hour), RequestTTL: Span(24 * time.Hour)},
 
 		OfflineRedemptions: OfflineRedemptions{Mode: OfflineOff},
 	}

@@ -290,6 +290,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/bars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List bars with their stations, by code */
+        get: operations["list-bars"];
+        put?: never;
+        /** Add a bar */
+        post: operations["add-bar"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a bar
+         * @description Its ETag is its version, for the If-Match of who changes it.
+         */
+        get: operations["get-bar"];
+        /**
+         * Change a bar
+         * @description With If-Match it fails as `bar_changed`, status 412, when the bar is not any more what its caller knew. A bar with stations keeps its country.
+         */
+        put: operations["put-bar"];
+        post?: never;
+        /**
+         * Delete a bar
+         * @description Its table codes end at once. A bar with live stations is `has_stations`, status 409, unless they are to be deleted with it. What was stays told; the code is not used again.
+         */
+        delete: operations["delete-bar"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what deleting a bar would take along */
+        get: operations["get-bar-impact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the codes on a bar's tables */
+        get: operations["list-table-codes"];
+        put?: never;
+        /**
+         * Make codes for more tables
+         * @description Counting on from the last table that has one. Answers with the new ones.
+         */
+        post: operations["add-table-codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a table's code
+         * @description Who scans it joins no bar any more.
+         */
+        delete: operations["revoke-table-code"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/bars/{id}/tables/{table}/qr.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Draw a table's code
+         * @description As SVG. Fails as `no_number` while whatsapp.number is not set.
+         */
+        get: operations["get-table-code-image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -968,7 +1092,7 @@ export interface paths {
         /**
          * Erase whoever has a number
          * @description Also where only campaigns know it. The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1119,7 +1243,7 @@ export interface paths {
         /**
          * Erase a contact
          * @description The contact goes, with what they said about marketing. In campaigns the number becomes a pseudonym that leads nowhere, and values and
-         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. The keyed hash of who opted out stays, because it must be honoured
+         *     WhatsApp's ids of messages go; the counts stay true. What is still queued is cancelled. Vouchers stay, as nobody's. The keyed hash of who opted out stays, because it must be honoured
          *     should anybody import the number again. While a message is on its way it fails as `being_sent`, and while a file is imported that may hold the number
          *     as `import_running`; try again then. It cannot be undone.
          */
@@ -1207,6 +1331,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/devices/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a device
+         * @description Ends its session and its lease at once. What it accepted offline and has not sent yet will not come.
+         */
+        delete: operations["revoke-device"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1288,6 +1432,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/operators/{id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an operator from signing in, end their sessions and forget their PIN */
+        post: operations["disable-operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let an operator have a PIN again */
+        post: operations["enable-operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give an operator another PIN
+         * @description Answers with the PIN, which is told once. Ends the operator's sessions and the station's lock-out.
+         */
+        post: operations["reset-pin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/opt-outs": {
         parameters: {
             query?: never;
@@ -1352,6 +1550,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/overrides": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List overrides, newest first */
+        get: operations["list-overrides"];
+        put?: never;
+        /**
+         * Ask for an override
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         */
+        post: operations["request-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an override with its history */
+        get: operations["get-override"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an override
+         * @description At once: nothing more is sent by it. Who asked for it may, and who may decide; others fail as `override_not_yours`, status 403.
+         */
+        post: operations["cancel-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject an override
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         */
+        post: operations["decide-override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/password-resets": {
         parameters: {
             query?: never;
@@ -1370,6 +1646,50 @@ export interface paths {
          * @description If the address has an account, a mail with a link goes there, good once and for an hour. Nobody is told whether it has: the answer is the same. Too many requests, for an address or from one client, are `too_often`; Retry-After says when to go on.
          */
         post: operations["request-password-reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how to pay, and how that was
+         * @description Its ETag is the newest revision, for the If-Match of who changes it.
+         */
+        get: operations["get-payments"];
+        /**
+         * Write how to pay
+         * @description Saves a draft, which is in force once somebody else has confirmed it. With If-Match it fails as `payments_changed`, status 412, when the newest revision is not the one its caller knew.
+         */
+        put: operations["put-payments"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/payments/{revision}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put a draft in force
+         * @description The newest only, and by an account that did not write it: else `four_eyes`, status 403.
+         */
+        post: operations["confirm-payments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1548,6 +1868,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/redemptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List redemptions, newest first
+         * @description Rehearsed ones are not among them.
+         */
+        get: operations["list-redemptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -1678,6 +2018,81 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/station/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this station has redeemed, and has not been paid yet */
+        get: operations["get-station-balance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell which station this device is enrolled at
+         * @description By the device's cookie: `device_unknown` when it is not enrolled, or was revoked.
+         */
+        get: operations["get-device"];
+        put?: never;
+        /**
+         * Enrol this device at a station
+         * @description With the token of an enrolment link, which is good for one device, for 15 minutes: else `enrolment_invalid`. Sets the device's cookie, by which it is known until it is revoked.
+         */
+        post: operations["enrol-device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this station has redeemed, newest first */
+        get: operations["list-station-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/history/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of this station's redemptions */
+        get: operations["get-station-redemption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/station/keys": {
         parameters: {
             query?: never;
@@ -1692,6 +2107,274 @@ export interface paths {
         get: operations["list-station-keys"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell which device may accept vouchers offline */
+        get: operations["get-lease"];
+        put?: never;
+        /**
+         * Let this device accept vouchers offline
+         * @description One device of a station may. While another has the lease and was heard of in the last 24 hours, it is `lease_held`, status 409, unless it is taken over, for a reason.
+         */
+        post: operations["take-lease"];
+        /** Accept no vouchers offline on this device any more */
+        delete: operations["give-up-lease"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/redemptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeem a voucher
+         * @description At most once. The same Idempotency-Key and body again get the same answer, for as long as the voucher is kept; with another body it is `idempotency_key_reused` (422), without a key `idempotency_key_missing` (400). What the rules refuse: `wrong_code` and `wrong_qr` (404), `already_redeemed`, with when and where in `redeemed`, `voucher_expired`, `voucher_void` and `wrong_station` (409). Five wrong codes within 15 minutes lock the device's code entry, `code_entry_locked` (429): QR codes still work. While Ops has switched redemption off it is `station_redeem_off` (503). With `offline_at` it is what this device accepted without a connection: of QR codes of vouchers for this station only, with the station's lease, and no longer ago than the setting offline_redemptions says; what is refused of that (`offline_…` or as above) is left to Support.
+         */
+        post: operations["redeem-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who works at this station */
+        get: operations["get-station-session"];
+        put?: never;
+        /**
+         * Sign in at a station
+         * @description On a device that is enrolled there; else `device_unknown`. Sets the session's cookie and ends the session that the device had. What does not belong together is `wrong_credentials`, whatever of it is wrong. After 5 failures in a row, at a station or on a device, tries are `locked_out`, as for accounts.
+         */
+        post: operations["station-sign-in"];
+        /**
+         * Sign out of the station
+         * @description The device stays enrolled.
+         */
+        delete: operations["station-sign-out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/station/vouchers/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a voucher before redeeming it
+         * @description It changes nothing, but wrong codes count. What the rules refuse: `wrong_code` and `wrong_qr` (404), `already_redeemed`, with when and where in `redeemed`, `voucher_expired`, `voucher_void` and `wrong_station` (409). Five wrong codes within 15 minutes lock the device's code entry, `code_entry_locked` (429): QR codes still work. While Ops has switched redemption off it is `station_redeem_off` (503).
+         */
+        post: operations["check-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List stations, by code */
+        get: operations["list-stations"];
+        put?: never;
+        /** Add a station to a bar */
+        post: operations["add-station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a station
+         * @description Its ETag is its version, for the If-Match of who changes it.
+         */
+        get: operations["get-station"];
+        /**
+         * Change a station
+         * @description With If-Match it fails as `station_changed`, status 412, when the station is not any more what its caller knew.
+         */
+        put: operations["put-station"];
+        post?: never;
+        /**
+         * Delete a station
+         * @description Its devices and sessions end at once. What was stays told; the code is not used again.
+         */
+        delete: operations["delete-station"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the devices of a station, oldest first
+         * @description Without those that were revoked.
+         */
+        get: operations["list-devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link that enrols a device at a station
+         * @description For the one device that opens it first, within 15 minutes.
+         */
+        post: operations["invite-device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what deleting a station would take along */
+        get: operations["get-station-impact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List who works at a station, oldest first */
+        get: operations["list-operators"];
+        put?: never;
+        /**
+         * Add somebody who works at a station
+         * @description Answers with their PIN, which is told once.
+         */
+        post: operations["add-operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stations/{id}/settlements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note that a station was paid for what it had redeemed
+         * @description `amount_differs` when what it redeemed before then is worth something else, `nothing_pending` when there is nothing.
+         */
+        post: operations["settle-station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/support/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what Support has to see to, oldest first
+         * @description Vouchers that a station accepted offline and that were refused when that came in.
+         */
+        get: operations["list-support-tasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/support/tasks/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Note what was done about a task */
+        post: operations["resolve-support-task"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2007,6 +2690,128 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List vouchers, newest first */
+        get: operations["list-vouchers"];
+        put?: never;
+        /**
+         * Issue a voucher
+         * @description The answer holds its code. Nobody is told of it: sending it is another matter.
+         */
+        post: operations["issue-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List files of vouchers, newest first */
+        get: operations["list-voucher-batches"];
+        put?: never;
+        /**
+         * Issue vouchers from CSV
+         * @description The body is the file: a header, then a line a voucher, in UTF-8 or UTF-16, a million lines at most. Columns are msisdn, amount, currency, stations (codes with spaces between; all: everywhere), expires_at (a time, or a date to whose end it is good where the guest is) and reference. It is issued as it streams in, in one transaction: a lost connection leaves nothing. Lines that cannot be used are reported and the rest is issued.
+         */
+        post: operations["issue-voucher-batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/batches/{id}/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the lines of a file of vouchers that could not be used
+         * @description Of the first 10,000 it is known why.
+         */
+        get: operations["list-voucher-batch-lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/codes.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export vouchers with their codes and numbers
+         * @description CSV (RFC 4180, UTF-8), newest first; the columns are msisdn, code, voucher_id, msisdn_masked, amount, currency, scope, status, reference, campaign_id, batch_id, expires_at, issued_at, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason. The audit log has that it was exported. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
+         */
+        get: operations["export-voucher-codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export vouchers, with numbers masked and without codes
+         * @description CSV (RFC 4180, UTF-8), newest first; the columns are voucher_id, msisdn_masked, amount, currency, scope, status, reference, campaign_id, batch_id, expires_at, issued_at, sent_at, redeemed_at, redeemed_station_id, expired_at, voided_at, void_reason. The audit log has that it was exported. Cells that a spreadsheet would take for a formula begin with an apostrophe. A file that was cut short ends in a broken transfer.
+         */
+        get: operations["export-vouchers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find vouchers by their code or number
+         * @description A POST, because addresses hold neither. It changes nothing. At most 100, newest first.
+         */
+        post: operations["find-vouchers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/preview": {
         parameters: {
             query?: never;
@@ -2021,6 +2826,117 @@ export interface paths {
          * @description A specimen, marked as one: its code and its QR code are worth nothing. Without the edge function that draws cards it is a 503 `voucher_card_unavailable` that says why, with the card as `text`, which is what messages say meanwhile.
          */
         post: operations["preview-voucher-card"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Add vouchers up by currency and state */
+        get: operations["voucher-totals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a voucher */
+        get: operations["get-voucher"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what became of a voucher, oldest first */
+        get: operations["list-voucher-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/{id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reveal a voucher's code and number
+         * @description The audit log has that they were seen.
+         */
+        post: operations["reveal-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/{id}/sent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note that a voucher's guest was told of it
+         * @description As by Support, on the phone.
+         */
+        post: operations["mark-voucher-sent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vouchers/{id}/void": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw a voucher that has not been redeemed
+         * @description It cannot be undone. `wrong_state` when it was redeemed, has expired or was withdrawn.
+         */
+        post: operations["void-voucher"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2138,9 +3054,11 @@ export interface components {
              * @description What is decided about
              * @enum {string}
              */
-            kind: "campaign" | "template";
+            kind: "campaign" | "override" | "template";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
+            /** @description Of an override: what it was then */
+            override?: components["schemas"]["OverrideFacts"];
             reason?: string;
             /** Format: date-time */
             requested_at: string;
@@ -2363,9 +3281,82 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Balance: {
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** @description Of the amount, what the station has not been paid yet */
+            pending: string;
+            /** Format: int64 */
+            redemptions: number;
+        };
+        Bar: {
+            address: string;
+            /**
+             * @description Never another bar's, not even after this one is deleted
+             * @example ENG
+             */
+            code: string;
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description ISO 4217: the country's */
+            currency: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description By code */
+            stations: components["schemas"]["Station"][];
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Its ETag
+             */
+            version: number;
+            /** @description IANA */
+            zone: string;
+        };
+        BarDeletion: {
+            /** @description For the audit log */
+            reason?: string;
+            /** @description Its live stations are deleted, too */
+            with_stations?: boolean;
+        };
+        BarFacts: {
+            address?: string;
+            /**
+             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
+             * @example RW
+             */
+            country: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description IANA; absent: the country's, if it has only one */
+            zone?: string;
+        };
         BarName: {
             code: string;
             name: string;
+        };
+        BarPage: {
+            bars: components["schemas"]["Bar"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
         };
         Block: {
             /**
@@ -2993,10 +3984,22 @@ export interface components {
             email: string;
             password: string;
         };
+        DayBalance: {
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date */
+            day: string;
+            /** @description Of the amount, what the station has not been paid yet */
+            pending: string;
+            /** Format: int64 */
+            redemptions: number;
+        };
         Decision: {
             also?: string[];
             needs_human?: boolean;
             next_window?: components["schemas"]["Opening"];
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3004,6 +4007,29 @@ export interface components {
             /** Format: date-time */
             retry_after?: string;
             why?: string;
+        };
+        Deletion: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        Device: {
+            /** @description The browser's family */
+            agent: string;
+            /** Format: date-time */
+            enrolled_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @description It may accept vouchers offline */
+            lease: boolean;
+            name: string;
+            /**
+             * Format: date-time
+             * @description To the minute, while somebody is signed in
+             */
+            seen_at: string;
+        };
+        Devices: {
+            devices: components["schemas"]["Device"][];
         };
         Diagnosis: {
             /** @description What to do about it */
@@ -3051,6 +4077,20 @@ export interface components {
             /** Format: int64 */
             ended: number;
         };
+        EnrolmentLink: {
+            /**
+             * Format: date-time
+             * @description 15 minutes from now
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Its token stands behind #, which no server gets to see; told once */
+            link: string;
+            name: string;
+            /** @description The link as an SVG image */
+            qr: string;
+        };
         Erase: {
             /** @description Why, for the audit log; without number or name */
             reason: string;
@@ -3088,6 +4128,11 @@ export interface components {
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
              */
             targets: number;
+            /**
+             * Format: int64
+             * @description Vouchers that no longer say whose they are; whoever has the code of one can redeem it still
+             */
+            vouchers: number;
         };
         Event: {
             /** Format: date-time */
@@ -3096,7 +4141,7 @@ export interface components {
             by?: string;
             /** Format: int64 */
             id: number;
-            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, weight, resent, recovered or ended */
+            /** @description created, imported, started, paused, resumed, stopped, needs_human, held, lifted, weight, resent, recovered or ended */
             kind: string;
             /** @description Why, in that person's words */
             note?: string;
@@ -3117,6 +4162,7 @@ export interface components {
              * @description Absent: no consent is recorded
              */
             opted_in_at?: string;
+            override_id?: string;
             permitted: boolean;
             /** Format: int64 */
             policy_revision: number;
@@ -3334,6 +4380,19 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Instruction: {
+            /**
+             * @description ISO 3166-1 alpha-2
+             * @example RW
+             */
+            country: string;
+            /**
+             * @description ISO 4217
+             * @example RWF
+             */
+            currency: string;
+            text: string;
+        };
         Invitation: {
             /** Format: date-time */
             created_at: string;
@@ -3359,6 +4418,30 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Lease: {
+            /** @description Which may; absent: none */
+            device?: components["schemas"]["StationPerson"];
+            /**
+             * Format: date-time
+             * @description When another device may have the lease for the asking, unless it is heard of before
+             */
+            expires_at?: string;
+            /** @description This device may */
+            mine: boolean;
+            /**
+             * Format: date-time
+             * @description When it was heard of last, to the minute
+             */
+            seen_at?: string;
+            /** Format: date-time */
+            taken_at?: string;
+        };
+        LeaseWanted: {
+            /** @description Why it is taken over, for the audit log */
+            reason?: string;
+            /** @description From the device that has it: what that one accepted offline and has not sent yet may be refused then */
+            take_over?: boolean;
+        };
         Link: {
             /** @description What stands behind the # of the link */
             token: string;
@@ -3381,7 +4464,7 @@ export interface components {
              */
             error_code?: number;
             /** @enum {string} */
-            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
+            kind: "campaign_started" | "campaign_paused" | "campaign_resumed" | "campaign_stopped" | "campaign_ended" | "campaign_resent" | "held" | "lifted" | "opted_out" | "sending" | "requeued" | "sent" | "delivered" | "read" | "failed" | "unknown" | "settled" | "late_receipt" | "taken_out" | "cancelled";
             /** @description Why, in that person's words */
             note?: string;
             /**
@@ -3398,6 +4481,10 @@ export interface components {
             until?: string;
             /** @description The same for people */
             what: string;
+        };
+        MoreTables: {
+            /** Format: int64 */
+            tables: number;
         };
         Move: {
             /** @description ISO 3166-1 alpha-2 */
@@ -3446,6 +4533,29 @@ export interface components {
              */
             send_at?: string;
         };
+        NewBar: {
+            address?: string;
+            /**
+             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
+             * @example ENG
+             */
+            code: string;
+            /**
+             * @description ISO 3166-1 alpha-2; the money of its vouchers follows from it
+             * @example RW
+             */
+            country: string;
+            /**
+             * Format: double
+             * @description Degrees, WGS 84
+             */
+            latitude?: number;
+            /** Format: double */
+            longitude?: number;
+            name: string;
+            /** @description IANA; absent: the country's, if it has only one */
+            zone?: string;
+        };
         NewCampaign: {
             name: string;
             /** @description A template's name, for its newest version that may be sent, or a version's id */
@@ -3485,6 +4595,10 @@ export interface components {
             /** @description IANA, like Africa/Kigali; absent: the country's only one */
             zone?: string;
         };
+        NewDevice: {
+            /** @example Counter phone */
+            name: string;
+        };
         NewInvitation: {
             email: string;
             /** @description They may choose another when they accept */
@@ -3492,9 +4606,49 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewOverride: {
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that is to send
+             */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * @description Absent: quiet_hours
+             * @enum {string}
+             */
+            kind?: "quiet_hours" | "production_drill";
+            /** @description For whoever decides */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Absent: as soon as it is approved
+             */
+            starts_at?: string;
+        };
         NewPassword: {
             /** @description At least 12 characters; to be changed by its owner */
             password: string;
+        };
+        NewPayments: {
+            /** @description Why, for the history */
+            reason?: string;
+            value: components["schemas"]["Terms"];
+        };
+        NewRedemption: {
+            /**
+             * @description As typed: case, spaces and dashes do not matter
+             * @example K7QM-42XD
+             */
+            code?: string;
+            /**
+             * Format: date-time
+             * @description When this device accepted it, by its own clock, without a connection; absent: now, with one
+             */
+            offline_at?: string;
+            /** @description What its QR code says */
+            qr?: string;
         };
         NewRole: {
             /** @enum {string} */
@@ -3505,8 +4659,32 @@ export interface components {
             acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
             value: unknown;
+        };
+        NewSettlement: {
+            /**
+             * @description What was paid: it must be what is pending
+             * @example 24000
+             */
+            amount: string;
+            /**
+             * Format: date-time
+             * @description For what was redeemed before then
+             */
+            before: string;
+            /** @example RWF */
+            currency: string;
+        };
+        NewStation: {
+            /** Format: uuid */
+            bar_id: string;
+            /**
+             * @description 2 to 20 letters and digits with hyphens between; kept in capitals
+             * @example ENG-001
+             */
+            code: string;
+            name: string;
         };
         NewTemplate: {
             /** @enum {string} */
@@ -3552,6 +4730,36 @@ export interface components {
             /** @description Permissions that your role has */
             scopes: string[];
         };
+        NewVoucher: {
+            /**
+             * @description Digits, with a point before decimals
+             * @example 2000
+             */
+            amount: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /**
+             * @description RWF, without decimals, or EUR, with two at most
+             * @example RWF
+             */
+            currency: string;
+            /**
+             * Format: date-time
+             * @description The first moment at which it is worth nothing
+             */
+            expires_at: string;
+            /** @description Whose it is */
+            msisdn: string;
+            /** @description The issuer's own: a number gets one voucher of each */
+            reference?: string;
+            /**
+             * @description Codes of the stations where it may be redeemed; none: all
+             * @example [
+             *       "ENG-001"
+             *     ]
+             */
+            stations?: string[];
+        };
         Now: {
             /** @description What it would wait for as well */
             also?: string[];
@@ -3584,6 +4792,36 @@ export interface components {
             /** Format: date-time */
             opens: string;
             zone: string;
+        };
+        Operator: {
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Absent: may sign in
+             */
+            disabled_at?: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Absent: no PIN, and so no way in
+             */
+            pin_set_at?: string;
+            /** Format: uuid */
+            station_id: string;
+        };
+        OperatorName: {
+            name: string;
+        };
+        OperatorPIN: {
+            operator: components["schemas"]["Operator"];
+            /** @description Six digits; nobody is told again */
+            pin: string;
+        };
+        Operators: {
+            operators: components["schemas"]["Operator"][];
         };
         OptIn: {
             /** @description Where the person agreed to messages */
@@ -3628,6 +4866,136 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        Override: {
+            /** Format: date-time */
+            active_at?: string;
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the campaign that it is for
+             */
+            campaign_id?: string;
+            campaign_status?: string;
+            /**
+             * Format: date-time
+             * @description When the decision took effect
+             */
+            decided_at?: string;
+            decision?: components["schemas"]["OverrideDecision"];
+            /** @description Of one that was cancelled */
+            end_reason?: string;
+            /**
+             * Format: date-time
+             * @description When it was over, in whichever state
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description Nothing is sent by it from then on
+             */
+            ends_at: string;
+            /** @description Of one override alone: what the audit log tells, oldest first */
+            history?: components["schemas"]["OverrideMoment"][];
+            /** @enum {string} */
+            kind: "quiet_hours" | "production_drill";
+            /** @description Whether whoever asks may cancel it */
+            may_cancel: boolean;
+            /** @description Whether whoever asks may decide */
+            may_decide: boolean;
+            /**
+             * Format: date-time
+             * @description The server's time, by which it begins and ends
+             */
+            now: string;
+            /** Format: uuid */
+            override_id: string;
+            reason: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: components["schemas"]["Somebody"];
+            /** Format: date-time */
+            starts_at: string;
+            /**
+             * @description approved: and waits for its start; expired: nobody decided in time
+             * @enum {string}
+             */
+            state: "requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled";
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description Why they may not */
+            why_not?: string;
+        };
+        OverrideCancel: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        OverrideDecision: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["Somebody"];
+            /** Format: uuid */
+            id: string;
+            reason?: string;
+            /** @description Theirs at the time */
+            role: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
+        OverrideFacts: {
+            /**
+             * Format: date-time
+             * @description Undecided then, it expires
+             */
+            ask_until: string;
+            /** @description Its name */
+            campaign?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /** Format: date-time */
+            ends_at: string;
+            /**
+             * Format: int64
+             * @description Of them, those that quiet hours held when the campaign last looked
+             */
+            held: number;
+            kind: string;
+            /**
+             * Format: int64
+             * @description Targets of the campaign that have not been sent to
+             */
+            queued: number;
+            /** Format: date-time */
+            starts_at: string;
+        };
+        OverrideMoment: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** @description Of a refusal */
+            code?: string;
+            /** @description In that person's words */
+            reason?: string;
+            /** @description The audit log's action, like override.active */
+            what: string;
+        };
+        OverridePage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            overrides: components["schemas"]["Override"][];
+        };
+        OverrideVerdict: {
+            /** @description A rejection needs one */
+            reason?: string;
+            /** @enum {string} */
+            verdict: "approved" | "rejected";
+        };
         OwnSession: {
             /** @description The browser's family */
             agent: string;
@@ -3670,6 +5038,32 @@ export interface components {
             /** @description At least 12 characters, and not the current one */
             new: string;
         };
+        PaymentRevision: {
+            author: string;
+            /** Format: date-time */
+            confirmed_at?: string;
+            confirmed_by?: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whoever asks wrote it, and so may not confirm it */
+            mine: boolean;
+            reason: string;
+            /** Format: int64 */
+            revision: number;
+            /** @enum {string} */
+            state: "draft" | "confirmed";
+            value: components["schemas"]["Terms"];
+        };
+        Payments: {
+            /** @description The newest confirmed one, which is in force; absent: none */
+            current?: components["schemas"]["PaymentRevision"];
+            /** @description A newer one, to be confirmed by somebody who did not write it */
+            draft?: components["schemas"]["PaymentRevision"];
+            /** @description Newest first */
+            history: components["schemas"]["PaymentRevision"][];
+            /** @description Pass it as after for the next page of the history; absent on the last */
+            next?: string;
+        };
         PermissionEntry: {
             permission: string;
             /** @description Who has it */
@@ -3696,6 +5090,8 @@ export interface components {
             facts?: unknown;
             /** @description The field, column or entry it is about */
             field?: string;
+            /** @description Of a voucher that was redeemed already: when and where */
+            redeemed?: components["schemas"]["RedeemedBefore"];
             /** @description The reference by which the log knows this request */
             request_id?: string;
             /**
@@ -3742,6 +5138,73 @@ export interface components {
         Recovery: {
             /** @description Why, for the audit log */
             reason: string;
+        };
+        Redeemed: {
+            amount: string;
+            currency: string;
+            id: string;
+            mock?: boolean;
+            msisdn?: string;
+            /** Format: date-time */
+            offline_at?: string;
+            /** Format: date-time */
+            redeemed_at: string;
+            station_code: string;
+            station_name: string;
+            voucher_id: string;
+        };
+        RedeemedBefore: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description Whose it was, masked
+             * @example +250 78• ••• 012
+             */
+            msisdn: string;
+            /** @example ENG-001, Counter */
+            station: string;
+        };
+        Redemption: {
+            /** @example 2000 */
+            amount: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /** @example K7QM-•••• */
+            code_masked: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description Masked; empty when its owner was forgotten
+             * @example +250 78• ••• 012
+             */
+            msisdn: string;
+            /**
+             * Format: date-time
+             * @description When the device accepted it without a connection, by its own clock
+             */
+            offline_at?: string;
+            operator: string;
+            /** Format: date-time */
+            redeemed_at: string;
+            /**
+             * Format: date-time
+             * @description When its station was paid
+             */
+            settled_at?: string;
+            /** @example ENG-001 */
+            station_code: string;
+            /** Format: uuid */
+            station_id: string;
+            station_name: string;
+            /** Format: uuid */
+            voucher_id: string;
+        };
+        RedemptionPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            redemptions: components["schemas"]["Redemption"][];
         };
         Report: {
             counts: components["schemas"]["Counts"];
@@ -3839,6 +5302,65 @@ export interface components {
         Revealed: {
             msisdn: string;
         };
+        RevealedVoucher: {
+            /**
+             * @description Digits, with all decimals of its currency
+             * @example 2000
+             */
+            amount: string;
+            /** Format: uuid */
+            batch_id?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /**
+             * @description Only when it is issued and when it is revealed: whoever has it has the voucher
+             * @example K7QM-42XD
+             */
+            code?: string;
+            /** @example K7QM-•••• */
+            code_masked: string;
+            /** Format: uuid */
+            contact_id?: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date-time */
+            expired_at?: string;
+            /**
+             * Format: date-time
+             * @description Once it has passed nobody can redeem it; within a minute its status says so
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            issued_at: string;
+            /**
+             * @description Masked; empty when its owner was forgotten
+             * @example +250 78• ••• 012
+             */
+            msisdn: string;
+            /** @description The whole number; empty when its owner was forgotten */
+            number: string;
+            /** @description What its QR code says; absent while there are no keys to sign it with */
+            qr?: string;
+            /** Format: date-time */
+            redeemed_at?: string;
+            /** Format: uuid */
+            redeemed_station_id?: string;
+            /** @description The issuer's own */
+            reference?: string;
+            /** @enum {string} */
+            scope: "station" | "stations" | "all";
+            /** Format: date-time */
+            sent_at?: string;
+            /** @description That the scope names; none for all */
+            stations: string[];
+            /** @enum {string} */
+            status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            void_reason?: string;
+            /** Format: date-time */
+            voided_at?: string;
+        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -3901,6 +5423,10 @@ export interface components {
             next?: string;
             revisions: components["schemas"]["SettingsRevision"][];
         };
+        Settled: {
+            /** Format: int64 */
+            redemptions: number;
+        };
         Somebody: {
             email: string;
             /** Format: uuid */
@@ -3913,6 +5439,69 @@ export interface components {
              * @description Not before then; absent: now, or when it was approved for
              */
             send_at?: string;
+        };
+        Station: {
+            /** Format: uuid */
+            bar_id: string;
+            /**
+             * @description Never another station's, not even after this one is deleted
+             * @example ENG-001
+             */
+            code: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Its ETag
+             */
+            version: number;
+        };
+        StationBalance: {
+            /** @description Newest first: those of the last 31 on which something was redeemed */
+            days: components["schemas"]["DayBalance"][];
+            /** @description Ever, by currency */
+            redeemed: components["schemas"]["Balance"][];
+            /** @description IANA: of the days */
+            zone: string;
+        };
+        StationCredentials: {
+            pin: string;
+            /**
+             * @description The station's code
+             * @example ENG-001
+             */
+            station: string;
+        };
+        StationDevice: {
+            device: components["schemas"]["StationPerson"];
+            station: components["schemas"]["StationHere"];
+        };
+        StationEnrolment: {
+            /** @description What stands after #enrol= in the link */
+            token: string;
+        };
+        StationFacts: {
+            name: string;
+        };
+        StationHere: {
+            /** @description The bar's name */
+            bar: string;
+            /** @example ENG-001 */
+            code: string;
+            /** @description ISO 3166-1 alpha-2 */
+            country: string;
+            /** @description ISO 4217: the country's */
+            currency: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @description IANA; what times at the station are shown in */
+            zone: string;
         };
         StationKey: {
             /**
@@ -3932,6 +5521,59 @@ export interface components {
             /** @description Oldest first. A voucher signed with any of them is ours; with another one, not or no longer */
             keys: components["schemas"]["StationKey"][];
         };
+        StationLook: {
+            /** @example 2000 */
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date-time */
+            expires_at: string;
+            /**
+             * @description Masked
+             * @example +250 78• ••• 012
+             */
+            msisdn: string;
+            /** @enum {string} */
+            scope: "station" | "stations" | "all";
+            /** Format: uuid */
+            voucher_id: string;
+        };
+        StationPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            stations: components["schemas"]["Station"][];
+        };
+        StationPerson: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        StationSession: {
+            device: components["schemas"]["StationPerson"];
+            /**
+             * Format: date-time
+             * @description When the session ends unless it is used before: 2 hours from now, and 12 hours from sign-in at the latest
+             */
+            expires_at: string;
+            /** @description This device holds the station's lease: it may accept vouchers offline */
+            lease: boolean;
+            /**
+             * Format: int64
+             * @description How long ago a voucher may have been accepted offline when it comes in; 0: none may be
+             */
+            offline_minutes: number;
+            operator: components["schemas"]["StationPerson"];
+            station: components["schemas"]["StationHere"];
+        };
+        StationVoucher: {
+            /**
+             * @description As typed: case, spaces and dashes do not matter
+             * @example K7QM-42XD
+             */
+            code?: string;
+            /** @description What its QR code says */
+            qr?: string;
+        };
         Step: {
             /** Format: date-time */
             at: string;
@@ -3940,6 +5582,59 @@ export interface components {
              * @description Since the forecast's beginning
              */
             sent_total: number;
+        };
+        SupportTask: {
+            /** @description Why it was refused */
+            code: string;
+            /**
+             * Format: date-time
+             * @description When it came in
+             */
+            created_at: string;
+            /** @description The same for people */
+            detail: string;
+            /** Format: uuid */
+            id: string;
+            note?: string;
+            /**
+             * Format: date-time
+             * @description When it was accepted, by the device's clock
+             */
+            offline_at: string;
+            operator: string;
+            /** Format: date-time */
+            resolved_at?: string;
+            resolved_by?: string;
+            station_code: string;
+            /** Format: uuid */
+            station_id: string;
+            /**
+             * Format: uuid
+             * @description Absent: no voucher was found
+             */
+            voucher_id?: string;
+        };
+        SupportTaskPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            tasks: components["schemas"]["SupportTask"][];
+        };
+        TableCode: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @example Table 7 */
+            label: string;
+            /** @description Opens a chat with JOIN and the token; absent while whatsapp.number is not set */
+            link?: string;
+            /** @description What follows JOIN in the message */
+            token: string;
+        };
+        TableCodes: {
+            /** @description The number that guests write to is known: without it there is no link, and nothing to print */
+            number: boolean;
+            tables: components["schemas"]["TableCode"][];
         };
         Target: {
             /**
@@ -4001,6 +5696,9 @@ export interface components {
             timeline: components["schemas"]["Moment"][];
             /** @description By which quiet hours are reckoned; absent: unknown */
             zone?: string;
+        };
+        TaskNote: {
+            note: string;
         };
         Template: {
             category: string;
@@ -4199,6 +5897,15 @@ export interface components {
         Templates: {
             templates: components["schemas"]["Template"][];
         };
+        Terms: {
+            /** @description One a country and currency at most */
+            instructions: components["schemas"]["Instruction"][];
+            /**
+             * @description https://revolut.me/ and a name; empty: none
+             * @example https://revolut.me/lastcall
+             */
+            revolut_link: string;
+        };
         Token: {
             /** Format: date-time */
             created_at: string;
@@ -4217,6 +5924,38 @@ export interface components {
         };
         Tokens: {
             tokens: components["schemas"]["Token"][];
+        };
+        Toll: {
+            /**
+             * Format: int64
+             * @description Who came by this bar; they stay
+             */
+            contacts: number;
+            /**
+             * Format: int64
+             * @description Enrolled
+             */
+            devices: number;
+            /**
+             * Format: int64
+             * @description Who may sign in
+             */
+            operators: number;
+            /**
+             * Format: int64
+             * @description Codes on tables
+             */
+            qr_tokens: number;
+            /**
+             * Format: int64
+             * @description Open
+             */
+            sessions: number;
+            /**
+             * Format: int64
+             * @description Live ones
+             */
+            stations: number;
         };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -4285,6 +6024,144 @@ export interface components {
             default?: string;
             example: string;
             name: string;
+        };
+        Voucher: {
+            /**
+             * @description Digits, with all decimals of its currency
+             * @example 2000
+             */
+            amount: string;
+            /** Format: uuid */
+            batch_id?: string;
+            /** Format: uuid */
+            campaign_id?: string;
+            /**
+             * @description Only when it is issued and when it is revealed: whoever has it has the voucher
+             * @example K7QM-42XD
+             */
+            code?: string;
+            /** @example K7QM-•••• */
+            code_masked: string;
+            /** Format: uuid */
+            contact_id?: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date-time */
+            expired_at?: string;
+            /**
+             * Format: date-time
+             * @description Once it has passed nobody can redeem it; within a minute its status says so
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            issued_at: string;
+            /**
+             * @description Masked; empty when its owner was forgotten
+             * @example +250 78• ••• 012
+             */
+            msisdn: string;
+            /** Format: date-time */
+            redeemed_at?: string;
+            /** Format: uuid */
+            redeemed_station_id?: string;
+            /** @description The issuer's own */
+            reference?: string;
+            /** @enum {string} */
+            scope: "station" | "stations" | "all";
+            /** Format: date-time */
+            sent_at?: string;
+            /** @description That the scope names; none for all */
+            stations: string[];
+            /** @enum {string} */
+            status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            void_reason?: string;
+            /** Format: date-time */
+            voided_at?: string;
+        };
+        VoucherBatch: {
+            /** @description The first 100 invalid lines; none in lists */
+            bad_lines: components["schemas"]["ImportLine"][];
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Lines whose number, and reference if there is one, came before
+             */
+            duplicates: number;
+            /** Format: uuid */
+            id: string;
+            /** @description Columns that nothing uses */
+            ignored_columns: string[];
+            /** Format: int64 */
+            invalid: number;
+            /** Format: int64 */
+            issued: number;
+            /**
+             * Format: int64
+             * @description Below the header, without blank ones
+             */
+            lines: number;
+        };
+        VoucherBatchPage: {
+            batches: components["schemas"]["VoucherBatch"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        VoucherEvent: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who did it; system: Lastcall itself */
+            by: string;
+            reason?: string;
+            /**
+             * Format: uuid
+             * @description Where it was redeemed
+             */
+            station_id?: string;
+            /**
+             * @description What it became
+             * @enum {string}
+             */
+            status: "issued" | "sent" | "redeemed" | "expired" | "void";
+        };
+        VoucherEvents: {
+            events: components["schemas"]["VoucherEvent"][];
+        };
+        VoucherPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            vouchers: components["schemas"]["Voucher"][];
+        };
+        VoucherReason: {
+            /** @description For the voucher and the audit log */
+            reason: string;
+        };
+        VoucherSearch: {
+            code?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            msisdn?: string;
+        };
+        VoucherTotal: {
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /**
+             * Format: int64
+             * @description Of issued and sent ones, those whose time has passed: they expire within a minute
+             */
+            due: number;
+            due_amount: string;
+            /** @enum {string} */
+            status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /** Format: int64 */
+            vouchers: number;
+        };
+        VoucherTotals: {
+            /** @description By currency and state */
+            totals: components["schemas"]["VoucherTotal"][];
         };
         Waiting: {
             /** @description Somebody has to mend something before it passes */
@@ -4853,6 +6730,340 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-bars": {
+        parameters: {
+            query?: {
+                /** @description What the code, name or address of the bar holds, or the code or name of one of its stations */
+                search?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BarPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBar"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-bar": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BarFacts"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-bar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["BarDeletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-bar-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Toll"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-table-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableCodes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-table-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoreTables"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableCodes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revoke-table-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-table-code-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code */
+            200: {
+                headers: {
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
                 };
             };
             /** @description Error */
@@ -7193,6 +9404,39 @@ export interface operations {
             };
         };
     };
+    "revoke-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Deletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -7354,6 +9598,99 @@ export interface operations {
             };
         };
     };
+    "disable-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enable-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reset-pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPIN"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-opt-outs": {
         parameters: {
             query?: {
@@ -7487,6 +9824,343 @@ export interface operations {
             };
         };
     };
+    "list-overrides": {
+        parameters: {
+            query?: {
+                /** @description Only those of this campaign */
+                campaign_id?: string;
+                /** @description Only those in one of these; absent: all */
+                state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverridePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "request-override": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same override */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOverride"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideCancel"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "decide-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideVerdict"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Override"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "use-password-reset": {
         parameters: {
             query?: never;
@@ -7537,6 +10211,110 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-payments": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Payments"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-payments": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPayments"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentRevision"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "confirm-payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentRevision"];
+                };
             };
             /** @description Error */
             default: {
@@ -7853,6 +10631,46 @@ export interface operations {
             };
         };
     };
+    "list-redemptions": {
+        parameters: {
+            query?: {
+                station?: string;
+                campaign?: string;
+                /** @description Redeemed then or later */
+                from?: string;
+                /** @description Redeemed before then */
+                before?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-session": {
         parameters: {
             query?: never;
@@ -7978,7 +10796,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -8014,7 +10832,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -8051,7 +10869,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -8090,7 +10908,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -8132,7 +10950,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles or campaigns */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
                 key: string;
             };
             cookie?: never;
@@ -8146,6 +10964,163 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationBalance"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationDevice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrol-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationEnrolment"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationDevice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-station-history": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-redemption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redemption"];
                 };
             };
             /** @description Error */
@@ -8176,6 +11151,701 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StationKeys"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "take-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeaseWanted"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "give-up-lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redeem-voucher": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the device, once a redemption */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRedemption"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: boolean;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redeemed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationSession"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "station-sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationCredentials"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationSession"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "station-sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-voucher": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationVoucher"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationLook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-stations": {
+        parameters: {
+            query?: {
+                /** @description Only this bar's */
+                bar?: string;
+                /** @description What the code or the name holds */
+                search?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put-station": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what this is to replace; absent: whatever it is */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationFacts"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Deletion"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Devices"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "invite-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDevice"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentLink"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-station-impact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Toll"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operators"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-operator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorName"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPIN"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "settle-station": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSettlement"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settled"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-support-tasks": {
+        parameters: {
+            query?: {
+                /** @description Resolved ones, too */
+                all?: boolean;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupportTaskPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resolve-support-task": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskNote"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupportTask"];
                 };
             };
             /** @description Error */
@@ -9317,6 +12987,326 @@ export interface operations {
             };
         };
     };
+    "list-vouchers": {
+        parameters: {
+            query?: {
+                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
+                /** @description Only those that can be redeemed now */
+                outstanding?: boolean;
+                campaign?: string;
+                batch?: string;
+                contact?: string;
+                /** @description Only those whose scope names it */
+                station?: string;
+                expires_from?: string;
+                expires_before?: string;
+                issued_from?: string;
+                issued_before?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "issue-voucher": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same voucher */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVoucher"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Voucher"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-voucher-batches": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherBatchPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "issue-voucher-batch": {
+        parameters: {
+            query?: {
+                /** @description Where numbers without + are dialled: ISO 3166-1 alpha-2, like RW */
+                country?: string;
+                /** @description field:column, repeated: which column holds a field (msisdn, amount, currency, stations, expires_at, reference) */
+                map?: string[];
+                /** @description For lines that do not say; without it each must */
+                amount?: string;
+                /** @description For lines that do not say; without it each must */
+                currency?: string;
+                /** @description Codes, for lines that do not say; without it these are for all stations */
+                stations?: string[];
+                /** @description For lines that do not say; without it each must */
+                expires_at?: string;
+            };
+            header?: {
+                /** @description The same key and file again return the same batch */
+                "Idempotency-Key"?: string;
+                "Content-Type"?: string;
+                "Content-Encoding"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherBatch"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-voucher-batch-lines": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BadLinePage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-voucher-codes": {
+        parameters: {
+            query?: {
+                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
+                /** @description Only those that can be redeemed now */
+                outstanding?: boolean;
+                campaign?: string;
+                batch?: string;
+                contact?: string;
+                /** @description Only those whose scope names it */
+                station?: string;
+                expires_from?: string;
+                expires_before?: string;
+                issued_from?: string;
+                issued_before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-vouchers": {
+        parameters: {
+            query?: {
+                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
+                /** @description Only those that can be redeemed now */
+                outstanding?: boolean;
+                campaign?: string;
+                batch?: string;
+                contact?: string;
+                /** @description Only those whose scope names it */
+                station?: string;
+                expires_from?: string;
+                expires_before?: string;
+                issued_from?: string;
+                issued_before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "find-vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoucherSearch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "preview-voucher-card": {
         parameters: {
             query?: never;
@@ -9361,6 +13351,207 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "voucher-totals": {
+        parameters: {
+            query?: {
+                status?: "issued" | "sent" | "redeemed" | "expired" | "void";
+                /** @description Only those that can be redeemed now */
+                outstanding?: boolean;
+                campaign?: string;
+                batch?: string;
+                contact?: string;
+                /** @description Only those whose scope names it */
+                station?: string;
+                expires_from?: string;
+                expires_before?: string;
+                issued_from?: string;
+                issued_before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherTotals"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-voucher": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Voucher"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-voucher-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoucherEvents"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reveal-voucher": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealedVoucher"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "mark-voucher-sent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Voucher"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "void-voucher": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoucherReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Voucher"];
+                };
+            };
+            /** @description Error */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -4,6 +4,7 @@ import {
   IconCheckbox,
   IconCreditCard,
   IconListSearch,
+  IconLockOpen,
   IconMessage2,
   IconSend,
   IconSpeakerphone,
@@ -21,6 +22,7 @@ import type { ContactsSearch } from '../pages/contacts';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { TemplatesSearch } from '../pages/templates';
 import type { SendState } from '../pages/sends';
+import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
@@ -215,6 +217,17 @@ const approvals = createRoute({
   component: lazyRouteComponent(() => import('../pages/approvals'), 'ApprovalsPage'),
 });
 
+const overrides = createRoute({
+  getParentRoute: () => root,
+  path: '/overrides',
+  validateSearch: (s: Record<string, unknown>): { show?: 'open'; after?: string; override?: string } => ({
+    show: oneOf(s.show, ['open']),
+    after: text(s.after),
+    override: text(s.override),
+  }),
+  component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -258,6 +271,7 @@ export const router = createRouter({
     editCampaign,
     campaign,
     approvals,
+    overrides,
     contacts,
     sends,
     optOuts,
@@ -293,15 +307,19 @@ const navigation: {
   to:
     | '/campaigns'
     | '/approvals'
+    | '/overrides'
     | '/contacts'
+    | '/opt-outs'
+    | '/templates'
+    | '/contacts'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
     | '/opt-outs'
     | '/templates'
     | '/vouchers'
     | '/bars'
     | '/payments'
-    | '/sends'
-    | '/opt-outs'
-    | '/templates'
     | '/settings'
     | '/audit'
     | '/users';
@@ -311,6 +329,8 @@ const navigation: {
   takes: string | string[];
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
+  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
+  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   {
     to: '/approvals',
     label: 'Approvals',

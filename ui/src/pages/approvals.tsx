@@ -4,7 +4,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { api } from '../api/client';
-import { count, localZone, zoneName } from '../parts/format';
+import { count, localZone, words, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Empty } from '../parts/states';
 import { Mark } from '../parts/status';
@@ -20,9 +20,15 @@ const columns: Column<Asked>[] = [
     width: 216,
     cell: (r) => (
       <>
-        <span className="wrap">{r.template?.name ?? r.campaign?.name}</span>
+        <span className="wrap">
+          {r.template?.name ?? r.campaign?.name ?? r.override?.campaign ?? 'Production drill'}
+        </span>
         <Text size="xs" c="dimmed" fw={400}>
-          {r.template ? `Template, version ${r.template.version}` : 'Campaign'}
+          {r.template
+            ? `Template, version ${r.template.version}`
+            : r.override
+              ? `Override of ${words(r.override.kind)}`
+              : 'Campaign'}
         </Text>
       </>
     ),
@@ -45,7 +51,13 @@ const columns: Column<Asked>[] = [
 ];
 
 /** How much hangs on it. */
-function about({ campaign: c, template: t }: Asked): ReactNode {
+function about({ campaign: c, template: t, override: o }: Asked): ReactNode {
+  if (o)
+    return (
+      <>
+        {count(o.queued)} queued, from <Time at={o.starts_at} />
+      </>
+    );
   if (t) return `${t.category === 'marketing' ? 'Marketing' : 'Service'}, ${t.locales.join(', ')}`;
   if (!c) return null;
   return (
@@ -75,15 +87,17 @@ export function ApprovalsPage() {
         query={query}
         rows={({ approvals }) => approvals}
         rowKey={(r) => r.id}
-        rowLink={({ subject, template: t }) =>
-          t
-            ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
-            : { to: '/campaigns/$id', params: { id: subject } }
+        rowLink={({ subject, template: t, override }) =>
+          override
+            ? { to: '/overrides', search: { override: subject } }
+            : t
+              ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
+              : { to: '/campaigns/$id', params: { id: subject } }
         }
         columns={columns}
         pager={pager}
         next={({ next }) => next}
-        empty={<Empty title="Nothing waits">Campaigns and templates that need a second person appear here.</Empty>}
+        empty={<Empty title="Nothing waits">Campaigns, templates and overrides that need a second person appear here.</Empty>}
       />
     </Page>
   );

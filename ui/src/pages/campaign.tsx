@@ -12,6 +12,7 @@ import { FailuresView } from './campaign/failures';
 import { HistoryView } from './campaign/history';
 import { Progressing } from './campaign/live';
 import { NeedsHuman, Orders, Standing } from './campaign/orders';
+import { OverrideCard } from './campaign/override';
 import { ReportView } from './campaign/report';
 import { ResendDialog } from './campaign/resend';
 import { Rest } from './campaign/rest';
@@ -75,6 +76,7 @@ function Whole({ campaign }: { campaign: Campaign }) {
       <Standing campaign={campaign} />
       <NeedsHuman campaign={campaign} />
       <ApprovalCard campaign={campaign} />
+      <OverrideCard campaign={campaign} />
       <div className="split no-print">
         <div>
           <Progressing campaign={campaign} />

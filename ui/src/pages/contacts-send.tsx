@@ -56,13 +56,15 @@ function Form({ contact, offered, close }: { contact: Contact; offered: Template
     (template?.variables ?? []).map((v) => [v.name, variables[v.name]?.trim() || v.default || '']),
   );
   const [asked] = useDebouncedValue(body, 300);
-  const missing = template?.variables.some((v) => !v.default && !variables[v.name]?.trim()) ?? true;
+  const lacks = (values: Record<string, string>) =>
+    template?.variables.some((v) => !v.default && !values[v.name]?.trim()) ?? true;
+  const missing = lacks(variables);
   const preview = api.useQuery(
     'post',
     '/sends/preview',
     { body: asked },
     {
-      enabled: !missing && asked.template !== '',
+      enabled: !missing && asked.template === id && !lacks(asked.variables),
       placeholderData: keepPreviousData,
       refetchInterval: 15_000,
       staleTime: 0,
