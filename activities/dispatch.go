@@ -17,6 +17,7 @@ import (
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
 	"lastcall/domain/template"
+	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -97,6 +98,7 @@ type dispatchBatch struct {
 	targets   int // the batch ends after so many
 	template  template.Template
 	variables map[string]string // for every target
+	vouchers  *offered          // of a voucher campaign; nil: messages, and no more
 	result    DispatchResult
 	channel   string
 	sends     chan func() // to the goroutines that send; a fresh one for every message would cost more than the message
@@ -114,6 +116,9 @@ func (b *dispatchBatch) load(ctx context.Context, resend int) error {
 	}
 	t, err := b.Store.Template(ctx, c.TemplateID)
 	b.template, b.variables, b.channel = t.Domain(), c.Variables, c.Channel
+	if err == nil && c.Voucher != nil {
+		b.vouchers, err = b.offer(ctx, c)
+	}
 	return err
 }
 
@@ -286,12 +291,24 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 		}
 	}
 	locale := b.template.Locale(t.Locale)
+	picture, form := b.template.HeaderMedia, voucher.Form("")
+	if b.vouchers != nil {
+		if !redeemable(t.Voucher, c.claim.Now) {
+			return ending{Result: store.Result{Target: t.ID, State: campaign.FailedT, Reason: voucherOver}, spread: nothing}
+		}
+		card := b.vouchers.card(t, locale)
+		given = b.vouchers.fill(given, card)
+		form = voucher.Texted
+		if link := b.cardLink(ctx, c, t, card); link != "" {
+			picture, form = link, voucher.Carded
+		}
+	}
 	values, err := b.template.Values(locale, given)
 	if err != nil {
 		return ending{Result: store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}, spread: nothing}
 	}
 	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
-		HeaderMedia: b.template.HeaderMedia, StartBy: c.claim.Deadline,
+		HeaderMedia: picture, StartBy: c.claim.Deadline,
 		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, Single: t.Single, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
@@ -301,7 +318,7 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 	e := endOf(err, time.Now().After(c.claim.Deadline))
 	e.Target, e.language = t.ID, locale
 	if e.State == campaign.Sent {
-		e.ProviderID = accepted.MessageID
+		e.ProviderID, e.Form = accepted.MessageID, form
 	}
 	c.saw(e, b.line.saw(e, began))
 	return e

@@ -123,6 +123,7 @@ func newServer(d Deps) *server {
 	s.voucherFiles()
 	s.redemptions()
 	s.voucherCards()
+	s.campaignVouchers()
 	s.events()
 	s.audit()
 	s.bars()

@@ -131,6 +131,9 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 		if err := tx.applyReceipts(all.Receipts); err != nil {
 			return err
 		}
+		if err := tx.tellVouchersOf(all.Receipts); err != nil {
+			return err
+		}
 		if err := tx.applyTestReceipts(all.Tests); err != nil {
 			return err
 		}

@@ -180,6 +180,18 @@ const campaign = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
+    view: oneOf(s.view, ['vouchers', 'failures', 'audience', 'history', 'report']),
+    state: oneOf(s.state, [
+      'queued',
+      'sending',
+      'sent',
+      'delivered',
+      'read',
+      'failed',
+      'opted_out',
+      'unknown',
+      'cancelled',
+    ]),
     view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
     state: oneOf(s.state, targetStates),
     after: whole(s.after),
