@@ -192,7 +192,10 @@ func TestWhatNobodyMayAskFor(t *testing.T) {
 		change func(n *store.NewOverride)
 	}{
 		{override.Past, h.ops, func(n *store.NewOverride) { n.StartsAt = &past }},
-		{override.Past, h.ops, func(n *store.NewOverride) { n.StartsAt = new(now.Add(-30 * time.Second)); n.EndsAt = now.Add(-time.Second) }},
+		{override.Past, h.ops, func(n *store.NewOverride) {
+			n.StartsAt = new(now.Add(-30 * time.Second))
+			n.EndsAt = now.Add(-time.Second)
+		}},
 		{override.Empty, h.ops, func(n *store.NewOverride) { n.StartsAt = &later }},
 		{override.TooLong, h.ops, func(n *store.NewOverride) { n.EndsAt = now.Add(5 * time.Hour) }},
 		{override.TooFar, h.ops, func(n *store.NewOverride) { n.StartsAt, n.EndsAt = &far, far.Add(time.Hour) }},
