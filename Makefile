@@ -19,7 +19,7 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 
 # The panel as it is in the sources; without npm the binary says how to get it.
 panel:
-	@if [ -f ui/dist/index.html ] && [ -z "$$(find ui/src ui/public ui/index.html ui/vite.config.ts ui/package-lock.json -newer ui/dist/index.html -type f | head -1)" ]; then :; \
+	@if [ -f ui/dist/index.html ] && [ -z "$$(find ui/src ui/public ui/index.html ui/vite.config.ts ui/vite.station.config.ts ui/package-lock.json -newer ui/dist/index.html -type f | head -1)" ]; then :; \
 	elif command -v npm > /dev/null; then echo "building the panel"; $(MAKE) --no-print-directory ui/node_modules/.package-lock.json && cd ui && npm run --silent build; \
 	else echo "npm is not here, so the panel is not built; everything else is"; fi
 

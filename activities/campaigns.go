@@ -16,6 +16,8 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/delivery"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
+	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -27,7 +29,11 @@ type Campaigns struct {
 	Log      *slog.Logger
 	Options  Options
 
-	line line
+	Cards       *vouchercard.Client           // draws vouchers; nil: they go in words
+	VoucherKeys func() (*voucher.Keys, error) // sign their QR codes, as they are now; nil with Cards
+
+	line  line
+	cards cardLine
 }
 
 // Options tune the dispatch.

@@ -15,7 +15,9 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
+	"lastcall/domain/policy"
 	"lastcall/domain/template"
+	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 )
@@ -74,6 +76,11 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 	if err == nil {
 		err = b.run(ctx)
 	}
+	if b.throttled != nil { // once a batch, however often it waited
+		if failure := b.Store.EnterThrottled(context.WithoutCancel(ctx), b.lane, *b.throttled); failure != nil {
+			err = errors.Join(err, failure)
+		}
+	}
 	if errors.Is(err, store.ErrFenced) {
 		// Of a stale attempt nobody reads this; one that is not takes the lane back with the next.
 		err = temporal.NewApplicationError("another attempt has the lane", "fenced")
@@ -86,13 +93,16 @@ func (a *Campaigns) DispatchBatch(ctx context.Context, in DispatchInput) (Dispat
 
 type dispatchBatch struct {
 	*Campaigns
+	single    bool // not a campaign's: the lane's holder looks after one single send
 	lane      store.Lane
 	targets   int // the batch ends after so many
 	template  template.Template
 	variables map[string]string // for every target
+	vouchers  *offered          // of a voucher campaign; nil: messages, and no more
 	result    DispatchResult
 	channel   string
 	sends     chan func() // to the goroutines that send; a fresh one for every message would cost more than the message
+	throttled *store.Wait // what the batch waited for, if for permits
 	recording chan error  // of the chunk before, while it is under way; nil: nothing is
 }
 
@@ -106,6 +116,9 @@ func (b *dispatchBatch) load(ctx context.Context, resend int) error {
 	}
 	t, err := b.Store.Template(ctx, c.TemplateID)
 	b.template, b.variables, b.channel = t.Domain(), c.Variables, c.Channel
+	if err == nil && c.Voucher != nil {
+		b.vouchers, err = b.offer(ctx, c)
+	}
 	return err
 }
 
@@ -175,6 +188,11 @@ func (b *dispatchBatch) chunks(ctx context.Context) error {
 			b.result.Drained = true
 			return nil
 		case len(claim.Waits) > 0:
+			for _, wait := range claim.Waits {
+				if wait.Reason == policy.Throttled {
+					b.throttled = &wait
+				}
+			}
 			w := waitFor(store.Earliest(claim.Waits), claim.Now)
 			w.NeedsHuman = slices.ContainsFunc(claim.Waits, func(w store.Wait) bool { return w.NeedsHuman })
 			if w.For > sleptInside {
@@ -273,13 +291,25 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 		}
 	}
 	locale := b.template.Locale(t.Locale)
+	picture, form := b.template.HeaderMedia, voucher.Form("")
+	if b.vouchers != nil {
+		if !redeemable(t.Voucher, c.claim.Now) {
+			return ending{Result: store.Result{Target: t.ID, State: campaign.FailedT, Reason: voucherOver}, spread: nothing}
+		}
+		card := b.vouchers.card(t, locale)
+		given = b.vouchers.fill(given, card)
+		form = voucher.Texted
+		if link := b.cardLink(ctx, c, t, card); link != "" {
+			picture, form = link, voucher.Carded
+		}
+	}
 	values, err := b.template.Values(locale, given)
 	if err != nil {
 		return ending{Result: store.Result{Target: t.ID, State: campaign.FailedT, Reason: domain.CodeOf(err)}, spread: nothing}
 	}
 	m := whatsapp.TemplateMessage{To: t.MSISDN, Template: b.template.Name, Language: locale,
-		HeaderMedia: b.template.HeaderMedia, StartBy: c.claim.Deadline,
-		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, N: t.Attempt}.Key()}
+		HeaderMedia: picture, StartBy: c.claim.Deadline,
+		CallbackData: campaign.Attempt{Campaign: b.lane.Campaign, Target: t.ID, Single: t.Single, N: t.Attempt}.Key()}
 	for _, v := range values {
 		m.Parameters = append(m.Parameters, whatsapp.Parameter{Name: v.Name, Text: v.Text})
 	}
@@ -288,7 +318,7 @@ func (b *dispatchBatch) sendOne(ctx context.Context, c *chunk, t store.ClaimedTa
 	e := endOf(err, time.Now().After(c.claim.Deadline))
 	e.Target, e.language = t.ID, locale
 	if e.State == campaign.Sent {
-		e.ProviderID = accepted.MessageID
+		e.ProviderID, e.Form = accepted.MessageID, form
 	}
 	c.saw(e, b.line.saw(e, began))
 	return e

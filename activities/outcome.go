@@ -218,13 +218,22 @@ func (b *dispatchBatch) settle(ctx context.Context, c *chunk, ends []ending) {
 	if len(again) == 0 {
 		return
 	}
-	before, err := b.Store.Tries(ctx, again, retryReasons)
+	before, err := b.before(ctx, again)
 	if err != nil {
 		b.Log.Warn("earlier tries could not be counted", "error", err) // then this one is as the first
 	}
 	for i := range ends {
 		ends[i].budget(before[ends[i].Target], b.Options.Retries)
 	}
+}
+
+// before counts the earlier tries of targets, by their reason to try again.
+func (b *dispatchBatch) before(ctx context.Context, targets []int64) (map[int64]map[string]int, error) {
+	if !b.single {
+		return b.Store.Tries(ctx, targets, retryReasons)
+	}
+	tries, err := b.Store.SendTries(ctx, b.lane.Campaign, retryReasons)
+	return map[int64]map[string]int{targets[0]: tries}, err
 }
 
 // tried ends a trial. A message that was taken is proof of everything; an answer that concerns its target alone

@@ -28,6 +28,8 @@ type Campaign struct {
 	Template        string            `json:"template"`
 	TemplateVersion int               `json:"template_version"`
 	Variables       map[string]string `json:"variables" doc:"Values of template variables that hold for every target"`
+	Kind            string            `json:"kind" enum:"message,voucher" doc:"voucher: each target gets a voucher, too"`
+	Voucher         *CampaignOffer    `json:"voucher,omitempty" doc:"Which voucher each target gets"`
 	Channel         string            `json:"channel"`
 	Weight          int               `json:"weight" doc:"Its part of the channel where campaigns compete for it: twice the weight, twice the messages"`
 	Status          campaign.Status   `json:"status" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed"`
@@ -74,6 +76,7 @@ type NewCampaign struct {
 	Template  string            `json:"template" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
 	Variables map[string]string `json:"variables,omitempty" doc:"Values of template variables that hold for every target"`
 	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it; absent: 1"`
+	Voucher   *NewCampaignOffer `json:"voucher,omitempty" doc:"Gives each target a voucher; the template says its {{code}}, and may say {{amount}}, {{expiry}} and {{payment}}. Absent: a message, and no more"`
 }
 
 // CampaignChange is what of a campaign can be changed after it was made. What is absent stays.
@@ -82,6 +85,8 @@ type CampaignChange struct {
 	Template  string            `json:"template,omitempty" minLength:"1" maxLength:"512" doc:"A template's name, for its newest version that may be sent, or a version's id"`
 	Variables map[string]string `json:"variables,omitempty" doc:"All values of template variables that hold for every target: one that is not here has none any more"`
 	Weight    int               `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its part of the channel where campaigns compete for it"`
+	Voucher   *NewCampaignOffer `json:"voucher,omitempty" doc:"It becomes a campaign that gives each target this voucher"`
+	Kind      string            `json:"kind,omitempty" enum:"message" doc:"message: it gives no vouchers any more"`
 	Reason    string            `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 }
 
@@ -142,13 +147,17 @@ func (s *server) campaigns() {
 			if err != nil {
 				return nil, err
 			}
+			offer, err := s.offerOf(ctx, in.Body.Voucher)
+			if err != nil {
+				return nil, err
+			}
 			request, err := json.Marshal(in.Body) // maps are sorted: the same request is the same bytes
 			if err != nil {
 				return nil, err
 			}
 			hash := sha256.Sum256(request)
 			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: in.Body.Name, TemplateID: t.ID,
-				Variables: in.Body.Variables, Weight: in.Body.Weight, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				Variables: in.Body.Variables, Voucher: offer, Weight: in.Body.Weight, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
 			if err != nil {
 				return nil, err
 			}
@@ -169,7 +178,14 @@ func (s *server) campaigns() {
 			CampaignPath
 			Body CampaignChange
 		}) (*campaignOutput, error) {
-			change := store.CampaignChange{Variables: in.Body.Variables, Reason: in.Body.Reason}
+			change := store.CampaignChange{Variables: in.Body.Variables, NoVoucher: in.Body.Kind == kindMessage, Reason: in.Body.Reason}
+			offer, err := s.offerOf(ctx, in.Body.Voucher)
+			if err != nil {
+				return nil, err
+			}
+			if change.Voucher = offer; offer != nil && change.NoVoucher {
+				return nil, domain.E(domain.Invalid, "two_kinds", "it gives vouchers, or none: not both").About("kind")
+			}
 			if in.Body.Weight != 0 {
 				change.Weight = &in.Body.Weight
 			}
@@ -187,8 +203,8 @@ func (s *server) campaigns() {
 				}
 				change.TemplateID = &t.ID
 			}
-			if change.Name == nil && change.TemplateID == nil && change.Variables == nil && change.Weight == nil {
-				return nil, domain.E(domain.Invalid, "nothing_to_change", "say what to change: name, template, variables or weight")
+			if change.Name == nil && change.TemplateID == nil && change.Variables == nil && change.Weight == nil && offer == nil && !change.NoVoucher {
+				return nil, domain.E(domain.Invalid, "nothing_to_change", "say what to change: name, template, variables, voucher or weight")
 			}
 			if err := s.Store.ChangeCampaign(ctx, in.ID, change); err != nil {
 				return nil, err
@@ -228,6 +244,7 @@ func (s *server) campaign(p store.Progress) Campaign {
 		Weight: p.Weight, Status: p.Status, Gate: p.Gate, Lines: p.Lines, Invalid: p.Invalid, Duplicates: p.Duplicates, Counts: p.Counts,
 		Waits: map[policy.Reason]int64{}, Waiting: make([]Waiting, len(p.Waits)), NeedsHuman: p.NeedsHuman,
 		SendAt: p.SendAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, StartedAt: p.StartedAt, FinishesAt: p.FinishesAt, FinishedAt: p.FinishedAt, Resend: p.Resend}
+	c.Kind, c.Voucher = kindOf(p.Voucher)
 	for i, w := range p.Waits {
 		c.Waits[w.Reason] += w.Targets
 		c.Waiting[i] = Waiting(w)

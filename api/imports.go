@@ -113,7 +113,7 @@ func (s *server) imports() {
 			if err != nil {
 				return nil, err
 			}
-			options.Variables, options.Fixed = t.Variables, c.Variables
+			options.Variables, options.Fixed = c.Asks(t), c.Variables
 			rows, err := audience.NewReader(in.file, options)
 			if err != nil {
 				return nil, in.file.explain(err)

@@ -72,6 +72,19 @@ func reportFile(c Campaign, r store.Report) []byte {
 		{campaign.Cancelled, r.Counts.Cancelled}} {
 		number(string(s.state), s.n)
 	}
+	if v := r.Vouchers; v != nil {
+		line("voucher_amount", v.Amount)
+		line("voucher_currency", string(v.Currency))
+		for _, each := range []struct {
+			figure string
+			n      int64
+		}{{"made", v.Made}, {"issued", v.Issued}, {"sent", v.Sent}, {"redeemed", v.Redeemed}, {"expired", v.Expired}, {"void", v.Void},
+			{"as_card", v.Cards}, {"as_text", v.Texts}, {"unsent", v.Unsent}} {
+			number("vouchers_"+each.figure, each.n)
+		}
+		line("vouchers_made_value", v.MadeValue)
+		line("vouchers_redeemed_value", v.RedeemedValue)
+	}
 	for _, f := range r.Failures {
 		code := ""
 		if f.ErrorCode != 0 {

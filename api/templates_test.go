@@ -221,6 +221,7 @@ func TestATemplateIsTried(t *testing.T) {
 	require.Equal(t, "unknown", try(n).State)
 	s.carrier.fails = &whatsapp.APIError{Code: 132015}
 	require.Equal(t, "failed", try(n).State)
+	s.carrier.fails = nil // it would go
 	blocked := try(n)
 	require.Equal(t, "blocked", blocked.State)
 	require.Equal(t, policy.TemplateSuspended, blocked.Decision.Reason)

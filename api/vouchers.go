@@ -219,7 +219,7 @@ func (s *server) vouchers() {
 			out := RevealedVoucher{Voucher: voucherOf(v), Number: v.MSISDN}
 			out.Code = v.Code.String()
 			if keys, err := s.VoucherKeys(); err == nil {
-				out.QR = keys.Sign(claimsOf(v))
+				out.QR = keys.Sign(voucher.ClaimsOf(v.ID, v.Stations, v.ExpiresAt))
 			}
 			return &struct{ Body RevealedVoucher }{out}, nil
 		})
@@ -287,20 +287,6 @@ func (in VoucherSearch) filter() (f store.VoucherFilter, err error) {
 	number, err := contact.ParseNumber(in.MSISDN, in.Country)
 	f.MSISDN = number.MSISDN
 	return f, err
-}
-
-// claimsOf are what a voucher's QR code says.
-func claimsOf(v store.Voucher) voucher.Claims {
-	c := voucher.Claims{Voucher: v.ID, Expires: v.ExpiresAt}
-	switch v.Scope {
-	case voucher.ScopeStation:
-		c.Scope, c.Station = voucher.TokenStation, v.Stations[0]
-	case voucher.ScopeStations:
-		c.Scope = voucher.TokenSet
-	default:
-		c.Scope = voucher.TokenAll
-	}
-	return c
 }
 
 func voucherPage(all []store.Voucher, l Limit) VoucherPage {

@@ -132,7 +132,7 @@ func (s *Store) matching(ctx context.Context, id uuid.UUID, f audience.Filter) (
 			m.fixed[name] = text
 		}
 	}
-	for _, v := range t.Variables {
+	for _, v := range c.Asks(t) {
 		switch {
 		case m.fixed[v.Name] != "":
 		case v.Name == "name":

@@ -18,6 +18,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
 )
 
 // SubjectCampaign is the kind of a campaign as the subject of approvals.
@@ -31,6 +32,7 @@ func campaignSubject(id uuid.UUID) approval.Subject {
 type CampaignFacts struct {
 	Name            string           `json:"name"`
 	Channel         string           `json:"channel"`
+	Voucher         *voucher.Offer   `json:"voucher,omitempty" doc:"What each target gets; absent: a message, and no more"`
 	TemplateID      uuid.UUID        `json:"template_id" format:"uuid"`
 	Template        string           `json:"template"`
 	TemplateVersion int              `json:"template_version"`
@@ -86,7 +88,7 @@ func (s *Store) RequestCampaignApproval(ctx context.Context, id uuid.UUID, sendA
 		if !rules.Approval.Needed(m.Targets()) {
 			return audit.Entry{}, domain.E(domain.Conflict, "no_approval_needed", "the campaign needs no approval: start it")
 		}
-		facts := CampaignFacts{Name: m.Name, Channel: m.Channel, TemplateID: m.Template.ID, Template: m.Template.Name, TemplateVersion: m.Template.Version,
+		facts := CampaignFacts{Name: m.Name, Channel: m.Channel, Voucher: m.Voucher, TemplateID: m.Template.ID, Template: m.Template.Name, TemplateVersion: m.Template.Version,
 			Category: m.Template.Category, Targets: m.Targets(), Countries: map[string]int64{}, SendAt: m.SendAt, PolicyRevision: m.Revision,
 			Sendable: forecast.Sendable, Permitted: forecast.Permitted, FinishesAt: forecast.FinishesAt}
 		for _, part := range m.Audience {
@@ -286,7 +288,7 @@ func (s *Store) materialOf(ctx context.Context, db querier, id uuid.UUID) (m cam
 
 // materials are those of several campaigns, as they all are in one instant.
 func (s *Store) materials(ctx context.Context, db querier, ids []uuid.UUID) (map[uuid.UUID]campaign.Material, policy.Settings, error) {
-	rows, err := db.Query(ctx, `SELECT c.id, c.name, c.channel, c.variables, c.send_at, t.id, t.name, t.version, t.category, t.texts, t.variables, t.header_media, t.headers, t.footers,
+	rows, err := db.Query(ctx, `SELECT c.id, c.name, c.channel, c.variables, c.voucher, c.send_at, t.id, t.name, t.version, t.category, t.texts, t.variables, t.header_media, t.headers, t.footers,
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions),
 			coalesce((SELECT jsonb_agg(jsonb_build_object('country', k.country, 'zone', k.zone, 'locale', k.locale, 'targets', k.targets,
 				'digest', a.digest::text)) FROM cohorts k JOIN audience_digests a ON (a.campaign_id, a.cohort) = (k.campaign_id, k.id)
@@ -302,7 +304,7 @@ func (s *Store) materials(ctx context.Context, db querier, ids []uuid.UUID) (map
 		var m campaign.Material
 		var variables, texts, headers, footers, audience []byte
 		t := &m.Template
-		if err := rows.Scan(&m.Campaign, &m.Name, &m.Channel, &variables, &m.SendAt, &t.ID, &t.Name, &t.Version, &t.Category, &texts, &t.Variables,
+		if err := rows.Scan(&m.Campaign, &m.Name, &m.Channel, &variables, &m.Voucher, &m.SendAt, &t.ID, &t.Name, &t.Version, &t.Category, &texts, &t.Variables,
 			&t.HeaderMedia, &headers, &footers, &m.Revision, &audience); err != nil {
 			return nil, policy.Settings{}, err
 		}

@@ -17,6 +17,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
 )
 
 // Campaign is one message to many.
@@ -27,6 +28,7 @@ type Campaign struct {
 	Weight         int               // its part of the channel beside others', 1 to 100
 	TemplateID     uuid.UUID         `gorm:"type:uuid"`
 	Variables      map[string]string `gorm:"serializer:json;type:jsonb"` // values that hold for every target
+	Voucher        *voucher.Offer    `gorm:"serializer:json;type:jsonb"` // what each target gets; nil: a message, and no more
 	Status         campaign.Status
 	Gate           campaign.Gate
 	NeedsHuman     string     // what somebody must mend before it goes on
@@ -48,13 +50,15 @@ type NewCampaign struct {
 	Name           string
 	TemplateID     uuid.UUID
 	Variables      map[string]string
-	Weight         int    // its part of the channel beside others', 1 to 100; 0: 1
-	IdempotencyKey string // of the request, "" for none
-	RequestHash    []byte // tells a repeated request from another one with the same key
+	Voucher        *voucher.Offer // what each target gets; nil: a message, and no more
+	Weight         int            // its part of the channel beside others', 1 to 100; 0: 1
+	IdempotencyKey string         // of the request, "" for none
+	RequestHash    []byte         // tells a repeated request from another one with the same key
 }
 
 // CreateCampaign makes a draft. The same idempotency key again returns the same draft; with another
-// request it is a domain.Invalid of code idempotency_key_reused.
+// request it is a domain.Invalid of code idempotency_key_reused. One that gives vouchers needs a template that says their
+// code, else it fails with domain.Invalid about "template".
 func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, error) {
 	t, err := s.Template(ctx, n.TemplateID)
 	if err != nil {
@@ -66,7 +70,7 @@ func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, er
 		}
 	}
 	c := Campaign{ID: uuid.Must(uuid.NewV7()), Name: n.Name, Channel: policy.ChannelWhatsApp, TemplateID: n.TemplateID,
-		Variables: n.Variables, Weight: cmp.Or(n.Weight, 1), Status: campaign.Draft, Gate: campaign.GateOpen}
+		Variables: n.Variables, Voucher: n.Voucher, Weight: cmp.Or(n.Weight, 1), Status: campaign.Draft, Gate: campaign.GateOpen}
 	if err := campaign.CheckWeight(c.Status, c.Weight); err != nil {
 		return c, err
 	}
@@ -78,6 +82,9 @@ func (s *Store) CreateCampaign(ctx context.Context, n NewCampaign) (Campaign, er
 	}
 	var repeated bool
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.checkOffer(c.Voucher, t, c.Variables); err != nil {
+			return audit.Entry{}, err
+		}
 		made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "idempotency_key"}}, DoNothing: true}).Create(&c)
 		if repeated = made.Error == nil && made.RowsAffected == 0; repeated {
 			return audit.Entry{}, domain.E(domain.Conflict, "repeated", "repeated")

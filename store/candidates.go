@@ -1,11 +1,16 @@
 package store
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"lastcall/domain/audit"
 	"lastcall/domain/policy"
 )
 
@@ -178,11 +183,36 @@ func (tx *Tx) refuse(id uuid.UUID, targets []int64, revision int64) error {
 
 // enterBlock enters in the audit log that targets of one claim may not go.
 func (tx *Tx) enterBlock(id uuid.UUID, reason policy.Reason, targets []int64, revision int64, limit any) error {
-	diff := map[string]any{"reason": reason, "targets": len(targets), "first": targets[0], "last": targets[len(targets)-1]}
+	diff := map[string]any{"reason": reason, "targets": len(targets), "first": targets[0], "last": targets[len(targets)-1], "digest": digestOf(targets)}
 	if limit != nil {
 		diff["limit"] = limit
 	}
 	return tx.enter(policyCheck(id, revision, diff))
+}
+
+// digestOf stands for a list of targets in the audit log: the SHA-256 of their ids, in their order, in hexadecimal.
+func digestOf(targets []int64) string {
+	h := sha256.New()
+	for _, id := range targets {
+		_ = binary.Write(h, binary.BigEndian, id)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// audienceDigest is SQL: what stands for all targets of a campaign's cohorts in the audit log.
+const audienceDigest = `(SELECT encode(sha256(convert_to(coalesce(string_agg(cohort || ':' || digest, ',' ORDER BY cohort), ''), 'UTF8')), 'hex')
+	FROM audience_digests WHERE campaign_id = $1 AND (cohort = $2::int OR $2::int IS NULL))`
+
+// EnterThrottled enters in the audit log that a batch of a campaign waited for permits: how many targets did, and what
+// stands for the campaign's audience. A batch does so once, whatever it waited for how often.
+func (s *Store) EnterThrottled(ctx context.Context, l Lane, w Wait) error {
+	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		var digest string
+		var revision int64
+		err := tx.pgx.QueryRow(ctx, `SELECT `+audienceDigest+`, (SELECT coalesce(max(revision), 0) FROM settings_revisions)`, l.Campaign, nil).Scan(&digest, &revision)
+		return policyCheck(l.Campaign, revision, map[string]any{"reason": w.Reason, "until": w.Until, "why": w.Why, "targets": w.Targets,
+			"counts": map[policy.Reason]int64{w.Reason: w.Targets}, "lane": l.N, "batch": l.Batch, "digest": digest}), err
+	})
 }
 
 // idle says why nothing of the open cohorts is ready: each waits for its own time, or another lane has it.

@@ -13,6 +13,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/template"
+	"lastcall/domain/voucher"
 )
 
 // CampaignChange is what becomes different of a campaign. What is nil stays as it is.
@@ -21,6 +22,8 @@ type CampaignChange struct {
 	TemplateID *uuid.UUID
 	Variables  map[string]string // all of them: one that is not here has no value for all any more
 	Weight     *int              // 1 to 100
+	Voucher    *voucher.Offer    // it becomes a campaign that gives these vouchers
+	NoVoucher  bool              // it becomes one that only sends a message
 	Reason     string            // for the audit log
 }
 
@@ -30,8 +33,9 @@ type CampaignChange struct {
 // domain.Conflict of code has_audience. It fails with domain.Invalid for a variable that the template does not have.
 func (s *Store) ChangeCampaign(ctx context.Context, id uuid.UUID, change CampaignChange) error {
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		draft := change.Name != nil || change.TemplateID != nil || change.Variables != nil
-		if change.TemplateID != nil || change.Variables != nil {
+		offer := change.Voucher != nil || change.NoVoucher
+		draft := change.Name != nil || change.TemplateID != nil || change.Variables != nil || offer
+		if change.TemplateID != nil || change.Variables != nil || offer {
 			if err := tx.noImport(id); err != nil {
 				return audit.Entry{}, err
 			}
@@ -78,7 +82,7 @@ func (s *Store) ChangeCampaign(ctx context.Context, id uuid.UUID, change Campaig
 
 // changeMessage adds to the columns, and to what the audit log tells, which template is sent and with which values.
 func (tx *Tx) changeMessage(c Campaign, change CampaignChange, columns, diff map[string]any) error {
-	if change.TemplateID == nil && change.Variables == nil {
+	if change.TemplateID == nil && change.Variables == nil && change.Voucher == nil && !change.NoVoucher {
 		return nil
 	}
 	var audience bool
@@ -108,6 +112,9 @@ func (tx *Tx) changeMessage(c Campaign, change CampaignChange, columns, diff map
 			return unknownVariable(t, name)
 		}
 	}
+	if err := tx.changeOffer(c, change, t, variables, audience, columns, diff); err != nil {
+		return err
+	}
 	if audience {
 		for _, name := range slices.Sorted(maps.Keys(c.Variables)) {
 			if c.Variables[name] != "" && variables[name] == "" {
@@ -121,6 +128,37 @@ func (tx *Tx) changeMessage(c Campaign, change CampaignChange, columns, diff map
 	value, err := json.Marshal(variables)
 	columns["variables"], diff["variables"] = string(value), []map[string]string{c.Variables, variables}
 	return err
+}
+
+// changeOffer adds to the columns, and to what the audit log tells, which voucher each target gets. What the audience was
+// read for stays: whether there is one at all.
+func (tx *Tx) changeOffer(c Campaign, change CampaignChange, t Template, variables map[string]string, audience bool, columns, diff map[string]any) error {
+	offer := c.Voucher
+	switch {
+	case change.Voucher != nil:
+		offer = change.Voucher
+	case change.NoVoucher:
+		offer = nil
+	}
+	if audience && (offer == nil) != (c.Voucher == nil) {
+		return domain.E(domain.Conflict, "has_audience", "the audience was read for a campaign with vouchers, or for one without; make another campaign").About("voucher")
+	}
+	if err := tx.checkOffer(offer, t, variables); err != nil {
+		return err
+	}
+	before, err := json.Marshal(c.Voucher)
+	if err != nil {
+		return err
+	}
+	after, err := json.Marshal(offer)
+	if err != nil || string(before) == string(after) {
+		return err
+	}
+	columns["voucher"], diff["voucher"] = nil, []*voucher.Offer{c.Voucher, offer}
+	if offer != nil {
+		columns["voucher"] = string(after)
+	}
+	return nil
 }
 
 func (t Template) has(variable string) bool {

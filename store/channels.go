@@ -235,10 +235,13 @@ func (tx *Tx) notify(key, title, text, level string) error {
 // wakeChannel tells every campaign of a channel to look again.
 func (tx *Tx) wakeChannel(channel string) error { return tx.wake(`channel = $2`, channel) }
 
-// wake tells campaigns at work to look again: what they wait for may have passed, or changed.
+// wake tells campaigns at work, and single sends that wait, to look again: what they wait for may have passed, or changed.
 func (tx *Tx) wake(which string, arg any) error {
 	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 		SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', 0, 'resend', resend) FROM campaigns
 		WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND `+which, KindSettingsChanged, arg)
-	return wrap(err, "wake campaigns")
+	if err != nil {
+		return wrap(err, "wake campaigns")
+	}
+	return tx.wakeSends(which, arg)
 }

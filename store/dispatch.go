@@ -15,6 +15,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
 )
 
 // ProviderRetry is why targets wait that the provider did not take for now. It is no policy.
@@ -54,10 +55,14 @@ type Claim struct {
 // ClaimedTarget is a target marked as being sent, with the permit for it.
 type ClaimedTarget struct {
 	ID        int64
+	Single    uuid.UUID // the single send that it is in place of a campaign's target; uuid.Nil: none
 	MSISDN    contact.MSISDN
 	Locale    string
+	Country   string
+	Zone      string
 	Attempt   int
 	Variables map[string]string
+	Voucher   *ClaimedVoucher // of a voucher campaign; nil: the offer has ended
 }
 
 // ErrFenced says that somebody else dispatches this lane now.
@@ -199,7 +204,8 @@ type window struct {
 	marketing bool
 	now       time.Time // of the database
 	settings  policy.Settings
-	standing  standing // what the provider holds back
+	standing  standing       // what the provider holds back
+	offer     *voucher.Offer // what each target gets; nil: a message, and no more
 	lift      policy.Lift
 	liftEnds  time.Time // of the local clock: what goes by the lift does not start later; zero: it lifts nothing now
 }
@@ -219,10 +225,10 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	var lift liftRow
 	began := time.Now()
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id), `+liftColumns+`
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id), c.voucher, `+liftColumns+`
 		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id`+joinLift+`
 		WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(append([]any{&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held}, lift.into()...)...)
+		l.Campaign, l.N).Scan(append([]any{&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held, &w.offer}, lift.into()...)...)
 	if w.lift = lift.lift(w.now); w.lift.ID != "" && !w.lift.From.After(w.now) {
 		w.liftEnds = began.Add(w.lift.Until.Sub(w.now)) // reckoned from before the question: never later than it ends
 	}
@@ -276,7 +282,11 @@ func (tx *Tx) evaluate(id uuid.UUID, w window, cohorts []Cohort) (open []int16, 
 		if d.Permitted && d.OverrideID == "" || done.RowsAffected() == 0 {
 			continue
 		}
-		diff := map[string]any{"country": k.Country, "zone": k.Zone, "locale": k.Locale, "targets": k.Counts.Queued}
+		var digest string
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT `+audienceDigest, id, k.ID).Scan(&digest); err != nil {
+			return nil, nil, true, err
+		}
+		diff := map[string]any{"country": k.Country, "zone": k.Zone, "locale": k.Locale, "targets": k.Counts.Queued, "digest": digest}
 		if d.OverrideID != "" {
 			diff["override_id"], diff["lifts"], diff["until"] = d.OverrideID, policy.InQuietHours, w.lift.Until
 		}
@@ -330,9 +340,9 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Coho
 	if err != nil {
 		return err
 	}
-	locale := make(map[int16]string, len(cohorts))
+	of := make(map[int16]Cohort, len(cohorts))
 	for _, k := range cohorts {
-		locale[k.ID] = k.Locale
+		of[k.ID] = k
 	}
 	var t ClaimedTarget
 	var state campaign.TargetState
@@ -344,7 +354,7 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Coho
 			gone = append(gone, t.ID)
 			return nil
 		}
-		t.Locale, t.Variables = locale[cohort], nil
+		t.Locale, t.Country, t.Zone, t.Variables = of[cohort].Locale, of[cohort].Country, of[cohort].Zone, nil
 		if variables != nil {
 			if err := json.Unmarshal(variables, &t.Variables); err != nil {
 				return err
@@ -355,6 +365,9 @@ func (tx *Tx) mark(c *Claim, l Lane, w window, ready []candidate, cohorts []Coho
 	})
 	c.OptedOut += len(gone)
 	c.Again = len(c.Targets) == 0
+	if err == nil && w.offer != nil {
+		err = tx.giveVouchers(c, l.Campaign, w)
+	}
 	if err != nil || len(gone) == 0 {
 		return wrap(err, "mark targets")
 	}
@@ -369,6 +382,7 @@ type Result struct {
 	ErrorCode  int                  // the provider's, 0 for none
 	Reason     string               // a stable code for anything but Sent; never a provider's text
 	After      time.Duration        // Queued: not again before this has passed
+	Form       voucher.Form         // Sent, of a voucher campaign: how the voucher went; "" for a message
 }
 
 // Record writes how sends ended and returns how many rows it changed. A row that a receipt has taken
@@ -379,10 +393,14 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 	ids, states, provider := make([]int64, n), make([]string, n), make([]string, n)
 	codes, reasons, after := make([]int32, n), make([]string, n), make([]float64, n)
 	eventful := false
+	var news voucherNews
 	for i, r := range results {
 		ids[i], states[i], provider[i] = r.Target, string(r.State), r.ProviderID
 		codes[i], reasons[i], after[i] = int32(r.ErrorCode), r.Reason, r.After.Seconds()
 		eventful = eventful || r.State != campaign.Sent
+		if r.Form != "" {
+			news.add(l.Campaign, r.Target, true, r.Form)
+		}
 	}
 	const update = `UPDATE targets t SET state = r.state, owner = NULL, fence = NULL,
 			provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id), error_code = nullif(r.code, 0), reason = nullif(r.reason, ''),
@@ -393,23 +411,33 @@ func (s *Store) Record(ctx context.Context, l Lane, results []Result) (changed i
 			AS r (id, state, provider_id, code, reason, after)
 		WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $7 AND t.fence = $8`
 	args := []any{ids, states, provider, codes, reasons, after, l.owner(), l.Fence}
-	// One statement is its own transaction: the counts, which all lanes write, are locked no longer than it takes
-	// to commit.
-	err = again(ctx, func() error {
+	write := func(db querier) error {
 		if !eventful {
-			done, err := s.pool.Exec(ctx, `UPDATE targets t SET state = 'sent', owner = NULL, fence = NULL, provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id),
+			done, err := db.Exec(ctx, `UPDATE targets t SET state = 'sent', owner = NULL, fence = NULL, provider_id = coalesce(nullif(r.provider_id, ''), t.provider_id),
 					error_code = NULL, sent_at = clock_timestamp()
 				FROM unnest($1::bigint[], $2::text[]) AS r (id, provider_id)
 				WHERE t.id = r.id AND t.state = 'sending' AND t.owner = $3 AND t.fence = $4`, ids, provider, l.owner(), l.Fence)
 			changed = done.RowsAffected()
 			return err
 		}
-		return s.pool.QueryRow(ctx, `WITH done AS (`+update+` RETURNING t.id, t.state, t.attempt, t.reason, t.error_code),
+		return db.QueryRow(ctx, `WITH done AS (`+update+` RETURNING t.id, t.state, t.attempt, t.reason, t.error_code),
 			events AS (INSERT INTO target_events (target_id, kind, attempt, reason, error_code)
 				SELECT id, CASE state WHEN 'queued' THEN 'requeued' ELSE state END, attempt, coalesce(reason, ''), error_code
 				FROM done WHERE state <> 'sent')
 			SELECT count(*) FROM done`, args...).Scan(&changed)
-	})
+	}
+	if len(news.targets) > 0 {
+		err = s.inTx(ctx, func(tx *Tx) error {
+			if err := write(tx.pgx); err != nil {
+				return err
+			}
+			return tx.tellVouchers(news)
+		})
+		return changed, err
+	}
+	// One statement is its own transaction: the counts, which all lanes write, are locked no longer than it takes
+	// to commit.
+	err = again(ctx, func() error { return write(s.pool) })
 	return changed, err
 }
 

@@ -17,8 +17,9 @@ type Erasure struct {
 	Contact  bool  `json:"contact" doc:"There is a contact with this number; else only campaigns know it"`
 	Consents int64 `json:"consents" doc:"Words about marketing that go with it"`
 	Targets  int64 `json:"targets" doc:"Messages of campaigns in which the number becomes a pseudonym; they stay counted"`
-	Queued   int64 `json:"queued" doc:"Of them still queued: they are cancelled"`
-	Sending  int64 `json:"sending" doc:"Of them on their way this very moment: nothing is erased until they have gone"`
+	Sends    int64 `json:"sends" doc:"Single messages in which the number becomes a pseudonym"`
+	Queued   int64 `json:"queued" doc:"Of all these still queued: they are cancelled"`
+	Sending  int64 `json:"sending" doc:"Of all these on their way this very moment: nothing is erased until they have gone"`
 	Vouchers int64 `json:"vouchers" doc:"Vouchers that no longer say whose they are; whoever has the code of one can redeem it still"`
 	OptedOut bool  `json:"opted_out" doc:"In the opt-out registry, where the keyed hash stays: it must be honoured for as long as somebody could import the number again"`
 }
@@ -38,11 +39,13 @@ func (s *Store) PreviewErasure(ctx context.Context, id uuid.UUID) (e Erasure, er
 func (s *Store) impact(ctx context.Context, db querier, m contact.MSISDN, e *Erasure) error {
 	return db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM contacts WHERE msisdn = $1),
 			(SELECT count(*) FROM contact_consents h JOIN contacts p ON p.id = h.contact_id WHERE p.msisdn = $1),
-			count(t.id), count(*) FILTER (WHERE t.state = 'queued'),
-			count(*) FILTER (WHERE t.state = 'sending') + (SELECT count(*) FROM inbound_commands WHERE reply_to = $1 AND reply = 'sending'),
+			count(t.id), (SELECT count(*) FROM sends WHERE msisdn = $1),
+			count(*) FILTER (WHERE t.state = 'queued') + (SELECT count(*) FROM sends WHERE msisdn = $1 AND state = 'queued'),
+			count(*) FILTER (WHERE t.state = 'sending') + (SELECT count(*) FROM sends WHERE msisdn = $1 AND state = 'sending')
+				+ (SELECT count(*) FROM inbound_commands WHERE reply_to = $1 AND reply = 'sending'),
 			(SELECT count(*) FROM vouchers WHERE msisdn = $1), EXISTS (SELECT FROM opt_outs WHERE msisdn_hash = $2)
 		FROM campaigns c JOIN targets t ON t.campaign_id = c.id AND t.msisdn = $1`, string(m), s.pepper.Hash(m)).
-		Scan(&e.Contact, &e.Consents, &e.Targets, &e.Queued, &e.Sending, &e.Vouchers, &e.OptedOut)
+		Scan(&e.Contact, &e.Consents, &e.Targets, &e.Sends, &e.Queued, &e.Sending, &e.Vouchers, &e.OptedOut)
 }
 
 // Erase forgets the person with this number, all of it or nothing. The contact goes, with its consents. Where campaigns
@@ -63,6 +66,9 @@ func (s *Store) Erase(ctx context.Context, m contact.MSISDN, reason string) (e E
 			JOIN targets t ON t.campaign_id = c.id AND t.msisdn = $1)) ORDER BY id FOR UPDATE`, string(m)); err != nil {
 			return audit.Entry{}, err
 		}
+		if _, err := tx.pgx.Exec(ctx, `SELECT FROM sends WHERE msisdn = $1 ORDER BY id FOR UPDATE`, string(m)); err != nil {
+			return audit.Entry{}, err
+		}
 		if _, err := tx.pgx.Exec(ctx, `SELECT FROM inbound_commands WHERE reply_to = $1 FOR UPDATE`, string(m)); err != nil {
 			return audit.Entry{}, err
 		}
@@ -72,7 +78,7 @@ func (s *Store) Erase(ctx context.Context, m contact.MSISDN, reason string) (e E
 		switch {
 		case e.Sending > 0:
 			return audit.Entry{}, domain.E(domain.Conflict, "being_sent", "a message to this number is on its way right now; try again in a moment").After(2 * time.Second)
-		case !e.Contact && e.Targets == 0 && e.Vouchers == 0:
+		case !e.Contact && e.Targets == 0 && e.Sends == 0 && e.Vouchers == 0:
 			return audit.Entry{}, domain.E(domain.NotFound, "contact_not_found", "nobody knows this number")
 		}
 		entry := audit.Entry{Action: "contact.erased", Target: "contacts", Reason: reason, Diff: e}
@@ -110,6 +116,15 @@ func (tx *Tx) forget(s *Store, m contact.MSISDN) error {
 			ended_at = CASE WHEN state = 'queued' THEN clock_timestamp() ELSE ended_at END,
 			state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
 		WHERE id = ANY (ARRAY (SELECT t.id FROM campaigns c JOIN targets t ON t.campaign_id = c.id AND t.msisdn = $1))`, []any{string(m)}},
+		{`INSERT INTO outbox (kind, key, payload) SELECT '` + KindWakeSend + `', 'send/' || id, jsonb_build_object('send_id', id, 'run', run)
+		FROM sends WHERE msisdn = $1 AND state = 'queued'`, []any{string(m)}},
+		{`INSERT INTO send_events (send_id, kind, attempt, reason) SELECT id, 'cancelled', attempt, '` + Erased + `'
+		FROM sends WHERE msisdn = $1 AND state = 'queued'`, []any{string(m)}},
+		{`UPDATE sends SET msisdn = 'erased-' || id, msisdn_hash = sha256(convert_to('erased-' || id, 'UTF8')), variables = NULL, provider_id = NULL,
+			not_before = NULL, reason = CASE WHEN state = 'queued' THEN '` + Erased + `' ELSE reason END,
+			request_hash = CASE WHEN request_hash IS NOT NULL THEN sha256(convert_to('erased-' || id, 'UTF8')) END, -- it was of the number, too
+			ended_at = CASE WHEN state = 'queued' THEN clock_timestamp() ELSE ended_at END,
+			state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END WHERE msisdn = $1`, []any{string(m)}},
 		{`DELETE FROM contacts WHERE msisdn = $1`, []any{string(m)}}, // and by it, its consents
 		// After the contact: one that was being issued to it is waited for, and seen. The request's hash was of the number, too.
 		{`UPDATE vouchers SET msisdn = NULL, reference = NULL, request_hash = CASE WHEN request_hash IS NOT NULL THEN sha256(convert_to('erased-' || id, 'UTF8')) END

@@ -21,10 +21,12 @@ import (
 // recipient would have to be kept by every send of every campaign, whether there is a cap or not. A batch ends
 // well within an hour of taking its lane.
 const cappedUntil = `(SELECT greatest(s.at[nullif($2::int, 0)] + interval '24 hours 1 second', s.at[nullif($3::int, 0)] + interval '168 hours 1 second') AS until
-	FROM (SELECT array_agg(m.sending_at ORDER BY m.sending_at DESC) AS at FROM recent r,
-		LATERAL (SELECT t.sending_at FROM targets t WHERE t.campaign_id = r.id AND t.msisdn = q.msisdn
+	FROM (SELECT array_agg(m.sending_at ORDER BY m.sending_at DESC) AS at FROM (
+		SELECT m.sending_at FROM recent r, LATERAL (SELECT t.sending_at FROM targets t WHERE t.campaign_id = r.id AND t.msisdn = q.msisdn
 			AND t.state IN ('sending', 'sent', 'delivered', 'read', 'unknown') OFFSET 0) m
-		WHERE m.sending_at > r.since) s)`
+		WHERE m.sending_at > r.since
+		UNION ALL SELECT o.sending_at FROM sends o WHERE o.msisdn = q.msisdn AND o.marketing AND o.sending_at > $1::timestamptz - interval '168 hours 1 second'
+			AND o.state IN ('sending', 'sent', 'delivered', 'read', 'unknown')) m) s)`
 
 // recentCampaigns is SQL that goes before it: the campaigns that count, and since when.
 const recentCampaigns = `WITH recent AS MATERIALIZED (
@@ -32,6 +34,9 @@ const recentCampaigns = `WITH recent AS MATERIALIZED (
 		ELSE interval '24 hours 1 second' END AS since) w
 	JOIN lanes l ON l.taken_at > w.since - interval '1 hour'
 	JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id AND t.category = 'marketing')`
+
+// lockFrequencyCap is SQL that has nobody else decide about the cap until the transaction ends.
+const lockFrequencyCap = `SELECT pg_advisory_xact_lock(hashtextextended('frequency_cap', 0))`
 
 // heldTarget is a target whose recipient has had enough for now.
 type heldTarget struct {
@@ -43,7 +48,7 @@ type heldTarget struct {
 // transaction ends no other claim decides about the cap, so two campaigns cannot both give one recipient the
 // last message that fits.
 func (tx *Tx) capped(w window, ready []candidate) (free []candidate, held []heldTarget, err error) {
-	if _, err := tx.pgx.Exec(tx.ctx, `SELECT pg_advisory_xact_lock(hashtextextended('frequency_cap', 0))`); err != nil {
+	if _, err := tx.pgx.Exec(tx.ctx, lockFrequencyCap); err != nil {
 		return nil, nil, err
 	}
 	limit := w.settings.FrequencyCap.Marketing
@@ -113,13 +118,13 @@ func (s *Store) held(ctx context.Context, id uuid.UUID, set policy.Settings, now
 
 // cappedUntil returns when the cap leaves room for another marketing message to a number; zero: at once. Of
 // other instants than now it knows what has been sent by now.
-func (s *Store) cappedUntil(ctx context.Context, set policy.Settings, m contact.MSISDN, at time.Time) (time.Time, error) {
+func (s *Store) cappedUntil(ctx context.Context, db querier, set policy.Settings, m contact.MSISDN, at time.Time) (time.Time, error) {
 	limit := set.FrequencyCap.Marketing
 	if limit.Off() {
 		return time.Time{}, nil
 	}
 	var until *time.Time
-	err := s.pool.QueryRow(ctx, recentCampaigns+` SELECT u.until FROM (SELECT $4::text AS msisdn) q, LATERAL `+cappedUntil+` u`,
+	err := db.QueryRow(ctx, recentCampaigns+` SELECT u.until FROM (SELECT $4::text AS msisdn) q, LATERAL `+cappedUntil+` u`,
 		at, limit.PerDay, limit.PerWeek, string(m)).Scan(&until)
 	if err != nil || until == nil {
 		return time.Time{}, unavailable(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain/campaign"
+	"lastcall/domain/policy"
 )
 
 // Event is one thing that happened to a campaign as a whole, as the audit log has it.
@@ -45,6 +46,7 @@ func (s *Store) History(ctx context.Context, id uuid.UUID, before int64, limit i
 	rows, err := s.pool.Query(ctx, `SELECT id, created_at, actor_kind, actor, action, coalesce(diff, '{}'), reason FROM audit_log
 		WHERE target = $1 AND action = ANY ($2) AND ($3 = 0 OR id < $3)
 			AND (action <> 'campaign.advanced' OR coalesce(diff->>'needs_human', '') <> '')
+			AND (action <> 'outbound_policy_check' OR coalesce(diff->>'reason', '') <> '`+string(policy.Throttled)+`') -- each minute anew
 			AND (action <> 'campaign.ended' OR NOT coalesce((diff->>'again')::boolean, false))
 		ORDER BY id DESC LIMIT $4`, target(id), actions, before, page(limit))
 	if err != nil {

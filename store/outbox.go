@@ -30,6 +30,8 @@ const (
 	KindStartImport     = "import.start"     // StartImport
 	KindCancelImport    = "import.cancel"    // CancelImport
 	KindReply           = "inbound.reply"    // Reply
+	KindStartSend       = "send.start"       // StartSend
+	KindWakeSend        = "send.wake"        // WakeSend
 	KindStartOverride   = "override.start"   // StartOverride
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
@@ -102,6 +104,19 @@ type StartImport struct {
 // CancelImport ends that workflow.
 type CancelImport struct {
 	ImportID uuid.UUID `json:"import_id"`
+}
+
+// StartSend starts the workflow of a single send.
+type StartSend struct {
+	SendID   uuid.UUID `json:"send_id"`
+	Run      int       `json:"run,omitempty"` // which of its workflows: 0 for its first
+	Template string    `json:"template"`
+}
+
+// WakeSend has a single send look again: what it waits for may have passed, or somebody cancelled it.
+type WakeSend struct {
+	SendID uuid.UUID `json:"send_id"`
+	Run    int       `json:"run,omitempty"`
 }
 
 // OpsNotice is a notice to the Ops channel.

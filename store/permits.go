@@ -231,41 +231,52 @@ func (s *Store) GrantSingle(ctx context.Context, one SingleSend) (p SinglePermit
 	if p.Decision = set.Channel(one.Channel, policy.Budget{Available: 1}); !p.Decision.Permitted { // stopped: campaigns have nothing to leave
 		return p, s.LeaveSingle(ctx, one.ID)
 	}
-	// Campaigns see it waiting before it has the ledger's lock, for which it may wait behind them.
-	if _, err := s.pool.Exec(ctx, `INSERT INTO permit_singles AS w (id, channel, waits_until) VALUES ($1, $2, permit_clock() + interval '2 seconds')
-		ON CONFLICT (id) DO UPDATE SET waits_until = greatest(w.waits_until, excluded.waits_until)`, one.ID, one.Channel); err != nil {
-		return p, unavailable(err)
+	if err := s.queueSingle(ctx, one); err != nil {
+		return p, err
 	}
-	err = s.inTx(ctx, func(tx *Tx) error {
-		if err := tx.lockChannel(one.Channel); err != nil {
-			return err
-		}
-		var revision int64
-		if err := tx.pgx.QueryRow(ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&revision); err != nil {
-			return err
-		}
-		set, err := s.settingsAt(ctx, tx.pgx, revision)
-		if err != nil {
-			return err
-		}
-		b := policy.Budget{Available: 1}
-		if set.Toggles.Dispatch {
-			limits := set.Throttle[one.Channel]
-			p.StartBy = time.Now().Add(startWithin(limits))
-			var retry *time.Time
-			if err := tx.pgx.QueryRow(ctx, `SELECT granted::int, coalesce(bound_by, ''), retry_after FROM grant_single($1, $2, $3, $4, $5, $6, $7, $8)`,
-				one.Channel, limits.PerMinute, limits.PerSecond, limits.Tier, limits.Pair(), startWithin(limits), one.ID, string(one.Recipient)).
-				Scan(&b.Available, &b.Limit, &retry); err != nil {
-				return wrap(err, "grant a single permit")
-			}
-			if retry != nil {
-				b.RetryAfter = *retry
-			}
-		}
-		p.Decision = set.Channel(one.Channel, b)
-		return nil
+	err = s.inTx(ctx, func(tx *Tx) (err error) {
+		p, err = tx.grantSingle(s, one)
+		return err
 	})
 	return p, err
+}
+
+// queueSingle lets campaigns see a single send waiting before it has the ledger's lock, for which it may wait behind them.
+func (s *Store) queueSingle(ctx context.Context, one SingleSend) error {
+	_, err := s.pool.Exec(ctx, `INSERT INTO permit_singles AS w (id, channel, waits_until) VALUES ($1, $2, permit_clock() + interval '2 seconds')
+		ON CONFLICT (id) DO UPDATE SET waits_until = greatest(w.waits_until, excluded.waits_until)`, one.ID, one.Channel)
+	return unavailable(err)
+}
+
+// grantSingle is GrantSingle in a transaction, for a send that is queued. It locks the channel.
+func (tx *Tx) grantSingle(s *Store, one SingleSend) (p SinglePermit, err error) {
+	if err := tx.lockChannel(one.Channel); err != nil {
+		return p, err
+	}
+	var revision int64
+	if err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&revision); err != nil {
+		return p, err
+	}
+	set, err := s.settingsAt(tx.ctx, tx.pgx, revision)
+	if err != nil {
+		return p, err
+	}
+	b := policy.Budget{Available: 1}
+	if set.Toggles.Dispatch {
+		limits := set.Throttle[one.Channel]
+		p.StartBy = time.Now().Add(startWithin(limits))
+		var retry *time.Time
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT granted::int, coalesce(bound_by, ''), retry_after FROM grant_single($1, $2, $3, $4, $5, $6, $7, $8)`,
+			one.Channel, limits.PerMinute, limits.PerSecond, limits.Tier, limits.Pair(), startWithin(limits), one.ID, string(one.Recipient)).
+			Scan(&b.Available, &b.Limit, &retry); err != nil {
+			return p, wrap(err, "grant a single permit")
+		}
+		if retry != nil {
+			b.RetryAfter = *retry
+		}
+	}
+	p.Decision = set.Channel(one.Channel, b)
+	return p, nil
 }
 
 // LeaveSingle gives up the place of a single send that wants no permit any more.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/template"
+	"lastcall/domain/voucher"
 )
 
 // Finding is something that keeps a campaign from starting, or that somebody should know before it does.
@@ -69,12 +70,13 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 	var held []byte
 	var locales []string
 	var now time.Time
+	var offer *voucher.Offer
 	var lift liftRow
 	err = db.QueryRow(ctx, `SELECT t.name, t.status, t.category = 'marketing', (SELECT coalesce(sum(queued), 0) FROM cohorts WHERE campaign_id = c.id),
 			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id),
-			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp(), `+liftColumns+`
+			(SELECT coalesce(array_agg(DISTINCT locale), '{}') FROM cohorts WHERE campaign_id = c.id AND queued > 0), clock_timestamp(), c.voucher, `+liftColumns+`
 		FROM campaigns c JOIN templates t ON t.id = c.template_id`+joinLift+`WHERE c.id = $1`, id).
-		Scan(append([]any{&name, &status, &p.marketing, &c.Targets, &revision, &held, &locales, &now}, lift.into()...)...)
+		Scan(append([]any{&name, &status, &p.marketing, &c.Targets, &revision, &held, &locales, &now, &offer}, lift.into()...)...)
 	if err != nil {
 		return c, p, notFound(err, "campaign", id)
 	}
@@ -93,6 +95,9 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 	st.check(&c, locales, now)
 	if l := lift.lift(now); l.ID != "" {
 		c.Warnings = append(c.Warnings, Finding{"quiet_hours_lifted", l.String()})
+	}
+	if offer != nil && offer.Over(now) {
+		c.Problems = append(c.Problems, Finding{"vouchers_over", "the vouchers would be worth nothing any more: they were good until " + offer.ExpiresAt.UTC().Format("2 January 2006, 15:04 MST")})
 	}
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})

@@ -11,6 +11,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
 )
 
 // Progress is a campaign as people watch it: where it is, how many targets are in each state, and what
@@ -21,6 +22,7 @@ type Progress struct {
 	Template   string            // its name
 	Version    int               // of the template
 	Variables  map[string]string // values that hold for every target
+	Voucher    *voucher.Offer    // what each target gets; nil: a message, and no more
 	Channel    string
 	Weight     int // its part of the channel beside others'
 	Status     campaign.Status
@@ -77,7 +79,7 @@ func (s *Store) ActiveProgress(ctx context.Context, since time.Time) ([]Progress
 }
 
 func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Progress, error) {
-	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.variables, c.channel, c.weight, c.status, c.gate, c.needs_human,
+	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, t.name, t.version, c.variables, c.voucher, c.channel, c.weight, c.status, c.gate, c.needs_human,
 			c.send_at, c.created_at, c.updated_at, c.started_at, c.finished_at, i.lines, i.invalid, i.duplicates, c.report, c.resend, k.cohorts, standing(c.channel, t.id)
 		FROM campaigns c JOIN templates t ON t.id = c.template_id
 		LEFT JOIN LATERAL (SELECT coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(invalid), 0)::bigint AS invalid,
@@ -99,7 +101,7 @@ func (s *Store) progress(ctx context.Context, where string, args ...any) ([]Prog
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Progress, err error) {
 		var ks []cohort
 		var held []byte
-		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Variables, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
+		err = row.Scan(&p.ID, &p.Name, &p.Template, &p.Version, &p.Variables, &p.Voucher, &p.Channel, &p.Weight, &p.Status, &p.Gate, &p.NeedsHuman,
 			&p.SendAt, &p.CreatedAt, &p.UpdatedAt, &p.StartedAt, &p.FinishedAt, &p.Lines, &p.Invalid, &p.Duplicates, &p.Report, &p.Resend, &ks, &held)
 		for _, k := range ks {
 			p.Counts.Add(k.Counts)
@@ -194,7 +196,7 @@ func (s *Store) Explain(ctx context.Context, m contact.MSISDN, sub policy.Subjec
 		return policy.Decision{}, err
 	}
 	sub.Suspensions = held.suspensions(sub.Locale, now)
-	if sub.CappedUntil, err = s.cappedUntil(ctx, set, m, now); err != nil {
+	if sub.CappedUntil, err = s.cappedUntil(ctx, s.pool, set, m, now); err != nil {
 		return policy.Decision{}, err
 	}
 	return set.Evaluate(sub, budget, now), nil

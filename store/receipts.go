@@ -125,10 +125,19 @@ func (a *Applier) apply(ctx context.Context) (more bool, err error) {
 		if err := tx.spread(all.Receipts); err != nil {
 			return err
 		}
+		if err := tx.spreadSends(all.Receipts); err != nil {
+			return err
+		}
 		if err := tx.applyReceipts(all.Receipts); err != nil {
 			return err
 		}
+		if err := tx.tellVouchersOf(all.Receipts); err != nil {
+			return err
+		}
 		if err := tx.applyTestReceipts(all.Tests); err != nil {
+			return err
+		}
+		if err := tx.applySendReceipts(all.Receipts); err != nil {
 			return err
 		}
 		_, err = tx.pgx.Exec(ctx, `DELETE FROM webhook_inbox WHERE id = ANY ($1)`, done)

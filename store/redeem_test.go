@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -554,9 +555,12 @@ func TestBalanceHistoryAndSettlement(t *testing.T) {
 	all, err := c.Redemptions(t.Context(), store.RedemptionFilter{}, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Len(t, all, 4)
+	// Ids follow the clock of who asks, times the database's: two of a moment may be the other way round.
+	byTime := slices.SortedFunc(slices.Values(all), func(a, b store.RedemptionEntry) int { return a.RedeemedAt.Compare(b.RedeemedAt) })
+	oldest, newest := byTime[0].RedeemedAt, byTime[len(all)-1].RedeemedAt
 	for filter, want := range map[store.RedemptionFilter]int{
-		{From: all[len(all)-1].RedeemedAt}: len(all), {From: all[0].RedeemedAt}: 1, {Before: all[0].RedeemedAt}: len(all) - 1,
-		{Before: all[len(all)-1].RedeemedAt}: 0, {Station: c.here.StationID, From: all[0].RedeemedAt.Add(time.Second)}: 0,
+		{From: oldest}: len(all), {From: newest}: 1, {Before: newest}: len(all) - 1,
+		{Before: oldest}: 0, {Station: c.here.StationID, From: newest.Add(time.Second)}: 0,
 	} {
 		of, err := c.Redemptions(t.Context(), filter, uuid.Nil, 10)
 		require.NoError(t, err)

@@ -17,6 +17,8 @@ type Report struct {
 	Counts   campaign.Counts `json:"counts"`
 	Failures []Failures      `json:"failures"`
 	Seconds  float64         `json:"seconds"` // from the order to start, or to send again, until the end
+
+	Vouchers *CampaignVouchers `json:"vouchers,omitempty"` // of a campaign that gives vouchers, as they were at its end
 }
 
 // Failures is how many targets failed for one reason, and what to do about it.
@@ -77,6 +79,9 @@ func (tx *Tx) report(c Campaign) (Report, error) {
 	}
 	all, err := failures(tx.ctx, tx.pgx, c.ID)
 	r.Failures = append(r.Failures, all...)
+	if err == nil {
+		r.Vouchers, err = campaignVouchers(tx.ctx, tx.pgx, c)
+	}
 	return r, err
 }
 
@@ -97,6 +102,13 @@ func (r Report) String() string {
 		c.Targets, c.Accepted(), c.Delivered+c.Read, c.Read, c.Failed, c.OptedOut, c.Cancelled)
 	if c.Unknown > 0 {
 		text += fmt.Sprintf(" %d UNKNOWN: nobody can tell whether they were sent.", c.Unknown)
+	}
+	if v := r.Vouchers; v != nil {
+		text += fmt.Sprintf("\n%d vouchers worth %s %s: %d sent (%d as cards, %d as text), %d redeemed, %d expired, %d void.",
+			v.Made, v.MadeValue, v.Currency, v.Sent, v.Cards, v.Texts, v.Redeemed, v.Expired, v.Void)
+		if v.Unsent > 0 {
+			text += fmt.Sprintf(" %d have not come to their guests: Support has them.", v.Unsent)
+		}
 	}
 	for _, f := range r.Failures {
 		text += fmt.Sprintf("\n%d failed: %s", f.Targets, f.Meaning)

@@ -327,10 +327,13 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 				return audit.Entry{}, err
 			}
 		}
-		// Every campaign at work hears of it.
+		// Every campaign at work hears of it, and every single send that waits.
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
+		if err == nil {
+			err = tx.wakeSends("true")
+		}
 		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {
 			diff["reverts"] = *e.reverts

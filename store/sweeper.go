@@ -56,6 +56,12 @@ func (w *Sweeper) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if lost, err = w.Store.sweepSends(ctx, Abandoned); lost > 0 {
+		w.Log.Warn("outcomes unknown: nobody tells how these single sends ended", "sends", lost)
+	}
+	if err != nil {
+		return err
+	}
 	working, err := w.Store.working(ctx)
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func (s *Store) ExplainTemplate(ctx context.Context, m contact.MSISDN, sub polic
 		return policy.Decision{}, err
 	}
 	sub.Suspensions = held.suspensions(locale, now)
-	if sub.CappedUntil, err = s.cappedUntil(ctx, set, m, now); err != nil {
+	if sub.CappedUntil, err = s.cappedUntil(ctx, s.pool, set, m, now); err != nil {
 		return policy.Decision{}, err
 	}
 	return set.Evaluate(sub, budget, now), nil

@@ -260,6 +260,8 @@ func TestTheDatabaseKeepsLockedTemplates(t *testing.T) {
 		_, err := app.Exec(t.Context(), `UPDATE templates SET `+set+` WHERE id = $1`, a.ID)
 		require.ErrorContains(t, err, "42501", set)
 	}
+	_, err = app.Exec(t.Context(), `UPDATE templates SET texts = '{"en": "Buy!"}' WHERE id = $1`, a.ID)
+	require.ErrorContains(t, err, "a locked template cannot be changed")
 	_, err = app.Exec(t.Context(), `DELETE FROM templates WHERE id = $1`, a.ID)
 	require.ErrorContains(t, err, "42501")
 	_, err = app.Exec(t.Context(), `UPDATE templates SET status = 'approved' WHERE id = $1`, s.ID)

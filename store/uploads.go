@@ -323,7 +323,7 @@ func (s *Store) uploaded(ctx context.Context, imp Import, o ImportOptions) (*upl
 		return nil, err
 	}
 	parts := &parts{ctx: ctx, db: s.pool, id: imp.ID, of: o.Parts}
-	rows, err := audience.NewReader(parts, audience.Options{Country: o.Country, Columns: o.Columns, Variables: t.Variables, Fixed: c.Variables})
+	rows, err := audience.NewReader(parts, audience.Options{Country: o.Country, Columns: o.Columns, Variables: c.Asks(t), Fixed: c.Variables})
 	return &upload{Reader: rows, parts: parts}, err
 }
 

@@ -30,8 +30,10 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/delivery"
+	"lastcall/domain/voucher"
 	"lastcall/fixtures"
 	"lastcall/gateway/sandbox"
+	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/store/storetest"
@@ -58,6 +60,7 @@ type bundle struct {
 	refuse   atomic.Bool // the provider does not know our token
 	hooks    string      // where webhooks go
 	notices  noticeBoard
+	keys     *voucher.Keys // that sign vouchers
 }
 
 // noticeBoard is what Ops were told.
@@ -108,7 +111,7 @@ func setup(t *testing.T) *bundle {
 		}
 	}))
 	t.Cleanup(hooks.Close)
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Log: quiet, WhatsApp: whatsApp, WebhookURL: hooks.URL})
+	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Log: quiet, WhatsApp: whatsApp, WebhookURL: hooks.URL, CardSecret: "cards"})
 	require.NoError(t, err)
 	b.hooks = hooks.URL
 	handler := box.Handler()
@@ -122,7 +125,12 @@ func setup(t *testing.T) *bundle {
 	}))
 	whatsApp.BaseURL = b.provider.URL
 
-	work := worker.New(c, t.Name(), &activities.Campaigns{Store: b.Store, WhatsApp: whatsapp.New(whatsApp), Log: quiet, Options: activities.Options{
+	keys, err := voucher.NewKeys(time.Now(), voucher.NewKey(time.Now()))
+	require.NoError(t, err)
+	b.keys = keys
+	work := worker.New(c, t.Name(), &activities.Campaigns{Store: b.Store, WhatsApp: whatsapp.New(whatsApp), Log: quiet,
+		Cards:       vouchercard.New(vouchercard.Config{BaseURL: b.provider.URL, Secret: "cards"}),
+		VoucherKeys: func() (*voucher.Keys, error) { return keys, nil }, Options: activities.Options{
 		Lanes: 3, Concurrency: 16, BatchTargets: 200, BatchTime: time.Minute, ReconcileAfter: 10 * time.Second, Retries: 3,
 		Ladders: delivery.Ladders{Trouble: delivery.Ladder{First: 500 * time.Millisecond, Most: 2 * time.Second},
 			Others: delivery.Ladder{First: time.Second, Most: 4 * time.Second}},

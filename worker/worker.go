@@ -58,12 +58,15 @@ func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Log
 func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	if queue == workflows.DispatchQueue {
 		r.RegisterActivityWithOptions(acts.DispatchBatch, activity.RegisterOptions{Name: "DispatchBatch"})
+		r.RegisterActivityWithOptions((&activities.Sends{Campaigns: acts}).TrySend, activity.RegisterOptions{Name: "TrySend"})
 		return
 	}
 	r.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
 	r.RegisterActivity(acts)
 	r.RegisterWorkflowWithOptions(workflows.Import, workflow.RegisterOptions{Name: "Import"})
 	r.RegisterActivity(&activities.Imports{Store: acts.Store, Log: acts.Log})
+	r.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
+	r.RegisterActivity(&activities.Sends{Campaigns: acts})
 	r.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
 	r.RegisterActivity(&activities.Overrides{Store: acts.Store})
 }

@@ -34,6 +34,8 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"settings.changed": m.settingsChanged,
 		"import.start":     m.startImport,
 		"import.cancel":    m.cancelImport,
+		"send.start":       m.startSend,
+		"send.wake":        m.wakeSend,
 		"override.start":   m.startOverride,
 		"override.decide":  m.decideOverride,
 		"override.changed": m.overrideChanged,
@@ -170,6 +172,44 @@ func gone(err error) error {
 	}
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return domain.E(domain.Conflict, app.Type(), "%s", app.Message()).Because(err)
+	}
+	return err
+}
+
+func (m Messenger) startSend(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		SendID   uuid.UUID `json:"send_id"`
+		Run      int       `json:"run"`
+		Template string    `json:"template"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: SendID(p.SendID, p.Run), TaskQueue: ControlQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "single send · " + p.Template,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("queued"), AttrNeedsHuman.ValueSet(false)),
+	}, Send, SendInput{SendID: p.SendID, Run: p.Run})
+	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
+		return nil // by this very message, before a crash
+	}
+	return err
+}
+
+func (m Messenger) wakeSend(ctx context.Context, _ int64, payload json.RawMessage) error {
+	var p struct {
+		SendID uuid.UUID `json:"send_id"`
+		Run    int       `json:"run"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	err := m.client.SignalWorkflow(ctx, SendID(p.SendID, p.Run), "", LookAgain, nil)
+	if _, ended := errors.AsType[*serviceerror.NotFound](err); ended {
+		return nil // it found out by itself
 	}
 	return err
 }

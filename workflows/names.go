@@ -31,6 +31,24 @@ func ResendID(id uuid.UUID, n int) string {
 // ImportID is the id of an import's workflow.
 func ImportID(id uuid.UUID) string { return "import/" + id.String() }
 
+// SendID is the id of the workflow of a single send; of its nth resend, if n is not 0.
+func SendID(id uuid.UUID, n int) string {
+	if n == 0 {
+		return "send/" + id.String()
+	}
+	return fmt.Sprintf("send/%s/resend/%d", id, n)
+}
+
+// SendInput starts a single send, or carries it on in a new run.
+type SendInput struct {
+	SendID uuid.UUID `json:"send_id"`
+	Run    int       `json:"run,omitempty"`   // how often it was ordered again
+	Tries  int       `json:"tries,omitempty"` // made so far; 0 at the start
+}
+
+// LookAgain tells a single send that what it waits for may have passed.
+const LookAgain = "look-again"
+
 // ImportInput starts an import of a file that was uploaded.
 type ImportInput struct {
 	ImportID uuid.UUID `json:"import_id"`

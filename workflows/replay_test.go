@@ -27,6 +27,7 @@ func TestReplay(t *testing.T) {
 			replayer := worker.NewWorkflowReplayer()
 			replayer.RegisterWorkflowWithOptions(workflows.Campaign, workflow.RegisterOptions{Name: "Campaign"})
 			replayer.RegisterWorkflowWithOptions(workflows.Import, workflow.RegisterOptions{Name: "Import"})
+			replayer.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
 			replayer.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
 			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))

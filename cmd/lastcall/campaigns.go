@@ -34,12 +34,17 @@ func campaignsCommand(sh *shell) *cobra.Command {
 
 func campaignsCreate(o *output) *cobra.Command {
 	n := api.NewCampaign{Variables: pairs{}}
+	var offer offerFlags
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a campaign without targets", Args: cobra.NoArgs,
-		Example: `  lastcall campaigns create --name "Friday happy hour" --template promo_generic`,
+		Example: `  lastcall campaigns create --name "Friday happy hour" --template promo_generic
+  lastcall campaigns create --name "A drink on us" --template voucher_gift --voucher 2000 --valid 7d --stations ENG-001,ENG-002`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.sh.client()
 			if err != nil {
+				return err
+			}
+			if n.Voucher, err = offer.offer(); err != nil {
 				return err
 			}
 			made, err := c.create(cmd.Context(), n)
@@ -51,6 +56,7 @@ func campaignsCreate(o *output) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&n.Name, "name", "", "what to call it")
 	templateFlags(cmd, &n)
+	offer.flags(cmd)
 	_ = cmd.MarkFlagRequired("name") // it exists
 	return cmd
 }
@@ -265,6 +271,7 @@ func (o *output) campaign(c api.Campaign) error {
 		t.row("name", c.Name)
 		t.row("template", fmt.Sprintf("%s, version %d", c.Template, c.TemplateVersion))
 		t.row("status", c.Status)
+		t.offer(c)
 		if c.Weight != 1 {
 			t.row("weight", c.Weight)
 		}

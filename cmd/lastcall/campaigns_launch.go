@@ -12,6 +12,7 @@ import (
 
 	"lastcall/api"
 	"lastcall/domain/audience"
+	"lastcall/domain/voucher"
 	"lastcall/store"
 )
 
@@ -23,11 +24,13 @@ func campaignsLaunch(o *output) *cobra.Command {
 The file begins with a header; the column of phone numbers is called msisdn, phone, number or mobile,
 or is named by --map msisdn=COLUMN. Lines that cannot be used are reported and left out.`,
 		Example: `  lastcall campaigns launch guests.csv --template promo_generic --watch
-  lastcall campaigns launch guests.csv --template promo_generic --country RW --map msisdn=Mobile --at 2026-12-31T20:00:00+02:00`,
+  lastcall campaigns launch guests.csv --template promo_generic --country RW --map msisdn=Mobile --at 2026-12-31T20:00:00+02:00
+  lastcall campaigns launch guests.csv --template voucher_gift --voucher 2000 --currency RWF --valid 7d --stations ENG-001 --watch`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&l.new.Name, "name", "", "what to call it (default the file's name)")
 	templateFlags(cmd, &l.new)
+	l.offer.flags(cmd)
 	readingFlags(cmd, &l.reading)
 	cmd.Flags().Var(&l.at, "at", "when to begin sending, RFC 3339 (default now)")
 	cmd.Flags().BoolVar(&l.watch, "watch", false, "watch it until it has ended")
@@ -38,6 +41,7 @@ or is named by --map msisdn=COLUMN. Lines that cannot be used are reported and l
 type launch struct {
 	*output
 	new     api.NewCampaign
+	offer   offerFlags
 	reading reading
 	at      instant
 	watch   bool
@@ -53,6 +57,9 @@ func (l *launch) run(cmd *cobra.Command, path string) error {
 	}
 	c, err := l.sh.client()
 	if err != nil {
+		return err
+	}
+	if l.new.Voucher, err = l.offer.offer(); err != nil {
 		return err
 	}
 	file, err := openAudience(path, cmd.InOrStdin())
@@ -96,7 +103,11 @@ func (l *launch) check(ctx context.Context, c *apiClient, file *audienceFile) er
 	if !t.Status.Sendable() {
 		return fmt.Errorf("template %s is %s; it must be approved before it is sent", t.Name, t.Status)
 	}
-	return file.check(audience.Options{Columns: l.reading.columns, Country: l.reading.country, Variables: t.Variables, Fixed: l.new.Variables})
+	variables := t.Variables
+	if l.new.Voucher != nil {
+		variables = voucher.Asked(variables)
+	}
+	return file.check(audience.Options{Columns: l.reading.columns, Country: l.reading.country, Variables: variables, Fixed: l.new.Variables})
 }
 
 // show prints the campaign as it is now.

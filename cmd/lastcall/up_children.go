@@ -207,7 +207,7 @@ func (u *up) settings(child string) []string {
 	if !u.realWhatsApp() {
 		unless("reconcile.after", "RECONCILE_AFTER", "15s") // the sandbox's statuses are never late
 	}
-	if !u.realCards() {
+	if !u.realCards() && (child != "worker" || !u.realWhatsApp()) { // WhatsApp could not fetch what is drawn here: they go in words
 		set("VOUCHER_CARD_BASE_URL", sandbox)
 	}
 	if !u.realOps() {

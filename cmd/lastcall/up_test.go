@@ -165,6 +165,7 @@ func TestUp(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	require.True(t, f.Ready)
 	require.Equal(t, "http://"+address(0), f.API)
+	require.Equal(t, "http://"+address(0)+"/station/", f.Station)
 	require.Equal(t, "http://"+address(1), f.Sandbox)
 	require.Equal(t, address(2), f.TemporalAddress)
 	require.Equal(t, "http://"+address(3), f.TemporalWeb)

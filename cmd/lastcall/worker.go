@@ -14,6 +14,8 @@ import (
 
 	"lastcall/activities"
 	"lastcall/api"
+	"lastcall/config"
+	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/worker"
@@ -62,7 +64,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			acts := &activities.Campaigns{Store: db, WhatsApp: whatsapp.New(provider), Log: log, Options: activities.Options{
 				Lanes: c.Dispatch.Lanes, Concurrency: c.Dispatch.Concurrency, BatchTargets: c.Dispatch.BatchTargets,
 				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After, Retries: c.Dispatch.Retries,
-			}}
+			}, VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys}
+			if c.VoucherCard.BaseURL != "" {
+				acts.Cards = vouchercard.New(vouchercard.Config{BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()})
+			}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}

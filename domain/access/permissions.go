@@ -41,6 +41,9 @@ const (
 	SendsRead  Permission = "sends.read"
 	SendsWrite Permission = "sends.write" // single messages
 
+	SmokeRead  Permission = "smoke.read"
+	SmokeWrite Permission = "smoke.write" // record what smoke tests found
+
 	SettingsRead  Permission = "settings.read"
 	SettingsWrite Permission = "settings.write"
 	ChannelsRun   Permission = "channels.run" // suspend and resume channels and templates
@@ -94,6 +97,9 @@ var granted = map[Permission][]Role{
 
 	SendsRead:  staff,
 	SendsWrite: {Admin, Support},
+
+	SmokeRead:  staff,
+	SmokeWrite: {Admin, Ops},
 
 	SettingsRead:  staff,
 	SettingsWrite: {Admin, Ops},

@@ -155,28 +155,41 @@ func (c *Counts) Add(other Counts) {
 // Accepted is how many the provider took: sent, delivered or read.
 func (c Counts) Accepted() int64 { return c.Sent + c.Delivered + c.Read }
 
-// Attempt names one try at sending to one target. Its key travels with the message and comes back in
+// Attempt names one try at sending to one target, or of a single send. Its key travels with the message and comes back in
 // the provider's receipts, which is how an unknown outcome becomes known.
 type Attempt struct {
 	Campaign uuid.UUID
 	Target   int64
-	N        int // 1 for the first try
+	Single   uuid.UUID // the single send that it is a try of; uuid.Nil: of a campaign's target
+	N        int       // 1 for the first try
 }
 
-// Key is the attempt's key: "<campaign>/<target>/<n>".
+// Key is the attempt's key: "<campaign>/<target>/<n>", or "send/<id>/<n>" of a single send.
 func (a Attempt) Key() string {
+	if a.Single != uuid.Nil {
+		return singleKey + "/" + a.Single.String() + "/" + strconv.Itoa(a.N)
+	}
 	return a.Campaign.String() + "/" + strconv.FormatInt(a.Target, 10) + "/" + strconv.Itoa(a.N)
 }
+
+// singleKey is what the key of a single send begins with; a campaign's begins with its id.
+const singleKey = "send"
 
 // ParseAttempt reads a key back; anything else than a key of ours is an error.
 func ParseAttempt(key string) (Attempt, error) {
 	parts := strings.Split(key, "/")
-	if len(parts) == 3 {
+	if len(parts) == 3 && parts[0] == singleKey {
+		id, err1 := uuid.Parse(parts[1])
+		n, err2 := strconv.Atoi(parts[2])
+		if err1 == nil && err2 == nil && id != uuid.Nil {
+			return Attempt{Single: id, N: n}, nil
+		}
+	} else if len(parts) == 3 {
 		id, err1 := uuid.Parse(parts[0])
 		target, err2 := strconv.ParseInt(parts[1], 10, 64)
 		n, err3 := strconv.Atoi(parts[2])
 		if err1 == nil && err2 == nil && err3 == nil {
-			return Attempt{id, target, n}, nil
+			return Attempt{Campaign: id, Target: target, N: n}, nil
 		}
 	}
 	return Attempt{}, fmt.Errorf("not an attempt key")

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"lastcall/domain/voucher"
 )
 
 // Material is all of a campaign that its approval is of. Whatever of it changes, the digest does, and the approval
@@ -16,6 +18,7 @@ type Material struct {
 	Channel   string            `json:"channel"`
 	Template  MaterialTemplate  `json:"template"`
 	Variables map[string]string `json:"variables"`         // values that hold for every target
+	Voucher   *voucher.Offer    `json:"voucher,omitempty"` // what each target gets; nil: a message, and no more
 	SendAt    *time.Time        `json:"send_at,omitempty"` // nil: when it is started
 	Revision  int64             `json:"policy_revision"`
 	Audience  []AudiencePart    `json:"audience"` // by country, zone and locale
@@ -57,6 +60,11 @@ func (m Material) Digest() []byte {
 	if m.SendAt != nil {
 		at := m.SendAt.UTC().Truncate(time.Microsecond)
 		m.SendAt = &at
+	}
+	if v := m.Voucher; v != nil && v.ExpiresAt != nil {
+		offer, at := *v, v.ExpiresAt.UTC().Truncate(time.Microsecond)
+		offer.ExpiresAt = &at
+		m.Voucher = &offer
 	}
 	text, err := json.Marshal(m)
 	if err != nil {

@@ -48,6 +48,8 @@ var reasons = map[string]Diagnosis{
 		"Record the opt-in, then send what failed again."},
 	"erased": {User, "the guest was erased before their turn",
 		"Nothing to do: nobody knows their number any more."},
+	"voucher_over": {Parameters, "the voucher had ended before its message could go: it was spent, withdrawn, or out of date",
+		"Nothing was sent. Issue another voucher if the guest is to have one."},
 	"missing_variable": {Parameters, "a value that the template needs is missing",
 		"Add the value to the file or give it for all targets, then send what failed again."},
 }

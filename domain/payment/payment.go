@@ -37,6 +37,28 @@ const (
 	Confirmed State = "confirmed"
 )
 
+// Line is what somebody who pays in a country in a currency is told, in one line of at most 300 characters: the
+// instruction, and the link; "" when nothing is set for them.
+func (t Terms) Line(country, currency string) string {
+	var parts []string
+	for _, i := range t.Instructions {
+		if i.Country == country && i.Currency == currency {
+			parts = append(parts, strings.Join(strings.Fields(i.Text), " "))
+		}
+	}
+	if t.RevolutLink != "" && (len(parts) > 0 || len(t.Instructions) == 0) {
+		parts = append(parts, t.RevolutLink)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	const room = 300
+	if letters, rest := []rune(parts[0]), utf8.RuneCountInString(strings.Join(parts[1:], " ")); len(letters)+1+rest > room {
+		parts[0] = string(letters[:room-rest-2]) + "…"
+	}
+	return strings.Join(parts, " ")
+}
+
 var revolutLink = regexp.MustCompile(`^https://revolut\.me/[A-Za-z0-9_.-]{1,64}$`)
 
 const longest = 2000 // characters of an instruction

@@ -23,6 +23,7 @@ type Card struct {
 	Locale   string    // of the words; one of the template's
 	Bar      string    // who gives it
 	Stations []string  // where it is redeemed; none: at every station of the bar
+	Payment  string    // how one pays there, in one line; "" for nothing
 	Specimen bool      // worth nothing, and says so
 }
 
@@ -31,6 +32,7 @@ const (
 	maxCardName     = 100 // characters of a bar's or station's name
 	maxCardStations = 50
 	maxCardAmount   = 12 // digits
+	maxCardPayment  = 300
 )
 
 // cardDecimals are the currencies, each with the digits after its point.
@@ -63,6 +65,8 @@ func (c Card) Check() error {
 		return wrong("locale", "bad_locale", "not a locale like en-MT or rw-RW")
 	case !isCardName(c.Bar):
 		return wrong("bar", "bad_name", "must be one line of 1 to %d characters", maxCardName)
+	case utf8.RuneCountInString(c.Payment) > maxCardPayment || strings.ContainsFunc(c.Payment, unicode.IsControl):
+		return wrong("payment", "bad_payment", "must be one line of at most %d characters", maxCardPayment)
 	case len(c.Stations) > maxCardStations:
 		return wrong("stations", "too_many", "at most %d stations", maxCardStations)
 	}
@@ -72,6 +76,26 @@ func (c Card) Check() error {
 		}
 	}
 	return nil
+}
+
+// CardName is as much of a name as a card has room for.
+func CardName(name string) string {
+	if letters := []rune(name); len(letters) > maxCardName {
+		return string(letters[:maxCardName-1]) + "…"
+	}
+	return name
+}
+
+// CardStations are as many stations as a card has room for; an ellipsis stands for the others.
+func CardStations(names []string) []string {
+	fit := make([]string, min(len(names), maxCardStations))
+	for i := range fit {
+		fit[i] = CardName(names[i])
+	}
+	if len(names) > maxCardStations {
+		fit[maxCardStations-1] = "…"
+	}
+	return fit
 }
 
 func isCardName(s string) bool {
@@ -121,6 +145,9 @@ func (c Card) Words() CardWords {
 func CardText(c Card) string {
 	w := c.Words()
 	parts := []string{w.Title + ": " + w.Money, w.Code + ": " + c.Code, w.Until + ": " + w.Expires, w.Where + ": " + c.Bar + ", " + w.Place}
+	if c.Payment != "" {
+		parts = append(parts, c.Payment)
+	}
 	return strings.Join(parts, " · ")
 }
 

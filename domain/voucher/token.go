@@ -21,6 +21,18 @@ type Claims struct {
 	Expires time.Time // the first moment at which it is worth nothing; whole seconds, UTC
 }
 
+// ClaimsOf are the claims of a voucher for these stations, none for all.
+func ClaimsOf(id uuid.UUID, stations []uuid.UUID, expires time.Time) Claims {
+	c := Claims{Voucher: id, Scope: TokenAll, Expires: expires}
+	switch ScopeOf(len(stations)) {
+	case ScopeStation:
+		c.Scope, c.Station = TokenStation, stations[0]
+	case ScopeStations:
+		c.Scope = TokenSet
+	}
+	return c
+}
+
 // TokenScope says where a token's voucher may be redeemed, as far as a token can say it.
 type TokenScope byte
 

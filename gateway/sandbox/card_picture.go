@@ -69,7 +69,14 @@ func drawCard(card voucher.Card) ([]byte, error) {
 
 	c.code(code.Bitmap())
 	c.spaced(card.Code, cardWidth/2, codeTop+codeSide+92)
-	places := c.wrap(w.Where+": "+w.Place, medium, 32, cardWidth-2*inner, 2)
+	rows := 2
+	if card.Payment != "" {
+		rows = 1
+	}
+	places := c.wrap(w.Where+": "+w.Place, medium, 32, cardWidth-2*inner, rows)
+	if card.Payment != "" {
+		places = append(places, c.wrap(card.Payment, medium, 32, cardWidth-2*inner, 1)...)
+	}
 	for i, line := range places {
 		c.centred(line, medium, 32, codeTop+codeSide+182+(2*i-len(places))*20, quiet)
 	}

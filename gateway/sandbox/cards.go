@@ -149,7 +149,7 @@ func readCard(raw []byte) (voucher.Card, time.Duration, error) {
 		return voucher.Card{}, 0, domain.E(domain.Invalid, "out_of_range", "A link lives 90 days at most.").About("link_seconds")
 	}
 	card := voucher.Card{Amount: amount, Currency: r.Currency, Code: r.Code, Token: r.Token, Expires: r.ExpiresAt, Zone: r.Zone,
-		Locale: r.Locale, Bar: r.Bar, Stations: r.Stations, Specimen: r.Specimen}
+		Locale: r.Locale, Bar: r.Bar, Stations: r.Stations, Payment: r.Payment, Specimen: r.Specimen}
 	return card, lives, card.Check()
 }
 

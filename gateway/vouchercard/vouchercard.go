@@ -45,6 +45,7 @@ type Request struct {
 	Locale    string    `json:"locale"`
 	Bar       string    `json:"bar"`
 	Stations  []string  `json:"stations,omitempty"` // none: every station
+	Payment   string    `json:"payment,omitempty"`  // how one pays there, in one line
 	Specimen  bool      `json:"specimen,omitempty"` // to be marked as worth nothing
 
 	LinkSeconds int `json:"link_seconds,omitempty"` // wants a link that works that long instead of the picture
@@ -130,7 +131,7 @@ func (c *Client) ask(ctx context.Context, card voucher.Card, lives time.Duration
 	}
 	body, err := json.Marshal(Request{Amount: card.Amount.String(), Currency: card.Currency, Code: card.Code, Token: card.Token,
 		ExpiresAt: card.Expires.In(zone), Zone: card.Zone, Locale: card.Locale, Bar: card.Bar, Stations: card.Stations,
-		Specimen: card.Specimen, LinkSeconds: int((lives + time.Second - 1) / time.Second)})
+		Payment: card.Payment, Specimen: card.Specimen, LinkSeconds: int((lives + time.Second - 1) / time.Second)})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import { prepareZXingModule, writeBarcode } from 'zxing-wasm/writer';
 // QR codes in front of a camera that is not there.
 
 /** A QR code as rows of light (255) and dark (0), without the margin. */
-export type Code = { rows: number[][] };
+type Code = { rows: number[][] };
 
 const program = createRequire(import.meta.url).resolve('zxing-wasm/writer/zxing_writer.wasm');
 prepareZXingModule({ overrides: { wasmBinary: readFileSync(program).buffer as ArrayBuffer } });

@@ -1,6 +1,6 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { chromium, type Page } from '@playwright/test';
-import { type Code, film, qrCode } from './qr';
+import { film, qrCode } from './qr';
 import { accessible, expect, setFor, test } from './support';
 
 // The station app, on a phone of its own. The admin's session is in the same browser: below /station it counts for nothing.
@@ -91,33 +91,36 @@ test.afterEach(({ complaints }) => {
   complaints.splice(0, complaints.length, ...complaints.filter((c) => !c.includes('Failed to load resource')));
 });
 
-/** A camera in front of which present() holds a code. */
+/** A camera in front of which scan() holds a code. */
 async function camera(page: Page) {
   await page.addInitScript(() => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
     const paint = canvas.getContext('2d');
+    let rows: number[][] = [];
     const draw = () => {
       if (!paint) return;
       paint.fillStyle = 'white';
       paint.fillRect(0, 0, 640, 480);
       paint.fillStyle = 'black';
-      // biome-ignore lint/suspicious/noExplicitAny: the test puts it there
-      for (const [y, row] of ((window as any).lastcallCode ?? []).entries())
+      for (const [y, row] of rows.entries())
         for (const [x, value] of row.entries()) if (value === 0) paint.fillRect(60 + x * 8, 30 + y * 8, 8, 8);
     };
+    const lastcallPresent = (shown: number[][]) => {
+      rows = shown;
+      draw();
+    };
+    Object.assign(window, { lastcallPresent });
     setInterval(draw, 50);
     navigator.mediaDevices.getUserMedia = async () => canvas.captureStream(10);
   });
 }
 
-async function present(page: Page, { rows }: Code) {
-  await page.evaluate((shown) => Object.assign(window, { lastcallCode: shown }), rows);
-}
-
 /** Goes to the camera, with a code in front of it. */
 async function scan(page: Page, qr: string) {
+  const { rows } = await qrCode(qr);
+  // biome-ignore lint/suspicious/noExplicitAny: camera() put it there
+  await page.evaluate((shown) => (window as any).lastcallPresent(shown), rows);
   await page.getByRole('button', { name: 'Scan' }).click();
-  await present(page, await qrCode(qr));
 }
 
 async function offline(page: Page, is: boolean) {

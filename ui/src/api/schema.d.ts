@@ -962,6 +962,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/campaigns/{id}/vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the vouchers of a campaign
+         * @description As they are now; what they were when it ended is in its report. A campaign that gives none has no such figures: `no_vouchers`.
+         */
+        get: operations["campaign-vouchers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/channels": {
         parameters: {
             query?: never;
@@ -1888,6 +1908,101 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List single messages, newest first */
+        get: operations["list-sends"];
+        put?: never;
+        /**
+         * Send a message to one person
+         * @description The policy is asked at once, and nothing lets anybody past it. Answers 201 once the message has gone, or has an end; 200 with `block` when it is blocked: nothing was sent, and `retry_after` or `next_window` tell when it may be; 202 when it waits, which a blocked one does with `when_allowed`, or is still on its way after 5 s. A block is in the audit log.
+         */
+        post: operations["create-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what would become of a message to one person
+         * @description The policy's answer and the text. Nothing is sent and no permit is used.
+         */
+        post: operations["preview-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a single message, with its timeline */
+        get: operations["get-send"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel a queued message */
+        post: operations["cancel-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sends/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a failed message again
+         * @description As a new attempt, through all rules; the answers are those of sending. One whose outcome is unknown only with `accept_duplicate`.
+         */
+        post: operations["resend-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -2012,6 +2127,27 @@ export interface paths {
         get: operations["list-setting-revisions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/smoke-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List runs of smoke tests, newest first */
+        get: operations["list-smoke-runs"];
+        put?: never;
+        /**
+         * Record what a run of smoke tests found
+         * @description For the rollout's gate. It stays as it is.
+         */
+        post: operations["record-smoke-run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2849,6 +2985,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers/unsent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the vouchers of campaigns that did not come to their guests, newest first
+         * @description Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers.
+         */
+        get: operations["list-unsent-vouchers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/{id}": {
         parameters: {
             query?: never;
@@ -3420,6 +3576,11 @@ export interface components {
             /** Format: int64 */
             invalid: number;
             /**
+             * @description voucher: each target gets a voucher, too
+             * @enum {string}
+             */
+            kind: "message" | "voucher";
+            /**
              * Format: int64
              * @description Lines of all imports: invalid + duplicates + targets
              */
@@ -3469,6 +3630,8 @@ export interface components {
             variables: {
                 [key: string]: string;
             };
+            /** @description Which voucher each target gets */
+            voucher?: components["schemas"]["CampaignOffer"];
             /** @description What the queued targets wait for, and until when */
             waiting: components["schemas"]["Waiting"][];
             /** @description How many queued targets wait, by reason */
@@ -3518,6 +3681,11 @@ export interface components {
             targets: number;
         };
         CampaignChange: {
+            /**
+             * @description message: it gives no vouchers any more
+             * @enum {string}
+             */
+            kind?: "message";
             name?: string;
             /** @description Why, for the audit log */
             reason?: string;
@@ -3527,6 +3695,8 @@ export interface components {
             variables?: {
                 [key: string]: string;
             };
+            /** @description It becomes a campaign that gives each target this voucher */
+            voucher?: components["schemas"]["NewCampaignOffer"];
             /**
              * Format: int64
              * @description Its part of the channel where campaigns compete for it
@@ -3570,6 +3740,8 @@ export interface components {
             template_id: string;
             /** Format: int64 */
             template_version: number;
+            /** @description What each target gets; absent: a message, and no more */
+            voucher?: components["schemas"]["Offer"];
         };
         CampaignImpact: {
             /** Format: uuid */
@@ -3586,10 +3758,72 @@ export interface components {
             name: string;
             status: string;
         };
+        CampaignOffer: {
+            /** @example 2000 */
+            amount: string;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: date-time */
+            expires_at?: string;
+            /** @description Where it may be redeemed; none: everywhere */
+            stations: string[];
+            /** Format: int64 */
+            valid_seconds?: number;
+        };
         CampaignPage: {
             campaigns: components["schemas"]["Campaign"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        CampaignVouchers: {
+            /**
+             * @description Of each
+             * @example 2000
+             */
+            amount: string;
+            /**
+             * Format: int64
+             * @description Of all, went with the picture of their card
+             */
+            cards: number;
+            /** @enum {string} */
+            currency: "RWF" | "EUR";
+            /** Format: int64 */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Made, and not known to have come to their guests
+             */
+            issued: number;
+            /**
+             * Format: int64
+             * @description issued + sent + redeemed + expired + void
+             */
+            made: number;
+            /** @description What all are worth */
+            made_value: string;
+            /** @description What issued and sent are worth */
+            open_value: string;
+            /** Format: int64 */
+            redeemed: number;
+            redeemed_value: string;
+            /**
+             * Format: int64
+             * @description Taken by the provider, and not spent yet
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Of all, went in words alone
+             */
+            texts: number;
+            /**
+             * Format: int64
+             * @description Of issued and sent, those whose message finally failed or has no known end: for Support
+             */
+            unsent: number;
+            /** Format: int64 */
+            void: number;
         };
         CardPreview: {
             /**
@@ -4115,14 +4349,19 @@ export interface components {
             opted_out: boolean;
             /**
              * Format: int64
-             * @description Of them still queued: they are cancelled
+             * @description Of all these still queued: they are cancelled
              */
             queued: number;
             /**
              * Format: int64
-             * @description Of them on their way this very moment: nothing is erased until they have gone
+             * @description Of all these on their way this very moment: nothing is erased until they have gone
              */
             sending: number;
+            /**
+             * Format: int64
+             * @description Single messages in which the number becomes a pseudonym
+             */
+            sends: number;
             /**
              * Format: int64
              * @description Messages of campaigns in which the number becomes a pseudonym; they stay counted
@@ -4564,11 +4803,43 @@ export interface components {
             variables?: {
                 [key: string]: string;
             };
+            /** @description Gives each target a voucher; the template says its {{code}}, and may say {{amount}}, {{expiry}} and {{payment}}. Absent: a message, and no more */
+            voucher?: components["schemas"]["NewCampaignOffer"];
             /**
              * Format: int64
              * @description Its part of the channel where campaigns compete for it; absent: 1
              */
             weight?: number;
+        };
+        NewCampaignOffer: {
+            /**
+             * @description Digits, with a point before decimals
+             * @example 2000
+             */
+            amount: string;
+            /**
+             * @description RWF, without decimals, or EUR, with two at most
+             * @example RWF
+             */
+            currency: string;
+            /**
+             * Format: date-time
+             * @description The first moment at which it is worth nothing; or
+             */
+            expires_at?: string;
+            /**
+             * @description Codes of the stations where it may be redeemed; none: all
+             * @example [
+             *       "ENG-001"
+             *     ]
+             */
+            stations?: string[];
+            /**
+             * Format: int64
+             * @description For so long it is good after its target's turn has come: 60 to three years
+             * @example 604800
+             */
+            valid_seconds?: number;
         };
         NewConsent: {
             /**
@@ -4654,6 +4925,26 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewSend: {
+            /**
+             * Format: uuid
+             * @description To this contact; else give msisdn
+             */
+            contact_id?: string;
+            /** @description Where a number without + is dialled: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description Of the text, BCP 47; absent: the contact's */
+            locale?: string;
+            /** @description To this number, with + and country code, or as dialled in country */
+            msisdn?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id */
+            template: string;
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
+        };
         NewSetting: {
             /** @description The codes of the dangers that whoever saves it knows of */
             acknowledged?: string[];
@@ -4675,6 +4966,19 @@ export interface components {
             before: string;
             /** @example RWF */
             currency: string;
+        };
+        NewSmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** Format: date-time */
+            started_at: string;
         };
         NewStation: {
             /** Format: uuid */
@@ -4785,6 +5089,15 @@ export interface components {
             numbers: string[];
             /** @description Why, for the registry and the audit log */
             reason?: string;
+        };
+        Offer: {
+            amount: string;
+            currency: string;
+            /** Format: date-time */
+            expires_at?: string;
+            stations?: string[];
+            /** Format: int64 */
+            valid_seconds?: number;
         };
         Opening: {
             /** Format: date-time */
@@ -5211,6 +5524,7 @@ export interface components {
             failures: components["schemas"]["Failures"][];
             /** Format: double */
             seconds: number;
+            vouchers?: components["schemas"]["CampaignVouchers"];
         };
         Resend: {
             /** @description Needed for unknown: whoever was sent to after all gets the message twice */
@@ -5361,6 +5675,118 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
+        Send: {
+            /** @description What to do about it */
+            advice?: string;
+            /**
+             * Format: int64
+             * @description Tries at WhatsApp
+             */
+            attempts: number;
+            /** @description What the policy says against it: why, what else, and when it may go. Absent: nothing */
+            block?: components["schemas"]["Decision"];
+            /** @description Their name */
+            contact?: string;
+            /**
+             * Format: uuid
+             * @description Absent: the number is no contact's
+             */
+            contact_id?: string;
+            country: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            delivered_at?: string;
+            /**
+             * Format: date-time
+             * @description Failed, opted out, unknown, cancelled
+             */
+            ended_at?: string;
+            /**
+             * Format: int64
+             * @description WhatsApp's
+             */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "marketing" | "utility";
+            locale?: string;
+            /** @description The reason for people */
+            meaning?: string;
+            /** @description Masked */
+            msisdn: string;
+            /** Format: date-time */
+            not_before?: string;
+            /** Format: date-time */
+            read_at?: string;
+            /** @description Why not, or why it waits; stable */
+            reason?: string;
+            requested_by: string;
+            /** Format: uuid */
+            send_id: string;
+            /** Format: date-time */
+            sent_at?: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            template: string;
+            /** Format: int64 */
+            template_version: number;
+            temporal_web?: string;
+            /** @description Oldest first; not in lists */
+            timeline?: components["schemas"]["SendEvent"][];
+            /** @description Blocked, it waits */
+            when_allowed: boolean;
+            /** @description By which quiet hours are reckoned; absent: unknown */
+            zone?: string;
+        };
+        SendEvent: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempt?: number;
+            /** @description Who did it; absent: Lastcall itself */
+            by?: string;
+            /** Format: int64 */
+            error_code?: number;
+            /** @enum {string} */
+            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description held: it is tried again then
+             */
+            until?: string;
+            /** @description The same for people */
+            what: string;
+        };
+        SendOrder: {
+            /** @description resend of an unknown one: that it may arrive twice is known */
+            accept_duplicate?: boolean;
+            /** @description Why, for the timeline and the audit log */
+            reason?: string;
+            /** @description resend: whether it waits where it is blocked; absent: as before */
+            when_allowed?: boolean;
+        };
+        SendPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            sends: components["schemas"]["Send"][];
+        };
+        SendPreview: {
+            also?: string[];
+            /** @description Of the text */
+            language: string;
+            needs_human?: boolean;
+            next_window?: components["schemas"]["Opening"];
+            override_id?: string;
+            permitted: boolean;
+            /** Format: int64 */
+            policy_revision: number;
+            reason?: string;
+            /** Format: date-time */
+            retry_after?: string;
+            text: string;
+            why?: string;
+        };
         Session: {
             account: components["schemas"]["Account"];
             /**
@@ -5426,6 +5852,45 @@ export interface components {
         Settled: {
             /** Format: int64 */
             redemptions: number;
+        };
+        SmokeItem: {
+            /** @description What was seen; no numbers and no texts */
+            evidence: unknown;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+        };
+        SmokeRun: {
+            /** @description Of what was tested */
+            build: string;
+            /** @description Who ran it */
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Where it runs */
+            environment: string;
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            finished_at: string;
+            items: components["schemas"]["SmokeItem"][];
+            /** @example policy */
+            kind: string;
+            /** @enum {string} */
+            outcome: "passed" | "failed";
+            /** Format: int64 */
+            passed: number;
+            /** Format: uuid */
+            smoke_run_id: string;
+            /** Format: date-time */
+            started_at: string;
+        };
+        SmokeRunPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            smoke_runs: components["schemas"]["SmokeRun"][];
         };
         Somebody: {
             email: string;
@@ -5956,6 +6421,36 @@ export interface components {
              * @description Live ones
              */
             stations: number;
+        };
+        UnsentPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            vouchers: components["schemas"]["UnsentVoucher"][];
+        };
+        UnsentVoucher: {
+            /** @description What to do about it */
+            advice?: string;
+            /**
+             * Format: date-time
+             * @description When it turned out so
+             */
+            ended_at: string;
+            /**
+             * Format: int64
+             * @description The provider's
+             */
+            error_code?: number;
+            /** @description What happened, in plain words */
+            meaning: string;
+            reason?: string;
+            /**
+             * @description Whom it concerns; absent if nobody knows
+             * @enum {string}
+             */
+            scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+            /** @enum {string} */
+            target_state: "failed" | "unknown" | "opted_out" | "cancelled";
+            voucher: components["schemas"]["Voucher"];
         };
         Upload: {
             /** @description The first 100 invalid lines; none in lists and events */
@@ -8662,6 +9157,37 @@ export interface operations {
             };
         };
     };
+    "campaign-vouchers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignVouchers"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-channels": {
         parameters: {
             query?: never;
@@ -10671,6 +11197,333 @@ export interface operations {
             };
         };
     };
+    "list-sends": {
+        parameters: {
+            query?: {
+                /** @description Only those in one of these; absent: all */
+                state?: ("queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled")[];
+                /** @description Only with the template of this name */
+                template?: string;
+                /** @description Only to this contact */
+                contact_id?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-send": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+        };
+    };
+    "preview-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendPreview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resend-send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendOrder"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-session": {
         parameters: {
             query?: never;
@@ -10964,6 +11817,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsRevisions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-smoke-runs": {
+        parameters: {
+            query?: {
+                /** @description Only of this kind */
+                kind?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRunPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "record-smoke-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSmokeRun"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmokeRun"];
                 };
             };
             /** @description Error */
@@ -13389,6 +14311,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VoucherTotals"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-unsent-vouchers": {
+        parameters: {
+            query?: {
+                /** @description Only those of one campaign */
+                campaign?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnsentPage"];
                 };
             };
             /** @description Error */

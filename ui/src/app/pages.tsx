@@ -6,6 +6,7 @@ import {
   IconListSearch,
   IconLockOpen,
   IconMessage2,
+  IconSend,
   IconSpeakerphone,
   IconTicket,
   IconUserOff,
@@ -18,6 +19,7 @@ import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
 import type { ContactsSearch } from '../pages/contacts';
+import type { SendState } from '../pages/sends';
 import type { TemplatesSearch } from '../pages/templates';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
@@ -26,6 +28,19 @@ import { useMay } from './session';
 import { Shell } from './shell';
 
 // Every page of the panel: its address, what of its state stands in the address, and its own chunk.
+
+/** The states of one recipient's message, of a campaign or a single one. */
+const targetStates: State[] = [
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'failed',
+  'opted_out',
+  'unknown',
+  'cancelled',
+];
 
 const root = createRootRoute({ component: Shell });
 
@@ -68,6 +83,20 @@ const optOuts = createRoute({
   path: '/opt-outs',
   validateSearch: (s: Record<string, unknown>): { after?: string } => ({ after: text(s.after) }),
   component: lazyRouteComponent(() => import('../pages/opt-outs'), 'OptOutsPage'),
+});
+
+const sends = createRoute({
+  getParentRoute: () => root,
+  path: '/sends',
+  validateSearch: (
+    s: Record<string, unknown>,
+  ): { state?: SendState; template?: string; send?: string; after?: string } => ({
+    state: oneOf(s.state, targetStates),
+    template: text(s.template),
+    send: text(s.send),
+    after: text(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/sends'), 'SendsPage'),
 });
 
 const templates = createRoute({
@@ -150,18 +179,8 @@ const campaign = createRoute({
   getParentRoute: () => root,
   path: '/campaigns/$id',
   validateSearch: (s: Record<string, unknown>): { view?: View; state?: State; after?: number; target?: number } => ({
-    view: oneOf(s.view, ['failures', 'audience', 'history', 'report']),
-    state: oneOf(s.state, [
-      'queued',
-      'sending',
-      'sent',
-      'delivered',
-      'read',
-      'failed',
-      'opted_out',
-      'unknown',
-      'cancelled',
-    ]),
+    view: oneOf(s.view, ['vouchers', 'failures', 'audience', 'history', 'report']),
+    state: oneOf(s.state, targetStates),
     after: whole(s.after),
     target: whole(s.target),
   }),
@@ -253,6 +272,7 @@ export const router = createRouter({
     approvals,
     overrides,
     contacts,
+    sends,
     optOuts,
     templates,
     template,
@@ -291,6 +311,9 @@ const navigation: {
     | '/opt-outs'
     | '/templates'
     | '/contacts'
+    | '/sends'
+    | '/opt-outs'
+    | '/templates'
     | '/opt-outs'
     | '/templates'
     | '/vouchers'
@@ -315,6 +338,7 @@ const navigation: {
     takes: ['campaigns.approve', 'templates.review'],
   },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
+  { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },

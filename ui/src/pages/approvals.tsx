@@ -97,7 +97,9 @@ export function ApprovalsPage() {
         columns={columns}
         pager={pager}
         next={({ next }) => next}
-        empty={<Empty title="Nothing waits">Campaigns, templates and overrides that need a second person appear here.</Empty>}
+        empty={
+          <Empty title="Nothing waits">Campaigns, templates and overrides that need a second person appear here.</Empty>
+        }
       />
     </Page>
   );

@@ -17,11 +17,12 @@ import { ReportView } from './campaign/report';
 import { ResendDialog } from './campaign/resend';
 import { Rest } from './campaign/rest';
 import { TargetsView } from './campaign/targets';
+import { VouchersView } from './campaign/vouchers';
 
 const route = getRouteApi('/campaigns/$id');
 
 /** The parts of the page below its figures. Which one is shown stands in the address; targets is not written there. */
-export const views = ['targets', 'failures', 'audience', 'history', 'report'] as const;
+export const views = ['targets', 'vouchers', 'failures', 'audience', 'history', 'report'] as const;
 export type View = (typeof views)[number];
 
 const second = 1000;
@@ -60,7 +61,9 @@ function Whole({ campaign }: { campaign: Campaign }) {
   const navigate = route.useNavigate();
   const draft = campaign.status === 'draft';
   // What a campaign of this status has no view of is as if it had not been asked for.
-  const has = views.filter((v) => v !== 'report' || campaign.report);
+  const has = views.filter(
+    (v) => (v !== 'report' || campaign.report) && (v !== 'vouchers' || campaign.kind === 'voucher'),
+  );
   const shown = has.includes(view) ? view : 'targets';
 
   return (
@@ -117,6 +120,7 @@ function Whole({ campaign }: { campaign: Campaign }) {
 
 const titles: Record<View, string> = {
   targets: 'Recipients',
+  vouchers: 'Vouchers',
   failures: 'Failures',
   audience: 'Imports',
   history: 'History',
@@ -127,6 +131,8 @@ function show(view: View, campaign: Campaign): ReactNode {
   switch (view) {
     case 'targets':
       return <TargetsView campaign={campaign} />;
+    case 'vouchers':
+      return <VouchersView campaign={campaign} />;
     case 'failures':
       return <FailuresView campaign={campaign} />;
     case 'audience':

@@ -1,6 +1,6 @@
 import { Badge, Button, Group, Stack, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconEraser, IconPencil } from '@tabler/icons-react';
+import { IconEraser, IconPencil, IconSend } from '@tabler/icons-react';
 import { api, client, queries } from '../api/client';
 import { problemOf } from '../api/problem';
 import { Can } from '../app/session';
@@ -14,16 +14,19 @@ import { tell } from '../parts/toast';
 import { Consents } from './contacts-consents';
 import { EditContact } from './contacts-edit';
 import { Messages } from './contacts-messages';
+import { SendMessage } from './contacts-send';
 
 /** A contact: what is known, what they said about marketing, what was sent to them. */
 export function ContactFacts({ id, gone }: { id: string; gone: () => void }) {
   const [editing, { open: edit, close: stopEditing }] = useDisclosure();
+  const [writing, { open: write, close: stopWriting }] = useDisclosure();
   const erase = useErase(id, gone);
   const query = api.useQuery('get', '/contacts/{id}', { params: { path: { id } } });
   if (query.isPending) return <Loading label="Loading the contact" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   const c = query.data;
   if (editing) return <EditContact close={stopEditing} contact={c} />;
+  if (writing) return <SendMessage close={stopWriting} contact={c} />;
   return (
     <Stack gap="lg">
       <div>
@@ -64,6 +67,11 @@ export function ContactFacts({ id, gone }: { id: string; gone: () => void }) {
         ]}
       />
       <Group gap="xs">
+        <Can do="sends.write">
+          <Button leftSection={<IconSend size={16} />} onClick={write}>
+            Send a message
+          </Button>
+        </Can>
         <Can do="contacts.write">
           <Button variant="default" leftSection={<IconPencil size={16} />} onClick={edit}>
             Edit
@@ -99,6 +107,9 @@ function useErase(id: string, gone: () => void) {
             ? [
                 `In ${people(impact.targets, 'campaign', 'campaigns')} the number becomes a pseudonym; the counts stay as they are.`,
               ]
+            : []),
+          ...(impact.sends > 0
+            ? [`The number leaves ${people(impact.sends, 'single message', 'single messages')}, too.`]
             : []),
           ...(impact.queued > 0
             ? [`${people(impact.queued, 'message that is', 'messages that are')} still queued will not be sent.`]

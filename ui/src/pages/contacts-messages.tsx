@@ -4,14 +4,16 @@ import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
+import { upper } from '../parts/format';
 import { Failed, Loading } from '../parts/states';
 import { Status } from '../parts/status';
 import { usePager } from '../parts/table';
 import { Time } from '../parts/time';
+import { blockWords, moves, SendStatus } from './sends-state';
 
 type Message = components['schemas']['ContactMessage'];
 
-/** What campaigns sent to a contact: when, and why not. Vouchers will stand below. */
+/** What was sent to a contact, by somebody for them alone and by campaigns: when, and why not. */
 export function Messages({ id }: { id: string }) {
   const [after, setAfter] = useState<string>();
   const pager = usePager(after, setAfter);
@@ -26,6 +28,7 @@ export function Messages({ id }: { id: string }) {
       <Title order={4} mb="sm">
         Messages
       </Title>
+      <Singles contact={id} />
       {query.isPending && <Loading label="Loading the messages" />}
       {query.isError && !query.data && <Failed error={query.error} retry={() => void query.refetch()} />}
       {query.data?.messages.length === 0 && <Text size="sm">No campaign has had this contact as a recipient.</Text>}
@@ -66,7 +69,39 @@ export function Messages({ id }: { id: string }) {
   );
 }
 
-function When({ of }: { of: Message }) {
+/** The newest single messages, each leading to its story. */
+function Singles({ contact }: { contact: string }) {
+  const query = api.useQuery(
+    'get',
+    '/sends',
+    { params: { query: { contact_id: contact, limit: 5 } } },
+    { refetchInterval: (q) => (q.state.data?.sends.some(moves) ? 3000 : false) },
+  );
+  if (query.isError && !query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
+  if (!query.data || query.data.sends.length === 0) return null;
+  return (
+    <Stack gap="sm" component="ol" className="plain-list" mb="sm" aria-label="Single messages">
+      {query.data.sends.map((s) => (
+        <li key={s.send_id}>
+          <Group justify="space-between" gap="xs" wrap="nowrap" align="flex-start">
+            <div>
+              <Link to="/sends" search={{ send: s.send_id }} className="wrap">
+                {s.template}
+              </Link>
+              <Text size="xs" c="dimmed" className="wrap">
+                {s.block ? upper(blockWords(s.block)) : <When of={s} />}
+                {!s.block && s.meaning && ` · ${s.meaning}`}
+              </Text>
+            </div>
+            <SendStatus of={s} />
+          </Group>
+        </li>
+      ))}
+    </Stack>
+  );
+}
+
+function When({ of }: { of: Pick<Message, 'ended_at' | 'read_at' | 'delivered_at' | 'sent_at' | 'not_before'> }) {
   const at = of.ended_at ?? of.read_at ?? of.delivered_at ?? of.sent_at;
   if (at) return <Time at={at} />;
   if (of.not_before)

@@ -6,9 +6,11 @@ export const localZone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UT
 /** 12,345 */
 export const count = (n: number) => n.toLocaleString('en');
 
-/** 12,345 RWF; francs have no cents. */
-export const money = (n: number, currency = 'RWF') =>
-  `${n.toLocaleString('en', { maximumFractionDigits: 0 })} ${currency}`;
+/** 12,345 RWF, 12.50 EUR; francs have no cents. */
+export function money(n: number, currency = 'RWF') {
+  const digits = currency === 'RWF' ? 0 : 2;
+  return `${n.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${currency}`;
+}
 
 /** 41 %: never 100 % before everything is in, nor 0 % once something is. */
 export function share(part: number, whole: number): string {

@@ -66,6 +66,12 @@ function Unreachable() {
   );
 }
 
+/** ENG-001; on the first page, which has room, the bar too. */
+function placeOf({ device }: Station, home: boolean): string {
+  if (!device) return 'Lastcall';
+  return home ? `${device.station.bar} · ${device.station.code}` : device.station.code;
+}
+
 /** Where one is, and whether there is a connection: in words, not by colour. */
 function Bar({ at, home }: { at: Station; home: boolean }) {
   const inside = at.phase === 'ready';
@@ -78,7 +84,7 @@ function Bar({ at, home }: { at: Station; home: boolean }) {
       ) : (
         <Bell size={32} />
       )}
-      <span className="where">{at.device ? `${at.device.station.bar} · ${at.device.station.code}` : 'Lastcall'}</span>
+      <span className="where">{placeOf(at, home)}</span>
       <span className={at.online ? 'line on' : 'line off'} role="status">
         {at.online ? 'Online' : 'No connection'}
       </span>

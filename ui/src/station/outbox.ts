@@ -19,23 +19,37 @@ const sending = new Set<string>();
 /** A key, to the day unique in the world. */
 export const newKey = () => crypto.randomUUID();
 
-/**
- * Redeems a voucher now. It is in the outbox before it is sent; where the phone has no room for that, the server's answer
- * is all there is, and this tab goes on asking for it.
- */
+/** Redeems a voucher now. A phone that has no room to keep it until the answer comes sends nothing. */
 export async function redeem(row: box.Row, expires?: number): Promise<Sent> {
-  await box.putRow(row).catch(() => undefined);
+  try {
+    await box.putRow(row);
+  } catch {
+    return {
+      refused: new Trouble(
+        -1,
+        'no_room',
+        'This phone has no room to keep it until the answer comes. Nothing was sent.',
+      ),
+    };
+  }
   return deliver(row, expires);
 }
 
-/** Sends everything that waits, oldest first, in one tab at a time. What stops it is told. */
+/**
+ * Sends everything that waits, oldest first, in one tab at a time. Tells why something still waits: without a connection or
+ * anybody signed in nothing more is tried, else one row that has to wait keeps no other.
+ */
 export async function sendAll(): Promise<Trouble | undefined> {
   const work = async () => {
+    let held: Trouble | undefined;
     for (const row of await box.rows()) {
       if (sending.has(row.key)) continue;
       const sent = await deliver(row);
-      if ('waits' in sent) return sent.waits;
+      if (!('waits' in sent)) continue;
+      held ??= sent.waits;
+      if (sent.waits.status === 0 || sent.waits.status === 401) return sent.waits;
     }
+    return held;
   };
   if (!navigator.locks) return work(); // an older phone; twice the same is the same
   return navigator.locks.request('lastcall-outbox', { ifAvailable: true }, async (lock) => (lock ? work() : undefined));

@@ -43,6 +43,7 @@ export function Redeem({ presented: given, again }: { presented: Presented; agai
     await refresh();
   };
   const accept = async (claims: Claims, qr: string) => {
+    setStep({ at: 'redeeming' });
     const row = newOfflineRow(qr, claims.voucher);
     try {
       const fresh = await box.accept(row, claims.expires);

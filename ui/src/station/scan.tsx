@@ -33,7 +33,6 @@ export function Scan() {
       ) : (
         <p>Hold the voucher’s QR code in front of the camera.</p>
       )}
-      {/* biome-ignore lint/a11y/useMediaCaption: it is what the camera sees */}
       <video
         ref={video}
         className="camera"

@@ -2,7 +2,7 @@ import { Anchor, Code, Text, Title } from '@mantine/core';
 import { IconExternalLink } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { api } from '../../api/client';
-import { count } from '../../parts/format';
+import { count, duration, money } from '../../parts/format';
 import { Time } from '../../parts/time';
 import type { Campaign } from './campaign';
 
@@ -19,6 +19,7 @@ export function Facts({ campaign: c }: { campaign: Campaign }) {
       </Text>
     ) : null;
   };
+  const v = c.voucher;
   const facts: [string, ReactNode][] = [
     ['Template', <span key="t">{`${c.template} v${c.template_version}`}</span>],
     [
@@ -29,6 +30,23 @@ export function Facts({ campaign: c }: { campaign: Campaign }) {
       </span>,
     ],
   ];
+  if (v)
+    facts.push([
+      'Voucher',
+      <span key="v">
+        {money(Number(v.amount), v.currency)} each,{' '}
+        {v.expires_at ? (
+          <>
+            until <Time at={v.expires_at} />
+          </>
+        ) : (
+          `for ${duration(v.valid_seconds ?? 0)} from when each is sent`
+        )}
+        <Text span size="xs" c="dimmed" display="block">
+          {v.stations.length ? `at ${count(v.stations.length)} of the stations` : 'at every station'}
+        </Text>
+      </span>,
+    ]);
   if (c.started_at)
     facts.push([
       'Started',

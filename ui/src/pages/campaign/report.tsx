@@ -1,6 +1,6 @@
 import { Button, Group, Table, Text, Title } from '@mantine/core';
 import { IconDownload, IconPrinter } from '@tabler/icons-react';
-import { count, duration, share, upper, words } from '../../parts/format';
+import { count, duration, money, share, upper, words } from '../../parts/format';
 import { Progress } from '../../parts/progress';
 import { statusWord } from '../../parts/status';
 import { Time } from '../../parts/time';
@@ -73,6 +73,20 @@ export function ReportView({ campaign: c }: { campaign: Campaign }) {
           </Table.Tbody>
         </Table>
       </div>
+      {r.vouchers && (
+        <>
+          <Title order={3} size="h4" mt="lg" mb="sm">
+            Vouchers
+          </Title>
+          <Text size="sm">
+            {count(r.vouchers.made)} of {money(Number(r.vouchers.amount), r.vouchers.currency)}, worth{' '}
+            {money(Number(r.vouchers.made_value), r.vouchers.currency)}: {count(r.vouchers.sent)} sent,{' '}
+            {count(r.vouchers.redeemed)} redeemed ({money(Number(r.vouchers.redeemed_value), r.vouchers.currency)}),{' '}
+            {count(r.vouchers.expired)} expired, {count(r.vouchers.void)} void, {count(r.vouchers.issued)} issued only.{' '}
+            {count(r.vouchers.unsent)} did not come to their guests.
+          </Text>
+        </>
+      )}
       {r.failures.length > 0 && (
         <>
           <Title order={3} size="h4" mt="lg" mb="sm">

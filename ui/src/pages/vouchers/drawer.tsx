@@ -42,7 +42,7 @@ export function VoucherDrawer({ id }: { id: string }) {
       </Group>
       <Facts
         of={[
-          ['Redeemed at', stations.named(v.stations)],
+          ['Good at', stations.named(v.stations)],
           ['Expires', <Time key="expires" at={v.expires_at} />],
           ['Issued', <Time key="issued" at={v.issued_at} />],
           ...(v.void_reason ? [['Void because', v.void_reason] as [string, string]] : []),

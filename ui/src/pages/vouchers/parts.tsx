@@ -75,6 +75,9 @@ export function Days({
 }) {
   return (
     <Group gap={4} wrap="nowrap" className="days">
+      <Text span size="sm" c="dimmed">
+        {label}
+      </Text>
       <TextInput
         type="date"
         aria-label={`${label} from`}

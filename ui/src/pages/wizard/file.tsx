@@ -9,6 +9,7 @@ import { share } from '../../parts/format';
 import { columnFor, type Head, headOf } from './csv';
 import type { Campaign } from './frame';
 import { useKept } from './kept';
+import { fills } from './offer';
 import { busy, dismiss, refresh, send, useUpload } from './upload';
 
 type Import = components['schemas']['Import'];
@@ -28,7 +29,7 @@ export function FilePanel({ campaign, begun }: { campaign: Campaign; begun?: Imp
   const template = templates.data?.templates.find(
     (t) => t.name === campaign.template && t.version === campaign.template_version,
   );
-  const open = (template?.variables ?? []).filter((v) => !campaign.variables[v.name]);
+  const open = (template?.variables ?? []).filter((v) => !campaign.variables[v.name] && !fills(campaign, v.name));
   const need = (v: (typeof open)[number]) => (v.default ? `“${v.default}” where it is empty` : 'Needed');
   const fields: Field[] = [
     { key: 'msisdn', label: 'Phone number', about: 'Needed' },

@@ -7,6 +7,7 @@ import { showProblem } from '../../parts/form';
 import { Phone } from '../../parts/phone';
 import { Failed, Loading } from '../../parts/states';
 import { type Campaign, Foot, take, useSaving } from './frame';
+import { fills, saysCode } from './offer';
 
 type Template = components['schemas']['Template'];
 
@@ -27,7 +28,8 @@ export function MessageStep({ campaign }: { campaign: Campaign }) {
 }
 
 function MessageForm({ campaign, templates, its }: { campaign: Campaign; templates: Template[]; its?: Template }) {
-  const offered = choices(templates);
+  const gives = campaign.kind === 'voucher';
+  const offered = choices(templates).filter((t) => !gives || saysCode(t));
   if (its && !offered.includes(its)) offered.unshift(its);
   const form = useForm<{ template: string; variables: Record<string, string> }>({
     initialValues: { template: its?.id ?? '', variables: { ...campaign.variables } },
@@ -43,7 +45,7 @@ function MessageForm({ campaign, templates, its }: { campaign: Campaign; templat
     const said = Object.fromEntries(
       (template?.variables ?? []).flatMap((v) => {
         const text = variables[v.name]?.trim();
-        return text ? [[v.name, text]] : [];
+        return text && !fills(campaign, v.name) ? [[v.name, text]] : [];
       }),
     );
     try {
@@ -90,29 +92,37 @@ function MessageForm({ campaign, templates, its }: { campaign: Campaign; templat
               Version {newer.version} of it is newer.
             </Text>
           )}
-          {template && template.variables.length > 0 && (
+          {gives && (
+            <Text size="sm" c="dimmed">
+              Only templates that say a voucher’s code are here. Each voucher fills in its own code, amount, expiry and
+              how to pay; where the template opens with a picture, it is the voucher’s card.
+            </Text>
+          )}
+          {template?.variables.some((v) => !fills(campaign, v.name)) && (
             <Stack component="fieldset" className="plain-fieldset" gap="md">
               <Title component="legend" order={3} size="h4" mb={4}>
                 Values for everybody
               </Title>
-              {template.variables.map((v) => (
-                <TextInput
-                  key={v.name}
-                  label={v.name}
-                  placeholder={v.example && `e.g. ${v.example}`}
-                  description={
-                    v.default
-                      ? `Left empty, each recipient’s own is used, and “${v.default}” for who has none.`
-                      : v.name === 'name'
-                        ? 'Left empty, each recipient’s own name is used; who has none is left out.'
-                        : 'Left empty, your file must have a column with it. Contacts have none.'
-                  }
-                  maxLength={1000}
-                  {...form.getInputProps(`variables.${v.name}`)}
-                  value={variables[v.name] ?? ''}
-                  error={form.errors.variables}
-                />
-              ))}
+              {template.variables
+                .filter((v) => !fills(campaign, v.name))
+                .map((v) => (
+                  <TextInput
+                    key={v.name}
+                    label={v.name}
+                    placeholder={v.example && `e.g. ${v.example}`}
+                    description={
+                      v.default
+                        ? `Left empty, each recipient’s own is used, and “${v.default}” for who has none.`
+                        : v.name === 'name'
+                          ? 'Left empty, each recipient’s own name is used; who has none is left out.'
+                          : 'Left empty, your file must have a column with it. Contacts have none.'
+                    }
+                    maxLength={1000}
+                    {...form.getInputProps(`variables.${v.name}`)}
+                    value={variables[v.name] ?? ''}
+                    error={form.errors.variables}
+                  />
+                ))}
             </Stack>
           )}
           {failure && (

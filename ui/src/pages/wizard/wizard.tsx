@@ -1,9 +1,9 @@
-import { Alert, Button, Stack, TextInput } from '@mantine/core';
+import { Alert, Button } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { IconMessage } from '@tabler/icons-react';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useState } from 'react';
 import { api } from '../../api/client';
+import type { components } from '../../api/schema';
 import { showProblem } from '../../parts/form';
 import { Page } from '../../parts/page';
 import { Degraded, Empty, Failed, Loading } from '../../parts/states';
@@ -12,7 +12,10 @@ import { AudienceStep } from './audience';
 import { type Campaign, Foot, take, useSaving, Wizard } from './frame';
 import { forget, newKey, useKept } from './kept';
 import { choices, MessageStep } from './message';
+import { blank, type Kind, KindFields, kindOf, offerOf, rules, saysCode, useStations } from './offer';
 import { ScheduleStep } from './schedule';
+
+type Template = components['schemas']['Template'];
 
 // The forecast's picture is the largest part and the last step: it comes when it is wanted.
 const ReviewStep = lazy(() => import('./review').then((m) => ({ default: m.ReviewStep })));
@@ -28,8 +31,8 @@ export function NewCampaignPage() {
 
 const newDraft = 'lastcall.new-campaign';
 /** What was typed, and the key under which which request was last sent. */
-type Unmade = { name: string; request: string; key: string };
-const unmade: Unmade = { name: '', request: '', key: '' };
+type Unmade = { typed: string; request: string; key: string };
+const unmade: Unmade = { typed: '', request: '', key: '' };
 const isUnmade = (v: unknown): v is Unmade =>
   Object.keys(unmade).every((k) => typeof (v as Record<string, unknown> | null)?.[k] === 'string');
 
@@ -37,10 +40,10 @@ function NewForm() {
   const navigate = useNavigate();
   const templates = api.useQuery('get', '/templates');
   const [kept, keep] = useKept(newDraft, unmade, isUnmade);
-  const form = useForm({
-    initialValues: { name: kept.name },
-    onValuesChange: ({ name }) => keep({ ...kept, name }),
-    validate: { name: named },
+  const form = useForm<Kind>({
+    initialValues: typed(kept.typed),
+    onValuesChange: (values) => keep({ ...kept, typed: JSON.stringify(values) }),
+    validate: rules,
   });
   const [failure, setFailure] = useState('');
   const create = api.useMutation('post', '/campaigns', {
@@ -61,10 +64,12 @@ function NewForm() {
   const none = templates.data && !first;
   return (
     <form
-      onSubmit={form.onSubmit(({ name }) => {
+      onSubmit={form.onSubmit((values) => {
         if (!first || create.isPending) return;
         setFailure('');
-        const body = { name: name.trim(), template: preferred(templates.data?.templates ?? [])?.id ?? first.id };
+        const template = preferred(templates.data?.templates ?? [], values.kind);
+        if (!template) return setFailure(noTemplate);
+        const body = { name: values.name.trim(), template: template.id, voucher: offerOf(values) };
         const request = JSON.stringify(body);
         // The same request has the same key, however often it is sent, after a reload too: one draft.
         const key = kept.request === request ? kept.key : newKey();
@@ -72,7 +77,7 @@ function NewForm() {
         create.mutate({ params: { header: { 'Idempotency-Key': key } }, body });
       })}
     >
-      <NameFields form={form} />
+      <KindFields form={form} />
       {templates.isError && (
         <Degraded
           error={templates.error}
@@ -102,32 +107,21 @@ function NewForm() {
   );
 }
 
-/** What a draft begins with, until somebody chooses: a template that needs nothing of the audience, if there is one. */
-const preferred = (all: Parameters<typeof choices>[0]) => choices(all).find((t) => t.variables.every((v) => v.default));
-
-const named = (v: string) => (v.trim() ? null : 'Give it a name by which your team finds it.');
-
-function NameFields({ form }: { form: { getInputProps: (path: 'name') => object } }) {
+/**
+ * What a draft begins with, until somebody chooses: a template that needs nothing of the audience, if there is one; of a
+ * campaign with vouchers, one that says their code.
+ */
+function preferred(all: Template[], kind: Kind['kind']) {
+  const fit = choices(all).filter((t) =>
+    kind === 'voucher' ? saysCode(t) : !t.variables.some((v) => v.name === 'code'),
+  );
   return (
-    <Stack gap="lg" maw={560}>
-      <TextInput
-        label="Name"
-        description="Your team sees it; recipients do not."
-        placeholder="e.g. Friday happy hour"
-        maxLength={200}
-        data-autofocus
-        {...form.getInputProps('name')}
-      />
-      <div className="kind">
-        <IconMessage size={20} aria-hidden />
-        <div>
-          <strong>Message campaign</strong>
-          <p>One WhatsApp template to everybody in the audience, each in the hours that suit them.</p>
-        </div>
-      </div>
-    </Stack>
+    fit.find((t) => t.variables.every((v) => v.default)) ?? fit[0] ?? (kind === 'message' ? choices(all)[0] : undefined)
   );
 }
+
+const noTemplate =
+  'No template that may be sent says a voucher’s {{code}} in all its languages. One has to be approved first.';
 
 const route = getRouteApi('/campaigns/$id/edit');
 
@@ -156,16 +150,52 @@ export function EditCampaignPage() {
   );
 }
 
+/** What was typed before a reload; what another version kept is as if it were not there. */
+function typed(text: string): Kind {
+  try {
+    const kept = JSON.parse(text) as Kind;
+    return Object.keys(blank).every(
+      (k) => typeof kept[k as keyof Kind] === typeof blank[k as keyof Kind] || k === 'days',
+    )
+      ? kept
+      : blank;
+  } catch {
+    return blank;
+  }
+}
+
 function NameStep({ campaign }: { campaign: Campaign }) {
-  const form = useForm({ initialValues: { name: campaign.name }, validate: { name: named } });
+  const stations = useStations();
+  const templates = api.useQuery('get', '/templates');
+  if (campaign.voucher?.stations.length && stations.isPending) return <Loading rows={4} />;
+  if (templates.isPending) return <Loading rows={4} />;
+  if (!templates.data) return <Failed error={templates.error} retry={() => void templates.refetch()} />;
+  const codes = new Map(stations.data?.stations.map((s) => [s.id, s.code]));
+  return <NameForm campaign={campaign} initial={kindOf(campaign, codes)} templates={templates.data.templates} />;
+}
+
+function NameForm({ campaign, initial, templates }: { campaign: Campaign; initial: Kind; templates: Template[] }) {
+  const form = useForm<Kind>({ initialValues: initial, validate: rules });
   const [failure, setFailure] = useState('');
   const change = api.useMutation('patch', '/campaigns/{id}', { meta: { inPlace: true } });
   const save = async () => {
     setFailure('');
     if (form.validate().hasErrors) return false;
+    const values = form.getValues();
+    const its = templates.find((t) => t.name === campaign.template && t.version === campaign.template_version);
+    const template = values.kind === 'voucher' && its && !saysCode(its) ? preferred(templates, 'voucher') : its;
+    if (values.kind === 'voucher' && !(template && saysCode(template))) {
+      setFailure(noTemplate);
+      return false;
+    }
     try {
-      const name = form.getValues().name.trim();
-      take(await change.mutateAsync({ params: { path: { id: campaign.campaign_id } }, body: { name } }));
+      const body = {
+        name: values.name.trim(),
+        template: template === its ? undefined : template?.id,
+        voucher: offerOf(values),
+        kind: values.kind === 'message' && campaign.kind === 'voucher' ? ('message' as const) : undefined,
+      };
+      take(await change.mutateAsync({ params: { path: { id: campaign.campaign_id } }, body }));
       form.resetDirty();
       return true;
     } catch (error) {
@@ -176,7 +206,7 @@ function NameStep({ campaign }: { campaign: Campaign }) {
   useSaving(() => form.isDirty(), save);
   return (
     <>
-      <NameFields form={form} />
+      <KindFields form={form} fixed={campaign.targets > 0} />
       {failure && (
         <Alert color="red" role="alert" mt="md" maw={560}>
           {failure}

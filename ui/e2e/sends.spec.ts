@@ -1,0 +1,74 @@
+import { expect, lookAt, setFor, test } from './support';
+
+test('a message to one contact: blocked by quiet hours, it waits, is cancelled, goes, and tells its story', async ({
+  signedIn: page,
+}) => {
+  test.slow();
+  const tail = String(Date.now()).slice(-5);
+  const added = await page.request.post('/api/v1/contacts', {
+    data: { msisdn: `+2507885${tail}`, name: `Keza ${tail}`, locale: 'en' },
+  });
+  expect(added.status(), await added.text()).toBe(201);
+  const { id } = await added.json();
+  const wall = (hours: number) =>
+    new Date(Date.now() + hours * 3_600_000).toLocaleTimeString('en-GB', {
+      timeZone: 'Africa/Kigali',
+      hour: '2-digit',
+      minute: '2-digit',
+    });
+  const back = await setFor(page, 'quiet_hours', (was) => ({ ...was, RW: { start: wall(-1), end: wall(2) } }));
+  try {
+    await page.goto(`/contacts?contact=${id}`);
+    const drawer = page.getByRole('dialog', { name: 'Contact' });
+    await drawer.getByRole('button', { name: 'Send a message' }).click();
+    await expect(drawer.getByText(`Send a message to Keza ${tail}`)).toBeVisible();
+    await drawer.getByLabel('event').fill('Jazz on the roof');
+    await drawer.getByLabel('day').fill('Friday');
+    await expect(drawer.getByRole('status')).toContainText(/Send blocked – quiet hours until .*\(Kigali\)/);
+    await expect(drawer.getByRole('button', { name: 'Send now' })).toBeHidden();
+    await lookAt(page, 'send-blocked');
+    await drawer.getByRole('button', { name: 'Send when allowed' }).click();
+    await expect(page.getByText('The message waits')).toBeVisible({ timeout: 20_000 });
+    await expect(drawer.getByRole('list', { name: 'Single messages' })).toContainText('Waits');
+
+    await page.goto('/sends?state=queued');
+    await page.getByRole('link', { name: `Keza ${tail}` }).click();
+    const story = page.getByRole('dialog', { name: 'One message' });
+    await expect(story.getByText(/Waits – quiet hours until/)).toBeVisible();
+    await lookAt(page, 'send-waits');
+    await story.getByRole('button', { name: 'Cancel' }).click();
+    const asked = page.getByRole('dialog', { name: 'Cancel this message?' });
+    await asked.getByLabel('Reason').fill('Told on the phone');
+    await asked.getByRole('button', { name: 'Cancel message' }).click();
+    await expect(page.getByText('Message cancelled')).toBeVisible();
+  } finally {
+    await back();
+  }
+
+  await page.goto('/sends?state=cancelled');
+  await page.getByRole('link', { name: `Keza ${tail}` }).click();
+  await expect(page.getByText('Cancelled: Told on the phone')).toBeVisible();
+
+  await page.goto(`/contacts?contact=${id}`);
+  const drawer = page.getByRole('dialog', { name: 'Contact' });
+  await drawer.getByRole('button', { name: 'Send a message' }).click();
+  await expect(drawer.getByRole('button', { name: 'Send now' })).toBeDisabled(); // it lacks values
+  await drawer.getByLabel('event').fill('Jazz on the roof');
+  await drawer.getByLabel('day').fill('Friday');
+  await expect(drawer.getByText('It may go now.')).toBeVisible();
+  await drawer.getByRole('button', { name: 'Send now' }).click();
+  await expect(page.getByText('Message sent')).toBeVisible({ timeout: 20_000 });
+  const messages = drawer.getByRole('list', { name: 'Single messages' });
+  await expect(messages.getByRole('listitem')).toHaveCount(2);
+  await expect(messages.getByText('Cancelled', { exact: true })).toBeVisible();
+
+  await page.goto('/sends');
+  const row = page.getByRole('row', { name: `Keza ${tail}` });
+  await expect(row.first()).toContainText(/Delivered|Read/, { timeout: 30_000 });
+  await lookAt(page, 'sends');
+  await row.first().getByRole('link').click();
+  const story = page.getByRole('dialog', { name: 'One message' });
+  await expect(story.getByText('Taken by WhatsApp')).toBeVisible();
+  await expect(story.getByRole('link', { name: 'Open in Temporal Web' })).toBeVisible();
+  await lookAt(page, 'send-story');
+});
