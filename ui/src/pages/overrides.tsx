@@ -14,7 +14,7 @@ const route = getRouteApi('/overrides');
 const columns: Column<Override>[] = [
   {
     header: 'For',
-    width: 232,
+    width: 208,
     cell: (o) => (
       <>
         <span className="wrap">{scope(o)}</span>
@@ -24,18 +24,18 @@ const columns: Column<Override>[] = [
       </>
     ),
   },
-  { header: 'State', width: 168, cell: (o) => <OverrideMark of={o} /> },
-  { header: `From (${zoneName(localZone)})`, width: 128, cell: (o) => <Time at={o.starts_at} bare /> },
-  { header: `To (${zoneName(localZone)})`, width: 128, cell: (o) => <Time at={o.ends_at} bare /> },
-  { header: 'Asked by', width: 128, cell: (o) => <span className="wrap">{o.requested_by.name}</span> },
+  { header: 'State', width: 144, cell: (o) => <OverrideMark of={o} /> },
+  { header: `From (${zoneName(localZone)})`, width: 120, cell: (o) => <Time at={o.starts_at} bare /> },
+  { header: `To (${zoneName(localZone)})`, width: 120, cell: (o) => <Time at={o.ends_at} bare /> },
+  { header: 'Asked by', width: 104, cell: (o) => <span className="wrap">{o.requested_by.name}</span> },
   {
     header: 'Decided by',
-    width: 128,
+    width: 104,
     cell: (o) => (o.decision ? <span className="wrap">{o.decision.by.name}</span> : <Text c="dimmed">–</Text>),
   },
   {
     header: 'Stands',
-    width: 200,
+    width: 168,
     cell: (o) => (
       <span className="wrap">
         <Standing of={o} />
