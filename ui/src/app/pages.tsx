@@ -328,8 +328,6 @@ const navigation: {
   takes: string | string[];
 }[] = [
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
-  { to: '/approvals', label: 'Approvals', icon: IconCheckbox, key: 'v', takes: 'campaigns.approve' },
-  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   {
     to: '/approvals',
     label: 'Approvals',
@@ -337,13 +335,14 @@ const navigation: {
     key: 'v',
     takes: ['campaigns.approve', 'templates.review'],
   },
+  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
-  { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'r', takes: 'vouchers.read' },
+  { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
-  { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'm', takes: 'payments.read' },
+  { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
