@@ -128,22 +128,22 @@ func (tx *Tx) tellVouchers(n voucherNews) error {
 		return nil
 	}
 	actor := audit.ActorFrom(tx.ctx)
-	rows, err := tx.pgx.Query(tx.ctx, `WITH news AS (
-			SELECT v.id, v.campaign_id, v.status, t.state, bool_or(r.taken) AS taken, max(nullif(r.form, '')) AS form
+	rows, err := tx.pgx.Query(tx.ctx, `WITH news AS MATERIALIZED ( -- each is found by its key: IS TRUE and OFFSET keep the planner from going through all of a state
+			SELECT v.id, v.campaign_id, t.state, bool_or(r.taken) AS taken, max(nullif(r.form, '')) AS form
 			FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::text[]) AS r (campaign_id, target, taken, form)
-			JOIN targets t ON t.id = r.target AND t.campaign_id = r.campaign_id
-			JOIN vouchers v ON v.campaign_id = r.campaign_id AND v.target_id = r.target AND v.status IN ('issued', 'sent')
-			GROUP BY v.id, v.campaign_id, v.status, t.state),
+			CROSS JOIN LATERAL (SELECT state FROM targets WHERE id = r.target AND campaign_id = r.campaign_id OFFSET 0) t
+			CROSS JOIN LATERAL (SELECT id, campaign_id FROM vouchers WHERE campaign_id = r.campaign_id AND target_id = r.target OFFSET 0) v
+			GROUP BY v.id, v.campaign_id, t.state),
 		sent AS (
 			UPDATE vouchers v SET status = 'sent', sent_at = clock_timestamp(), form = coalesce(news.form, v.form),
 				undelivered_at = CASE WHEN news.state = 'failed' THEN clock_timestamp() END
-			FROM news WHERE v.id = news.id AND v.status = 'issued' AND (news.taken OR news.state IN ('sent', 'delivered', 'read'))
+			FROM news WHERE v.id = news.id AND (v.status = 'issued') IS TRUE AND (news.taken OR news.state IN ('sent', 'delivered', 'read'))
 			RETURNING v.id, v.campaign_id, v.form),
 		told AS (INSERT INTO voucher_events (voucher_id, status, actor_kind, actor) SELECT id, 'sent', $5, $6 FROM sent),
 		known AS (
 			UPDATE vouchers v SET form = coalesce(news.form, v.form), undelivered_at = CASE WHEN news.state = 'failed'
 				THEN coalesce(v.undelivered_at, clock_timestamp()) WHEN news.state IN ('sent', 'delivered', 'read') THEN NULL ELSE v.undelivered_at END
-			FROM news WHERE v.id = news.id AND v.status = 'sent' AND (news.form <> coalesce(v.form, '') OR news.state = 'failed' AND v.undelivered_at IS NULL
+			FROM news WHERE v.id = news.id AND (v.status = 'sent') IS TRUE AND (news.form <> coalesce(v.form, '') OR news.state = 'failed' AND v.undelivered_at IS NULL
 				OR news.state IN ('sent', 'delivered', 'read') AND v.undelivered_at IS NOT NULL))
 		SELECT campaign_id, count(*), count(*) FILTER (WHERE form = 'card'), count(*) FILTER (WHERE form = 'text') FROM sent GROUP BY 1 ORDER BY 1`,
 		n.campaigns, n.targets, n.taken, n.forms, actor.Kind, actor.Name)

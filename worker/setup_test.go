@@ -131,10 +131,10 @@ func setup(t *testing.T) *bundle {
 	work := worker.New(c, t.Name(), &activities.Campaigns{Store: b.Store, WhatsApp: whatsapp.New(whatsApp), Log: quiet,
 		Cards:       vouchercard.New(vouchercard.Config{BaseURL: b.provider.URL, Secret: "cards"}),
 		VoucherKeys: func() (*voucher.Keys, error) { return keys, nil }, Options: activities.Options{
-		Lanes: 3, Concurrency: 16, BatchTargets: 200, BatchTime: time.Minute, ReconcileAfter: 10 * time.Second, Retries: 3,
-		Ladders: delivery.Ladders{Trouble: delivery.Ladder{First: 500 * time.Millisecond, Most: 2 * time.Second},
-			Others: delivery.Ladder{First: time.Second, Most: 4 * time.Second}},
-	}}, quiet)
+			Lanes: 3, Concurrency: 16, BatchTargets: 200, BatchTime: time.Minute, ReconcileAfter: 10 * time.Second, Retries: 3,
+			Ladders: delivery.Ladders{Trouble: delivery.Ladder{First: 500 * time.Millisecond, Most: 2 * time.Second},
+				Others: delivery.Ladder{First: time.Second, Most: 4 * time.Second}},
+		}}, quiet)
 	relay := &store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{
 		store.KindOpsNotice: b.notices.post,
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },

@@ -188,4 +188,3 @@ func TestAVoucherThatDoesNotArrive(t *testing.T) {
 	}
 	require.Equal(t, map[voucher.Status]int{voucher.Issued: 80, voucher.Sent: 79, voucher.Void: 1}, events)
 }
-
