@@ -310,12 +310,7 @@ const navigation: {
     | '/contacts'
     | '/opt-outs'
     | '/templates'
-    | '/contacts'
     | '/sends'
-    | '/opt-outs'
-    | '/templates'
-    | '/opt-outs'
-    | '/templates'
     | '/vouchers'
     | '/bars'
     | '/payments'
@@ -333,9 +328,10 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
-    takes: ['campaigns.approve', 'templates.review'],
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
+  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
   { to: '/opt-outs', label: 'Opt-outs', icon: IconUserOff, key: 'o', takes: 'opt_outs.read' },
