@@ -330,7 +330,6 @@ const navigation: {
     key: 'v',
     takes: ['campaigns.approve', 'overrides.decide', 'templates.review'],
   },
-  { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'r', takes: 'overrides.read' },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
