@@ -136,7 +136,7 @@ test('a draft is left and reopened where it was, and the browser goes back step 
   await expect(page).toHaveURL(`/campaigns/${id}/edit`);
   await page.getByRole('link', { name: /Name/ }).click();
   await page.getByLabel('Name').fill(`${name}, mended`);
-  await page.getByRole('link', { name: /Message/ }).click(); // leaving saves
+  await page.getByRole('link', { name: /^Message( |$)/ }).click(); // leaving saves
   await expect(page.getByRole('heading', { name: `${name}, mended`, level: 1 })).toBeVisible();
   await page.getByLabel('name', { exact: true }).fill('everybody');
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Campaigns' }).click();
