@@ -166,7 +166,8 @@ func TestKilledInMidCampaign(t *testing.T) {
 	accepted := int(figures["sent"] + figures["delivered"] + figures["read"])
 	require.Equal(t, targets, accepted+int(figures["unknown"]), "nothing is lost")
 	require.Equal(t, got.Received, accepted, "each that reached the provider is known to have")
-	require.Less(t, int(figures["unknown"]), targets/10)
+	const inFlight = 4 * 8 * 64 // lanes, each with a chunk of at most eight times what it sends at once
+	require.LessOrEqual(t, int(figures["unknown"]), 2*inFlight, "more than two kills can have caught on its way")
 	t.Logf("%d received, %v unknown", got.Received, figures["unknown"])
 	w.keepHistory(t, "killed", uuid.MustParse(fmt.Sprint(id)))
 }
