@@ -1,10 +1,11 @@
-import { Alert, Button, Group, Modal, Stack, TagsInput, TextInput } from '@mantine/core';
+import { Button, Group, Modal, Stack, TagsInput, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api, queries } from '../api/client';
 import type { components } from '../api/schema';
 import { CountrySelect } from '../parts/country';
 import { showProblem } from '../parts/form';
+import { FormEnd } from '../parts/form-end';
 import { tell } from '../parts/toast';
 
 type Contact = components['schemas']['Contact'];
@@ -79,19 +80,11 @@ function AddForm({ close, added }: { close: () => void; added: (c: Contact) => v
           maxLength={200}
           {...form.getInputProps('opt_in_source')}
         />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={add.isPending}>
             Add contact
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

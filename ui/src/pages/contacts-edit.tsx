@@ -1,9 +1,10 @@
-import { Alert, Button, Group, Select, Stack, TagsInput, TextInput } from '@mantine/core';
+import { Button, Group, Select, Stack, TagsInput, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api, queries } from '../api/client';
 import type { components } from '../api/schema';
 import { showProblem } from '../parts/form';
+import { FormEnd } from '../parts/form-end';
 import { Loading } from '../parts/states';
 import { tell } from '../parts/toast';
 
@@ -82,19 +83,11 @@ function EditForm({
           {...form.getInputProps('bar')}
         />
         <TagsInput label="Tags" description="Enter after each." maxTags={50} {...form.getInputProps('tags')} />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={change.isPending}>
             Save
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -19,6 +19,7 @@ import { Problem, problemOf, unreachable } from '../api/problem';
 import type { components } from '../api/schema';
 import { CountrySelect } from '../parts/country';
 import { Facts } from '../parts/facts';
+import { FormEnd } from '../parts/form-end';
 import { count } from '../parts/format';
 import { columnFor, type Head, headOf } from './wizard/csv';
 
@@ -198,19 +199,11 @@ function ImportForm({ close, working }: { close: () => void; working: (busy: boo
             />
           </>
         )}
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" disabled={!chosen || !number}>
             Import
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,4 +1,4 @@
-import { Alert, Button, FileButton, Group, Modal, Stack, Text, Textarea, TextInput } from '@mantine/core';
+import { Button, FileButton, Group, Modal, Stack, Text, Textarea, TextInput } from '@mantine/core';
 import { IconDeviceMobile, IconFileImport, IconMessageX, IconPencil, IconPlus, IconSearch } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
@@ -8,6 +8,7 @@ import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
 import { Can } from '../app/session';
 import { CountrySelect } from '../parts/country';
+import { FormEnd } from '../parts/form-end';
 import { count, localZone, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Empty } from '../parts/states';
@@ -271,19 +272,11 @@ function NumbersForm({ order, close }: { order: Order; close: () => void }) {
           maxLength={500}
           onChange={(e) => setReason(e.currentTarget.value)}
         />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={busy} disabled={numbers.length === 0 || reason.trim() === ''}>
             {order === 'add' ? 'Opt out' : 'Take out'} {numbers.length > 0 && people(numbers.length)}
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,6 +1,5 @@
 import {
   ActionIcon,
-  Alert,
   Button,
   Checkbox,
   CopyButton,
@@ -20,6 +19,7 @@ import type { components } from '../api/schema';
 import { useAccount, useMay } from '../app/session';
 import { useConfirm } from '../parts/confirm';
 import { showProblem } from '../parts/form';
+import { FormEnd } from '../parts/form-end';
 import { localZone, zoneName } from '../parts/format';
 import { permissionName } from '../parts/roles';
 import { Empty } from '../parts/states';
@@ -144,19 +144,11 @@ function TokenForm({ close, made }: { close: () => void; made: (token: string) =
           allowDeselect={false}
           {...form.getInputProps('days')}
         />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={make.isPending}>
             Make token
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,9 +1,10 @@
-import { Alert, Button, Group, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api, queries } from '../api/client';
 import type { components } from '../api/schema';
 import { showProblem } from '../parts/form';
+import { FormEnd } from '../parts/form-end';
 import { type Role, roleName, roleOptions } from '../parts/roles';
 import { tell } from '../parts/toast';
 
@@ -39,19 +40,11 @@ export function InviteForm({ close }: { close: () => void }) {
         <TextInput label="E-mail" type="email" data-autofocus {...form.getInputProps('email')} />
         <TextInput label="Name" maxLength={100} {...form.getInputProps('name')} />
         <Select label="Role" data={roleOptions} allowDeselect={false} {...form.getInputProps('role')} />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={invite.isPending}>
             Send invitation
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );
@@ -83,19 +76,11 @@ export function RoleForm({ account, close }: { account: components['schemas']['A
           It counts at once: {account.name} is signed out everywhere, and what their API tokens may shrinks with it.
         </Text>
         <Select label="Role" data={roleOptions} allowDeselect={false} data-autofocus {...form.getInputProps('role')} />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={save.isPending} disabled={!form.isDirty()}>
             Change role
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,6 +1,7 @@
-import { Alert, Button, Group, List, Modal, Stack, Text, Textarea } from '@mantine/core';
+import { Button, List, Modal, Stack, Text, Textarea } from '@mantine/core';
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useRef, useState } from 'react';
 import { problemOf } from '../api/problem';
+import { FormEnd } from './form-end';
 
 export type Question = {
   /** What is asked: "Stop “Friday jazz”?" */
@@ -99,20 +100,12 @@ function Answer({ question, close }: { question: Question; close: () => void }) 
             data-autofocus
           />
         )}
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close} data-autofocus={question.reason ? undefined : true}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close} cautious={!question.reason}>
           {/* White on a lighter red would be too faint. */}
           <Button type="submit" color={question.final ? 'red.9' : undefined} loading={busy} disabled={missing}>
             {question.action}
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );

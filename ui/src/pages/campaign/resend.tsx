@@ -1,10 +1,11 @@
-import { Alert, Button, Checkbox, Group, Modal, Skeleton, Stack, Text, Textarea } from '@mantine/core';
+import { Alert, Button, Checkbox, Modal, Skeleton, Stack, Text, Textarea } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { api, client, queries } from '../../api/client';
 import { take } from '../../api/live';
 import { problemOf } from '../../api/problem';
 import type { components } from '../../api/schema';
+import { FormEnd } from '../../parts/form-end';
 import { count, upper, words } from '../../parts/format';
 import { tell } from '../../parts/toast';
 import type { Campaign } from './campaign';
@@ -203,19 +204,11 @@ function Choice({ campaign: c, close }: { campaign: Campaign; close: () => void 
           autosize
           minRows={2}
         />
-        {failure && (
-          <Alert color="red" role="alert">
-            {failure}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
+        <FormEnd failure={failure} close={close}>
           <Button type="submit" loading={resend.isPending} disabled={!may}>
             {p && p.targets > 0 ? `Send to ${count(p.targets)} again` : 'Send again'}
           </Button>
-        </Group>
+        </FormEnd>
       </Stack>
     </form>
   );
