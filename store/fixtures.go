@@ -120,16 +120,33 @@ func (f Fixtures) keys() []string {
 	return keys
 }
 
-// LoadFixtures adds what is missing of a set, in one transaction, and counts what it added by kind. What has a name of the
+// LoadFixtures adds what is missing of a set, in one transaction, and tells what it added. What has a name of the
 // set already stays as it is, whoever made it; what was deleted in the panel stays deleted, with what hangs on it.
-func (s *Store) LoadFixtures(ctx context.Context, f Fixtures) (added map[string]int, err error) {
+func (s *Store) LoadFixtures(ctx context.Context, f Fixtures) (FixturesAdded, error) {
 	ctx = audit.WithActor(ctx, fixtureActor)
 	l := fixtureLoader{store: s, set: f}
 	if err := l.prepare(ctx); err != nil {
-		return nil, err
+		return FixturesAdded{}, err
 	}
-	err = s.inTx(ctx, l.load)
-	return l.added, err
+	err := s.inTx(ctx, l.load)
+	return FixturesAdded{l.added, l.signers, l.staffed}, err
+}
+
+// FixturesAdded is what was missing of a set.
+type FixturesAdded struct {
+	Added    map[string]int // rows by kind
+	Accounts []string       // addresses of those made
+	Stations []string       // codes of those whose operator was made
+}
+
+// PIN is with what the operator of a station signs in who is made with the set; "" for nothing.
+func (f Fixtures) PIN(station string) string {
+	for _, p := range f.Places {
+		if p.Station == station {
+			return p.PIN
+		}
+	}
+	return ""
 }
 
 // fixtureLoader is one loading.
@@ -142,6 +159,8 @@ type fixtureLoader struct {
 	tx       *Tx
 	now      time.Time
 	added    map[string]int
+	signers  []string
+	staffed  []string
 	stations map[string]fixtureStation // by code; those that are not deleted
 }
 
@@ -177,7 +196,7 @@ func (l *fixtureLoader) prepare(ctx context.Context) error {
 }
 
 func (l *fixtureLoader) load(tx *Tx) error {
-	l.tx, l.added, l.stations = tx, map[string]int{}, map[string]fixtureStation{}
+	l.tx, l.added, l.signers, l.staffed, l.stations = tx, map[string]int{}, nil, nil, map[string]fixtureStation{}
 	if err := tx.pgx.QueryRow(tx.ctx, `SELECT clock_timestamp() FROM pg_advisory_xact_lock(hashtext('fixtures'))`).Scan(&l.now); err != nil {
 		return err
 	}
@@ -209,10 +228,14 @@ func (l *fixtureLoader) accounts() error {
 			continue
 		}
 		id := FixtureID("account", a.Email)
-		if _, err := l.add("accounts", audit.Entry{Action: "account.added", Target: "account/" + id.String(), Diff: map[string]any{"role": a.Role}},
+		made, err := l.add("accounts", audit.Entry{Action: "account.added", Target: "account/" + id.String(), Diff: map[string]any{"role": a.Role}},
 			`INSERT INTO accounts (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (email) DO NOTHING`,
-			id, a.Email, a.Name, a.Role, l.passwords[i]); err != nil {
+			id, a.Email, a.Name, a.Role, l.passwords[i])
+		if err != nil {
 			return err
+		}
+		if made {
+			l.signers = append(l.signers, a.Email)
 		}
 	}
 	return nil
@@ -264,6 +287,7 @@ func (l *fixtureLoader) worker(t fixtureStation, p FixturePlace, pin []byte) (uu
 	_, err = l.add("operators", audit.Entry{Action: "operator.added", Target: "operator/" + id.String(), Diff: map[string]any{"station": p.Station}},
 		`INSERT INTO station_operators (id, station_id, name, pin_hash, pin_set_at) VALUES ($1, $2, $3, $4, CASE WHEN $4::bytea IS NOT NULL THEN clock_timestamp() END)`,
 		id, t.id, p.Operator, pin)
+	l.staffed = append(l.staffed, p.Station)
 	return id, err
 }
 

@@ -22,7 +22,7 @@ func clientCommands(sh *shell) []*cobra.Command {
 
 // serverCommands are the parts that run, each alone, and what looks after the database.
 func serverCommands(sh *shell) []*cobra.Command {
-	return []*cobra.Command{apiCommand(sh), workerCommand(sh), sandboxCommand(sh), migrateCommand(sh), benchCommand(sh), openapiCommand(sh)}
+	return []*cobra.Command{apiCommand(sh), workerCommand(sh), sandboxCommand(sh), migrateCommand(sh), fixturesCommand(sh), benchCommand(sh), openapiCommand(sh)}
 }
 
 // group is a command that only holds others. All of them print a table or JSON.
