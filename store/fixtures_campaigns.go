@@ -26,7 +26,8 @@ const (
 func FixtureCampaignID(name string) uuid.UUID { return FixtureID("campaign", name) }
 
 // campaigns makes the campaigns with their audiences. What was sent was sent in the made-up past; the campaign that is under
-// way gets its workflow by the message in the outbox that every start leaves, so that what it says is so.
+// way gets its workflow by a message in the outbox, so that what it says is so. It is the message that starts a workflow anew,
+// because a set that is loaded again has the ids of the one before.
 func (l *fixtureLoader) campaigns() error {
 	for _, c := range l.set.Campaigns {
 		template, err := l.live(`SELECT id FROM templates WHERE name = $1 ORDER BY status IN ('approved', 'locked') DESC, version DESC LIMIT 1`, c.Template)
@@ -64,7 +65,7 @@ func (l *fixtureLoader) campaigns() error {
 				queued++
 			}
 		}
-		if _, err := l.tx.send(KindStartCampaign, target(id), StartCampaign{CampaignID: id, Name: c.Name, Targets: queued}); err != nil {
+		if _, err := l.tx.send(KindRecoverCampaign, target(id), RecoverCampaign{StartCampaign: StartCampaign{CampaignID: id, Name: c.Name, Targets: queued}}); err != nil {
 			return err
 		}
 		if err := l.tx.enter(audit.Entry{Action: "campaign.started", Target: target(id), Reason: "fixture", Diff: map[string]any{"targets": len(c.Targets)}}); err != nil {
