@@ -52,7 +52,7 @@ func (s *Store) StopFixtures(ctx context.Context, f Fixtures) error {
 	for _, c := range f.Campaigns {
 		id := FixtureCampaignID(c.Name)
 		now, err := s.Campaign(ctx, id)
-		if domain.KindOf(err) == domain.NotFound || err == nil && !now.Status.Active() {
+		if domain.KindOf(err) == domain.NotFound || err == nil && now.nobodys() {
 			continue
 		}
 		if err == nil && now.Gate != campaign.GateStopped && now.Status != campaign.Settling {
@@ -68,13 +68,16 @@ func (s *Store) StopFixtures(ctx context.Context, f Fixtures) error {
 	return nil
 }
 
+// nobodys reports whether no workflow looks after a campaign: it has ended, or the sweeper has found its workflow gone.
+func (c Campaign) nobodys() bool { return !c.Status.Active() || c.NeedsHuman == workflowGone(c.ID) }
+
 // ended waits until a campaign has ended.
 func (s *Store) ended(ctx context.Context, id uuid.UUID) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		now, err := s.Campaign(ctx, id)
-		if err == nil && !now.Status.Active() {
+		if err == nil && now.nobodys() {
 			return nil
 		}
 		if err != nil && ctx.Err() == nil {
@@ -146,7 +149,7 @@ func (r *fixtureRemover) nothingUnderWay() error {
 		if domain.KindOf(err) == domain.NotFound {
 			continue
 		}
-		if err == nil && now.Status.Active() {
+		if err == nil && !now.nobodys() {
 			err = domain.E(domain.Conflict, "campaign_active", "the set's campaign is %s: it has to be stopped first", now.Status)
 		}
 		if err != nil {

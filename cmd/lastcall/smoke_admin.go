@@ -248,7 +248,7 @@ func (s *panelSmoke) templateLocked(ctx context.Context) (evidence, error) {
 	path := "/templates/" + t.ID.String()
 	k := claims{evidence: evidence{"template_id": t.ID}}
 	_, err = s.reviewed(ctx, s.admin, t.ID, "approved", "")
-	k.refused(err, "forbidden") // an admin reviews nothing
+	k.refused(err, "role_may_not") // an admin reviews nothing
 	approved, err := s.reviewed(ctx, compliance, t.ID, "approved", "")
 	if err != nil {
 		return k.evidence, err

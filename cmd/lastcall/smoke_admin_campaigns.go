@@ -17,6 +17,7 @@ import (
 	"lastcall/api"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
+	"lastcall/store"
 )
 
 // Items 12 to 20: sending, campaigns, bars and what leaves the house.
@@ -170,6 +171,12 @@ func (s *panelSmoke) startWithoutDispatcher(ctx context.Context) (evidence, erro
 		if err := s.probed(ctx, &k, "dispatcher", "red", 60*time.Second); err != nil {
 			return err
 		}
+		var check store.Check
+		if err := s.admin.get(ctx, "/campaigns/"+id+"/preflight", nil, &check); err != nil {
+			return err
+		}
+		k.that(len(check.Warnings) > 0, "nobody is told before the start")
+		k.evidence["warnings"] = check.Warnings
 		_, err := s.started(ctx, id)
 		if problem, refused := errors.AsType[*api.Problem](err); refused { // it may be refused, if it says why
 			k.evidence["start"] = problem.Code

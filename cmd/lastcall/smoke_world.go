@@ -52,7 +52,7 @@ func (p *smokeSettings) save(ctx context.Context, key string, value json.RawMess
 		return err
 	}
 	if _, kept := p.found[key]; !kept {
-		p.found[key] = now.Value
+		p.found[key] = slices.Clone(now.Value) // now is read into again
 	}
 	if sameJSON(now.Value, value) {
 		return nil
