@@ -1,5 +1,6 @@
 import { useEffect, useSyncExternalStore } from 'react';
 import { active, type Campaign } from '../pages/campaign/campaign';
+import { takeEdgeFunctions } from '../parts/edge';
 import { client, queries } from './client';
 import type { components } from './schema';
 
@@ -46,6 +47,7 @@ export function useLive() {
         opened = true;
       });
       source.addEventListener('campaign', (event) => take(JSON.parse(event.data)));
+      source.addEventListener('edge-functions', (event) => takeEdgeFunctions(JSON.parse(event.data)));
       source.addEventListener('error', () => {
         become(opened ? 'reconnecting' : 'connecting');
         // The browser gives up for good when the answer is no stream, and tries at once when it is: we wait instead.

@@ -6,6 +6,7 @@ import { useEffect, useRef } from 'react';
 import { api } from '../api/client';
 import { useLine, useLive } from '../api/live';
 import { Bell } from '../parts/bell';
+import { EdgeSign, FaultBanner } from '../parts/edge';
 import { Commands, openCommands, openShortcuts } from './commands';
 import { useNavigation } from './pages';
 import { signOut, useAccount } from './session';
@@ -58,6 +59,7 @@ export function Shell() {
                 <Icon size={18} aria-hidden />
                 {label}
                 {to === '/approvals' && <Waiting />}
+                {to === '/integrations' && <EdgeSign />}
               </Link>
             ))}
           </AppShell.Section>
@@ -70,6 +72,7 @@ export function Shell() {
         </AppShell.Navbar>
         <AppShell.Main id="main" ref={main} tabIndex={-1}>
           <div className="frame-main">
+            <FaultBanner />
             <Outlet />
           </div>
         </AppShell.Main>
