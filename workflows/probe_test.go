@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"lastcall/activities"
 	"lastcall/domain/probe"
@@ -21,6 +22,7 @@ func probing(t *testing.T, in workflows.ProbeInput, lost ...probe.Name) (kept []
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	acts := &activities.Probes{}
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 20 * time.Second}) // a busy machine is no deadlock
 	env.RegisterActivity(acts)
 	env.OnActivity(acts.ProbeFunction, mock.Anything, mock.Anything).Return(func(_ context.Context, name probe.Name) (probe.Finding, error) {
 		for _, n := range lost {
