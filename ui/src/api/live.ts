@@ -1,7 +1,7 @@
 import { useEffect, useSyncExternalStore } from 'react';
 import { active, type Campaign } from '../pages/campaign/campaign';
-import { takeEdgeFunctions } from '../parts/edge';
 import { client, queries } from './client';
+import { takeEdgeFunctions } from './edge';
 import type { components } from './schema';
 
 type CampaignPage = components['schemas']['CampaignPage'];

@@ -16,6 +16,7 @@ import {
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { EdgeFunction } from '../api/edge';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
@@ -24,7 +25,6 @@ import type { SendState } from '../pages/sends';
 import type { TemplatesSearch } from '../pages/templates';
 import type { VouchersSearch } from '../pages/vouchers';
 import type { Step } from '../pages/wizard/frame';
-import type { EdgeFunction } from '../parts/edge';
 import { Empty, Failed } from '../parts/states';
 import { useMay } from './session';
 import { Shell } from './shell';

@@ -2,7 +2,7 @@ import { Button, NumberInput, Select, Stack, Text, Textarea } from '@mantine/cor
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { api, queries } from '../api/client';
-import type { EdgeFunction } from '../parts/edge';
+import type { EdgeFunction } from '../api/edge';
 import { showProblem } from '../parts/form';
 import { FormEnd } from '../parts/form-end';
 import { tell } from '../parts/toast';

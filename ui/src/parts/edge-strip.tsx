@@ -1,4 +1,4 @@
-import type { EdgeFunction } from './edge';
+import type { EdgeFunction } from '../api/edge';
 
 const names: Record<string, string> = {
   green: 'working',

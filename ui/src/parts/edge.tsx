@@ -9,36 +9,12 @@ import {
 } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { api, queries } from '../api/client';
-import type { components } from '../api/schema';
+import { type EdgeFunction, edgeKey, type Fault, useEdgeFunctions } from '../api/edge';
 import { Can } from '../app/session';
 import { words } from './format';
 import { Mark } from './status';
 import { Time } from './time';
 import { tell } from './toast';
-
-export type EdgeFunction = components['schemas']['WatchedFunction'];
-export type Fault = components['schemas']['InjectedFault'];
-type Now = { functions: components['schemas']['EdgeFunction'][]; faults: Fault[] };
-
-const key = ['get', '/edge-functions'] as const;
-
-/** How the services are that Lastcall leans on: asked for once, then told by the event stream. */
-export function useEdgeFunctions() {
-  return api.useQuery('get', '/edge-functions', undefined, { staleTime: 60_000, refetchInterval: 60_000 });
-}
-
-/** Puts what the event stream tells of edge functions where the panel keeps it. */
-export function takeEdgeFunctions({ functions, faults }: Now) {
-  queries.setQueriesData(
-    { queryKey: key },
-    (old: components['schemas']['EdgeFunctions'] | undefined) =>
-      old && {
-        ...old,
-        faults,
-        functions: old.functions.map((f) => ({ ...f, ...functions.find((n) => n.name === f.name) })),
-      },
-  );
-}
 
 const states = {
   green: { word: 'Working', tone: 'good', icon: IconCircleCheck },
@@ -81,24 +57,12 @@ export function EdgeDegraded({ of, mb }: { of: EdgeFunction['name']; mb?: string
 const title = (f: EdgeFunction) =>
   f.title.startsWith('WhatsApp') ? f.title : f.title.charAt(0).toLowerCase() + f.title.slice(1);
 
-/** How many critical or other functions are down, as a link in the frame; nothing while all work. */
-export function EdgeSign() {
-  const down = useEdgeFunctions().data?.functions.filter((f) => f.state === 'red') ?? [];
-  if (down.length === 0) return null;
-  return (
-    <span className="nav-count" data-tone="bad">
-      {down.length}
-      <span className="sr-only"> down</span>
-    </span>
-  );
-}
-
 /** Stands over every page while something is made to fail on purpose. */
 export function FaultBanner() {
   const query = useEdgeFunctions();
   const faults = query.data?.faults ?? [];
   return (
-    <div role="status">
+    <>
       {faults.map((f) => (
         <Alert key={f.id} color="amber" icon={<IconFlame size={16} />} mb="md" className="fault-banner">
           <Group justify="space-between" gap="xs">
@@ -112,7 +76,7 @@ export function FaultBanner() {
           </Group>
         </Alert>
       ))}
-    </div>
+    </>
   );
 }
 
@@ -120,7 +84,7 @@ export function FaultBanner() {
 export function SwitchOff({ fault }: { fault: Fault }) {
   const end = api.useMutation('delete', '/faults/{id}', {
     onSuccess: () => {
-      void queries.invalidateQueries({ queryKey: key });
+      void queries.invalidateQueries({ queryKey: edgeKey });
       tell.done('Fault switched off');
     },
   });
