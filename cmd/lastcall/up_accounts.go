@@ -30,8 +30,11 @@ var fixtureAccounts = func() []store.NewAccount {
 			all = append(all, store.NewAccount{Email: name + ".two@" + domain, Name: a.Name + " two", Role: a.Role})
 		}
 	}
-	return all
+	return append(all, store.NewAccount{Email: probeEmail, Name: "Panel probe", Role: string(access.Viewer)})
 }()
+
+// probeEmail is the account with which a worker signs in to the panel from outside, to see whether people could.
+const probeEmail = "probe@lastcall.test"
 
 // accounts are the accounts of this data directory, with the passwords they are made with.
 func (s *secrets) accounts() []store.NewAccount {
