@@ -62,6 +62,8 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
+	DashboardRead Permission = "dashboard.read"
+
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
 	AuditExport    Permission = "audit.export"
@@ -118,6 +120,8 @@ var granted = map[Permission][]Role{
 	PaymentsRead:    staff,
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
+
+	DashboardRead: staff,
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},
