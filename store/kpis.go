@@ -94,9 +94,9 @@ func (s *Store) tallies(ctx context.Context, w kpi.Window) ([]kpi.Figure, error)
 		return nil, err
 	}
 	return []kpi.Figure{
-		kpi.Count(kpi.Sent, w, bulk+single, kpi.Part{Name: "campaigns", Title: "Of campaigns", N: bulk}, kpi.Part{Name: "singles", Title: "Single messages", N: single}),
+		kpi.Count(kpi.Sent, w, bulk+single, kpi.FigurePart{Name: "campaigns", Title: "Of campaigns", N: bulk}, kpi.FigurePart{Name: "singles", Title: "Single messages", N: single}),
 		kpi.Rate(kpi.Delivery, w, delivered, bulk+single),
-		kpi.Count(kpi.Vouchers, w, issued, kpi.Part{Name: "issued", Title: "Issued", N: issued}, kpi.Part{Name: "redeemed", Title: "Redeemed", N: redeemed}),
+		kpi.Count(kpi.Vouchers, w, issued, kpi.FigurePart{Name: "issued", Title: "Issued", N: issued}, kpi.FigurePart{Name: "redeemed", Title: "Redeemed", N: redeemed}),
 	}, nil
 }
 
@@ -110,7 +110,7 @@ func (s *Store) blocks(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) 
 		return nil, err
 	}
 	var total int64
-	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p kpi.Part, err error) {
+	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p kpi.FigurePart, err error) {
 		err = row.Scan(&p.Name, &p.N)
 		p.Title = kpi.ReasonTitle(p.Name)
 		total += p.N
@@ -122,8 +122,8 @@ func (s *Store) blocks(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) 
 // redemptionFailures is what part of the redemptions failed by our fault.
 func (s *Store) redemptionFailures(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) {
 	r, err := s.redemptionRate(ctx, w.From, w.To)
-	return []kpi.Figure{kpi.Rate(kpi.Redemptions, w, r.Failed, r.Failed+r.Redeemed, kpi.Part{Name: "failed", Title: "Failed", N: r.Failed},
-		kpi.Part{Name: "redeemed", Title: "Redeemed", N: r.Redeemed})}, err
+	return []kpi.Figure{kpi.Rate(kpi.Redemptions, w, r.Failed, r.Failed+r.Redeemed, kpi.FigurePart{Name: "failed", Title: "Failed", N: r.Failed},
+		kpi.FigurePart{Name: "redeemed", Title: "Redeemed", N: r.Redeemed})}, err
 }
 
 // availability is for how long each edge function was green. A probe speaks until the next one, for probe.Stale at most; what
@@ -140,19 +140,19 @@ func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, e
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]kpi.Part{}
-	var p kpi.Part
+	found := map[string]kpi.FigurePart{}
+	var p kpi.FigurePart
 	if _, err := pgx.ForEachRow(rows, []any{&p.Name, &p.State, &p.N, &p.Among}, func() error {
 		found[p.Name] = p
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	parts := make([]kpi.Part, 0, len(probe.Functions))
+	parts := make([]kpi.FigurePart, 0, len(probe.Functions))
 	for _, f := range probe.Functions {
 		p, ok := found[string(f.Name)]
 		if !ok {
-			p = kpi.Part{Name: string(f.Name), State: probe.Unknown}
+			p = kpi.FigurePart{Name: string(f.Name), State: probe.Unknown}
 		}
 		p.Title, p.N = f.Title, min(p.N, p.Among)
 		parts = append(parts, p)

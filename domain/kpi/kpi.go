@@ -46,7 +46,7 @@ type Figure struct {
 	Of      int64    `json:"of" doc:"The numerator; of counts the value itself"`
 	Among   int64    `json:"among" doc:"The denominator of a share; 0: there is nothing to reckon with"`
 	Window
-	Parts   []Part `json:"parts" doc:"What it is made of"`
+	Parts   []FigurePart `json:"parts" doc:"What it is made of"`
 	Problem string `json:"problem,omitempty" doc:"It could not be read now: a code"`
 }
 
@@ -56,8 +56,8 @@ type Window struct {
 	To   time.Time `json:"to"`
 }
 
-// Part is a part of a figure: a reason, a kind, an edge function.
-type Part struct {
+// FigurePart is a part of a figure: a reason, a kind, an edge function.
+type FigurePart struct {
 	Name  string      `json:"name"`
 	Title string      `json:"title"`
 	N     int64       `json:"n" doc:"How many; of availability the seconds in which it was green"`
@@ -151,11 +151,11 @@ var Names = []Name{Sent, Delivery, Blocks, Vouchers, Redemptions, Availability}
 
 func figure(name Name, w Window) Figure {
 	f := formulas[name]
-	return Figure{Name: name, Title: f.title, Formula: f.formula, Unit: f.unit, Window: w, Parts: []Part{}}
+	return Figure{Name: name, Title: f.title, Formula: f.formula, Unit: f.unit, Window: w, Parts: []FigurePart{}}
 }
 
 // Count is a figure that is a number of things. Nothing is 0, not unknown.
-func Count(name Name, w Window, n int64, parts ...Part) Figure {
+func Count(name Name, w Window, n int64, parts ...FigurePart) Figure {
 	f := figure(name, w)
 	value := float64(n)
 	f.Value, f.Of = &value, n
@@ -164,7 +164,7 @@ func Count(name Name, w Window, n int64, parts ...Part) Figure {
 }
 
 // Rate is a figure that is a share; of nothing it is unknown, neither 0 nor 1.
-func Rate(name Name, w Window, of, among int64, parts ...Part) Figure {
+func Rate(name Name, w Window, of, among int64, parts ...FigurePart) Figure {
 	f := figure(name, w)
 	f.Of, f.Among = of, among
 	if among > 0 {
@@ -183,12 +183,12 @@ func Failed(name Name, w Window, code string) Figure {
 }
 
 // Worst is the availability of the worst critical edge function; unknown when that of one of them is.
-func Worst(w Window, parts []Part) Figure {
+func Worst(w Window, parts []FigurePart) Figure {
 	critical := map[string]bool{}
 	for _, f := range probe.Functions {
 		critical[string(f.Name)] = f.Critical
 	}
-	var worst *Part
+	var worst *FigurePart
 	for i, p := range parts {
 		if !critical[p.Name] {
 			continue

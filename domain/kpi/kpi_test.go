@@ -74,17 +74,17 @@ func TestDays(t *testing.T) {
 func TestAvailabilityIsThatOfTheWorstCriticalFunction(t *testing.T) {
 	t.Parallel()
 	w := kpi.LastDay(now)
-	all := func(change func(p *kpi.Part)) []kpi.Part {
-		var parts []kpi.Part
+	all := func(change func(p *kpi.FigurePart)) []kpi.FigurePart {
+		var parts []kpi.FigurePart
 		for _, f := range probe.Functions {
-			p := kpi.Part{Name: string(f.Name), N: 1000, Among: 1000, State: probe.Green}
+			p := kpi.FigurePart{Name: string(f.Name), N: 1000, Among: 1000, State: probe.Green}
 			change(&p)
 			parts = append(parts, p)
 		}
 		return parts
 	}
-	require.InDelta(t, 1, *kpi.Worst(w, all(func(*kpi.Part) {})).Value, 1e-9)
-	f := kpi.Worst(w, all(func(p *kpi.Part) {
+	require.InDelta(t, 1, *kpi.Worst(w, all(func(*kpi.FigurePart) {})).Value, 1e-9)
+	f := kpi.Worst(w, all(func(p *kpi.FigurePart) {
 		switch probe.Name(p.Name) {
 		case probe.Database:
 			p.N = 900
@@ -97,7 +97,7 @@ func TestAvailabilityIsThatOfTheWorstCriticalFunction(t *testing.T) {
 	require.InDelta(t, 0.5, *f.Value, 1e-9)
 	require.Equal(t, []int64{50, 100}, []int64{f.Of, f.Among})
 	require.Len(t, f.Parts, len(probe.Functions))
-	require.Nil(t, kpi.Worst(w, all(func(p *kpi.Part) {
+	require.Nil(t, kpi.Worst(w, all(func(p *kpi.FigurePart) {
 		if p.Name == string(probe.Dispatcher) {
 			p.N, p.Among = 0, 0
 		}

@@ -1351,6 +1351,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How Lastcall does, and what needs a human now
+         * @description Each figure tells its formula, its window and what it is made of. One that cannot be read says so in `problem`, and the others stay. A share of nothing is `null`, neither 0 nor 1. Drills and rehearsals are in none. Everybody gets the same answer for two seconds.
+         */
+        get: operations["get-dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}": {
         parameters: {
             query?: never;
@@ -1883,6 +1903,26 @@ export interface paths {
          * @description Its event streams end, too.
          */
         delete: operations["revoke-own-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/redemption-refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List redemptions that did not happen, newest first
+         * @description `business` is the rules at work, `system` our fault. Rehearsals and drills are not among them.
+         */
+        get: operations["list-redemption-refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4218,6 +4258,17 @@ export interface components {
             email: string;
             password: string;
         };
+        Day: {
+            /**
+             * Format: date
+             * @description In the zone
+             */
+            day: string;
+            /** Format: int64 */
+            issued: number;
+            /** Format: int64 */
+            redeemed: number;
+        };
         DayBalance: {
             amount: string;
             /** @enum {string} */
@@ -4459,6 +4510,60 @@ export interface components {
             code: string;
             detail: string;
             field?: string;
+        };
+        Figure: {
+            /**
+             * Format: int64
+             * @description The denominator of a share; 0: there is nothing to reckon with
+             */
+            among: number;
+            /** @description How it is reckoned, in words */
+            formula: string;
+            /** Format: date-time */
+            from: string;
+            /** @enum {string} */
+            name: "sent" | "delivery" | "blocks" | "vouchers" | "redemption_failures" | "availability";
+            /**
+             * Format: int64
+             * @description The numerator; of counts the value itself
+             */
+            of: number;
+            /** @description What it is made of */
+            parts: components["schemas"]["FigurePart"][];
+            /** @description It could not be read now: a code */
+            problem?: string;
+            title: string;
+            /** Format: date-time */
+            to: string;
+            /**
+             * @description A share is a number from 0 to 1
+             * @enum {string}
+             */
+            unit: "messages" | "decisions" | "vouchers" | "share";
+            /**
+             * Format: double
+             * @description null: there is nothing to reckon with, or it could not be read
+             */
+            value: number | null;
+        };
+        FigurePart: {
+            /**
+             * Format: int64
+             * @description Of availability: the seconds that count; 0: nothing is known
+             */
+            among?: number;
+            /**
+             * Format: int64
+             * @description How many; of availability the seconds in which it was green
+             */
+            n: number;
+            name: string;
+            /**
+             * @description Of an edge function, now
+             * @enum {string}
+             */
+            state?: "green" | "amber" | "red" | "unknown";
+            title: string;
         };
         Filter: {
             bars?: string[];
@@ -4747,6 +4852,22 @@ export interface components {
              */
             was_until?: string;
             why?: string;
+        };
+        Need: {
+            /** @enum {string} */
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            /**
+             * Format: int64
+             * @description How many; counted up to 1000
+             */
+            n: number;
+            /** @description Of edge functions: which */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description Of the oldest
+             */
+            since?: string;
         };
         Never: {
             /** @description A policy's reason, or too_long */
@@ -5519,6 +5640,33 @@ export interface components {
             next?: string;
             redemptions: components["schemas"]["Redemption"][];
         };
+        RedemptionRefusal: {
+            /** Format: date-time */
+            at: string;
+            /** @example already_redeemed */
+            code: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description The rules at work, or our fault
+             * @enum {string}
+             */
+            kind: "business" | "system";
+            /** @example ENG-001 */
+            station: string;
+            /** Format: uuid */
+            station_id: string;
+            /**
+             * Format: uuid
+             * @description Absent when none was found
+             */
+            voucher_id?: string;
+        };
+        RedemptionRefusalPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            refusals: components["schemas"]["RedemptionRefusal"][];
+        };
         Report: {
             counts: components["schemas"]["Counts"];
             failures: components["schemas"]["Failures"][];
@@ -5891,6 +6039,21 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             smoke_runs: components["schemas"]["SmokeRun"][];
+        };
+        Snapshot: {
+            /** Format: date-time */
+            at: string;
+            /** @description The last 30 days, oldest first; the last is today so far */
+            days: components["schemas"]["Day"][];
+            /** @description They could not be read now: a code */
+            days_problem?: string;
+            figures: components["schemas"]["Figure"][];
+            /** @description What needs a human now; none is good */
+            needs: components["schemas"]["Need"][];
+            /** @description It could not be read now: a code */
+            needs_problem?: string;
+            /** @description IANA: of the days */
+            zone: string;
         };
         Somebody: {
             email: string;
@@ -7015,6 +7178,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -7120,6 +7285,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 format?: "ndjson" | "csv";
                 /** @description The seq to go on behind */
                 after?: number;
@@ -7579,6 +7746,8 @@ export interface operations {
                 after?: string;
                 /** @description Only those in one of these; absent: all */
                 status?: ("draft" | "scheduled" | "preflight" | "running" | "paused" | "settling" | "done" | "stopped" | "failed")[];
+                /** @description Only those of which messages were sent in the quarter of an hour of then, or later */
+                sent_since?: string;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
@@ -9930,6 +10099,38 @@ export interface operations {
             };
         };
     };
+    "get-dashboard": {
+        parameters: {
+            query?: {
+                /** @description IANA: whose days the chart shows */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-device": {
         parameters: {
             query?: never;
@@ -11157,6 +11358,44 @@ export interface operations {
             };
         };
     };
+    "list-redemption-refusals": {
+        parameters: {
+            query?: {
+                /** @description Only these; absent: all */
+                kind?: "business" | "system";
+                /** @description Then or later */
+                from?: string;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionRefusalPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-redemptions": {
         parameters: {
             query?: {
@@ -11206,6 +11445,8 @@ export interface operations {
                 template?: string;
                 /** @description Only to this contact */
                 contact_id?: string;
+                /** @description Only those that WhatsApp took then or later */
+                sent_from?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
