@@ -20,7 +20,7 @@ const kpiWithin = 3 * time.Second
 // KPIs reads all figures as they are at now, with the days of zone. A figure that cannot be read says so itself, and the
 // others stay; only when none can be read does it fail. Drills and rehearsals are in none of them.
 func (s *Store) KPIs(ctx context.Context, now time.Time, zone *time.Location) (kpi.Snapshot, error) {
-	day, quarter := kpi.LastDay(now), kpi.LastQuarter(now)
+	day, quarter := kpi.LastDay(now), kpi.LastTime(now, kpi.Quarter)
 	snap := kpi.Snapshot{At: now.UTC(), Zone: zone.String(), Figures: make([]kpi.Figure, len(kpi.Names)), Needs: []kpi.Need{}, Days: []kpi.Day{}}
 	var mu sync.Mutex
 	var reading sync.WaitGroup
@@ -60,7 +60,7 @@ func (s *Store) KPIs(ctx context.Context, now time.Time, zone *time.Location) (k
 	figures(day, s.tallies, kpi.Sent, kpi.Delivery, kpi.Vouchers)
 	figures(day, s.blocks, kpi.Blocks)
 	figures(quarter, s.redemptionFailures, kpi.Redemptions)
-	figures(day, s.availability, kpi.Availability)
+	figures(kpi.LastTime(now, 24*time.Hour), s.availability, kpi.Availability)
 	read(func(ctx context.Context) (err error) {
 		snap.Days, err = s.voucherDays(ctx, now, zone)
 		return err
@@ -127,14 +127,12 @@ func (s *Store) redemptionFailures(ctx context.Context, w kpi.Window) ([]kpi.Fig
 }
 
 // availability is for how long each edge function was green. A probe speaks until the next one, for probe.Stale at most; what
-// nobody probed counts against it. It is reckoned from a function's first probe on, when that is within the window; what
-// drills took is neither good nor bad.
+// nobody probed counts against it, and what drills took is neither good nor bad. One that was not probed at all is unknown.
 func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) {
 	rows, err := s.pool.Query(ctx, `SELECT e.name, CASE WHEN e.checked_at > $2::timestamptz - $3::interval THEN e.state ELSE 'unknown' END, coalesce(p.green, 0)::bigint,
-			coalesce(greatest(extract(epoch FROM $2 - greatest(f.first, $1)) - coalesce(p.drilled, 0), 0), 0)::bigint
+			CASE WHEN p.probes = 0 THEN 0 ELSE extract(epoch FROM $2::timestamptz - $1::timestamptz) - coalesce(p.drilled, 0) END::bigint
 		FROM edge_functions e
-		LEFT JOIN LATERAL (SELECT min(at) AS first FROM probe_results WHERE edge_function = e.name AND at < $2) f ON true
-		LEFT JOIN LATERAL (SELECT sum(lasts) FILTER (WHERE state = 'green' AND NOT is_drill) AS green, sum(lasts) FILTER (WHERE is_drill) AS drilled
+		LEFT JOIN LATERAL (SELECT count(*) AS probes, sum(lasts) FILTER (WHERE state = 'green' AND NOT is_drill) AS green, sum(lasts) FILTER (WHERE is_drill) AS drilled
 			FROM (SELECT state, is_drill, greatest(extract(epoch FROM least(lead(at) OVER (ORDER BY at, id), at + $3::interval, $2) - greatest(at, $1)), 0) AS lasts
 				FROM probe_results WHERE edge_function = e.name AND at >= $1::timestamptz - $3::interval AND at < $2) r) p ON true`, w.From, w.To, probe.Stale)
 	if err != nil {

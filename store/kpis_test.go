@@ -188,7 +188,7 @@ func (c taproom) sameAsRows(t *testing.T, now time.Time, zone string) kpi.Snapsh
 			[]int64{d.Issued, d.Redeemed}, "%s %s", zone, d.Day)
 	}
 
-	last := kpi.LastQuarter(now)
+	last := kpi.LastTime(now, kpi.Quarter)
 	failed := n(`SELECT count(*) FROM redemption_refusals WHERE kind = 'system' AND NOT mock AND NOT is_drill AND at >= $1 AND at < $2`, last.From, last.To)
 	redeemed := n(`SELECT count(*) FROM redemptions r JOIN vouchers v ON v.id = r.voucher_id WHERE r.created_at >= $1 AND r.created_at < $2`+ours, last.From, last.To)
 	redemptions := figure(t, snap, kpi.Redemptions)
@@ -265,8 +265,8 @@ func TestAvailability(t *testing.T) {
 	probed(probe.Dispatcher, 2*time.Hour, time.Hour, "amber", false)
 	probed(probe.Dispatcher, time.Hour, 0, "green", false)
 	got, f = share(probe.Dispatcher)
-	require.Equal(t, "3600/7200 green", got, "reckoned from its first probe on; amber is not green")
-	require.InDelta(t, 0.5, *f.Value, 1e-9)
+	require.Equal(t, "3600/86400 green", got, "before its first probe nobody knew; amber is not green")
+	require.InDelta(t, 1.0/24, *f.Value, 1e-9)
 }
 
 // What waits for a human is counted by kind; what has been seen to is not.

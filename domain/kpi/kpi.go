@@ -47,7 +47,7 @@ type Figure struct {
 	Among   int64    `json:"among" doc:"The denominator of a share; 0: there is nothing to reckon with"`
 	Window
 	Parts   []FigurePart `json:"parts" doc:"What it is made of"`
-	Problem string `json:"problem,omitempty" doc:"It could not be read now: a code"`
+	Problem string       `json:"problem,omitempty" doc:"It could not be read now: a code"`
 }
 
 // Window is the time that a figure is about, From inclusive and To exclusive.
@@ -121,8 +121,10 @@ func LastDay(now time.Time) Window {
 	return Window{From: now.Add(-24 * time.Hour).UTC().Truncate(Quarter), To: now.UTC()}
 }
 
-// LastQuarter is the window in which redemptions are watched: 15 minutes, to the moment.
-func LastQuarter(now time.Time) Window { return Window{From: now.Add(-Quarter).UTC(), To: now.UTC()} }
+// LastTime is the last so long, to the moment.
+func LastTime(now time.Time, last time.Duration) Window {
+	return Window{From: now.Add(-last).UTC(), To: now.UTC()}
+}
 
 // DaysOf are the days of the chart, oldest first, and when the first of them begins. A day has 23 hours or 25 where clocks change.
 func DaysOf(now time.Time, zone *time.Location) (days []Day, from time.Time) {

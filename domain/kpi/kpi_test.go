@@ -48,7 +48,7 @@ func TestPercentIsNeverRoundedToAnEnd(t *testing.T) {
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, kpi.Window{From: time.Date(2026, 11, 22, 15, 30, 0, 0, time.UTC), To: now}, kpi.LastDay(now))
-	require.Equal(t, kpi.Window{From: now.Add(-15 * time.Minute), To: now}, kpi.LastQuarter(now))
+	require.Equal(t, kpi.Window{From: now.Add(-15 * time.Minute), To: now}, kpi.LastTime(now, kpi.Quarter))
 }
 
 // The days are those of the calendar of the zone, also where a clock is changed and where midnight is between two hours.
