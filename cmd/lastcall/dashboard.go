@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,9 @@ func figureValue(f kpi.Figure) string {
 // figureParts is what a figure is made of, in a cell.
 func figureParts(f kpi.Figure) string {
 	var parts []string
+	if f.Name == kpi.Availability && !slices.ContainsFunc(f.Parts, func(p kpi.FigurePart) bool { return p.Among > 0 }) {
+		return "nothing was probed in this time"
+	}
 	for _, p := range f.Parts {
 		switch {
 		case f.Name != kpi.Availability:

@@ -1,6 +1,9 @@
 import { accessible, expect, lookAt, numbers, runCampaign, test } from './support';
 
-test('the dashboard tells how it goes, by what it reckons, and leads to the rows', async ({ signedIn: page, complaints }) => {
+test('the dashboard tells how it goes, by what it reckons, and leads to the rows', async ({
+  signedIn: page,
+  complaints,
+}) => {
   test.slow();
   const name = `Seen on the dashboard ${Date.now()}`;
   const id = await runCampaign(page, name, numbers(3, 900));
@@ -12,7 +15,13 @@ test('the dashboard tells how it goes, by what it reckons, and leads to the rows
   await expect(page.getByRole('heading', { name: 'Dashboard', level: 1 })).toBeVisible();
   await expect(page.getByRole('link', { name: 'Dashboard' })).toHaveAttribute('data-status', 'active');
   const tile = (title: string) => page.getByRole('region', { name: title });
-  for (const title of ['Sent, 24 h', 'Delivery rate, 24 h', 'Policy blocks, 24 h', 'Vouchers, 24 h', 'Availability, 24 h'])
+  for (const title of [
+    'Sent, 24 h',
+    'Delivery rate, 24 h',
+    'Policy blocks, 24 h',
+    'Vouchers, 24 h',
+    'Availability, 24 h',
+  ])
     await expect(tile(title)).toBeVisible();
   await expect(tile('Sent, 24 h')).toContainText('messages');
   await expect(tile('Redemption failures, 15 min')).toContainText(/No data|%/);
@@ -29,14 +38,18 @@ test('the dashboard tells how it goes, by what it reckons, and leads to the rows
   await accessible(page);
 
   // The rows behind a figure.
-  await tile('Sent, 24 h').getByRole('link', { name: /of campaigns/ }).click();
+  await tile('Sent, 24 h')
+    .getByRole('link', { name: /of campaigns/ })
+    .click();
   await expect(page).toHaveURL(/\/campaigns\?since=/);
   await expect(page.getByText('Only those that sent something since')).toBeVisible();
   await expect(page.getByRole('row', { name: new RegExp(name) })).toBeVisible();
   await page.getByRole('button', { name: 'Show all' }).click();
   await expect(page).toHaveURL('/campaigns');
   await page.goto('/');
-  await tile('Redemption failures, 15 min').getByRole('link', { name: /failed/ }).click();
+  await tile('Redemption failures, 15 min')
+    .getByRole('link', { name: /failed/ })
+    .click();
   await expect(page.getByRole('tab', { name: 'Refused', selected: true })).toBeVisible();
   await lookAt(page, 'refusals');
 
@@ -61,7 +74,11 @@ test('the dashboard tells how it goes, by what it reckons, and leads to the rows
   // Nothing can be read at all.
   await page.unroute('**/api/v1/dashboard*');
   await page.route('**/api/v1/dashboard*', (route) =>
-    route.fulfill({ status: 500, contentType: 'application/problem+json', json: { status: 500, code: 'internal', detail: 'It broke.' } }),
+    route.fulfill({
+      status: 500,
+      contentType: 'application/problem+json',
+      json: { status: 500, code: 'internal', detail: 'It broke.' },
+    }),
   );
   await page.goto('/');
   await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();

@@ -87,7 +87,14 @@ function Tile({ figure: f }: { figure: Figure }) {
     <section className="card tile" aria-label={f.title} data-degraded={f.problem ? true : undefined}>
       <Group justify="space-between" wrap="nowrap" gap={8}>
         <h2 className="tile-title">{f.title}</h2>
-        <Tooltip label={f.formula} multiline w={280} events={{ hover: true, focus: true, touch: true }} withArrow>
+        <Tooltip
+          label={f.formula}
+          multiline
+          withinPortal={false}
+          w={280}
+          events={{ hover: true, focus: true, touch: true }}
+          withArrow
+        >
           <button type="button" className="tile-formula" aria-label={`How “${f.title}” is reckoned: ${f.formula}`}>
             <IconInfoCircle size={16} aria-hidden />
           </button>
@@ -98,7 +105,9 @@ function Tile({ figure: f }: { figure: Figure }) {
       ) : (
         <>
           <p className="tile-value">
-            {bad && <IconAlertTriangle size={20} className="tile-mark" color="var(--bad)" aria-label="Needs attention" />}
+            {bad && (
+              <IconAlertTriangle size={20} className="tile-mark" color="var(--bad)" aria-label="Needs attention" />
+            )}
             <Value of={f} />
           </p>
           <div className="tile-parts">
@@ -192,6 +201,7 @@ function Rows({ of: f }: { of: Figure }) {
     }
     default: {
       const worse = f.parts.filter((p) => p.state !== 'green' || (p.among ?? 0) === 0 || p.n < (p.among ?? 0));
+      if (f.parts.every((p) => !p.among)) return row('none', 'No edge function has been probed in this time');
       if (worse.length === 0) return row('all', `All ${f.parts.length} edge functions were green`);
       return [
         ...worse.slice(0, 3).map((p) => row(p.name, functionText(p))),

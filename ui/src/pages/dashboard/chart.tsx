@@ -50,7 +50,8 @@ function Picture({ days, summary }: { days: Day[]; summary: string }) {
         </div>
         <svg
           viewBox={`0 0 600 ${height}`}
-          preserveAspectRatio="none" className="chart-picture"
+          preserveAspectRatio="none"
+          className="chart-picture"
           role="img"
           aria-label={`Vouchers by day. ${summary}`}
         >
