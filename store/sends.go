@@ -356,6 +356,7 @@ type SendFilter struct {
 	States   []campaign.TargetState
 	Template string         // its name
 	MSISDN   contact.MSISDN // to this number
+	SentFrom time.Time      // the provider took it then or later
 }
 
 const sendColumns = `s.id, s.channel, s.msisdn, s.country, s.zone, s.locale, s.template_id, s.marketing, coalesce(s.variables, '{}'), s.when_allowed,
@@ -389,6 +390,9 @@ func (s *Store) Sends(ctx context.Context, f SendFilter, before uuid.UUID, limit
 	}
 	if f.MSISDN != "" {
 		add("s.msisdn = $%d", string(f.MSISDN))
+	}
+	if !f.SentFrom.IsZero() {
+		add("s.sent_at >= $%d", f.SentFrom)
 	}
 	args = append(args, page(limit))
 	rows, err := s.pool.Query(ctx, `SELECT `+sendColumns+sendsJoined+`WHERE `+strings.Join(where, " AND ")+
