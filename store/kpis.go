@@ -134,7 +134,7 @@ func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, e
 		FROM edge_functions e
 		LEFT JOIN LATERAL (SELECT count(*) AS probes, sum(lasts) FILTER (WHERE state = 'green' AND NOT is_drill) AS green, sum(lasts) FILTER (WHERE is_drill) AS drilled
 			FROM (SELECT state, is_drill, greatest(extract(epoch FROM least(lead(at) OVER (ORDER BY at, id), at + $3::interval, $2) - greatest(at, $1)), 0) AS lasts
-				FROM probe_results WHERE edge_function = e.name AND at >= $1::timestamptz - $3::interval AND at < $2) r) p ON true`, w.From, w.To, probe.Stale)
+				FROM probe_results WHERE edge_function = e.name AND at >= $1::timestamptz - $3::interval AND at < $2) r) p ON true`, w.From, w.To, s.Stale())
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
 			FROM approval_requests WHERE closed_at IS NULL GROUP BY 1
 		UNION ALL SELECT 'support_tasks', count(*), min(created_at), NULL FROM (SELECT created_at FROM provisional_refusals WHERE resolved_at IS NULL ORDER BY id LIMIT $2) t
 		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM (SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
-			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2) u`, probe.Stale, kpi.NeedsCountTo)
+			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2) u`, s.Stale(), kpi.NeedsCountTo)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -93,12 +96,26 @@ func TestSmoke(t *testing.T) {
 	require.Equal(t, store.SmokeInconclusive, page.SmokeRuns[0].Outcome)
 	require.Len(t, page.SmokeRuns[0].Items, 10)
 
-	// Interrupted while redemptions are rehearsed.
+	// Interrupted in the middle of a rehearsal, of a Lastcall that is elsewhere.
+	reached := make(chan struct{})
+	elsewhere, err := url.Parse(w.API)
+	require.NoError(t, err)
+	forward := httputil.NewSingleHostReverseProxy(elsewhere)
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/station/redemptions") {
+			close(reached)
+			<-r.Context().Done()
+			return
+		}
+		forward.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(proxy.Close)
 	var said bytes.Buffer
-	cmd := w.command(t, "smoke", "--items", "23-29")
+	cmd := w.command(t, "smoke", "--items", "23", "--base-url", proxy.URL, "--accounts", filepath.Join(w.dir, upFileName))
 	cmd.Stderr = &said
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return settings()["toggles"] != before["toggles"] }, time.Minute, 5*time.Millisecond)
+	<-reached
+	require.NotEqual(t, before, settings())
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	require.Error(t, cmd.Wait())
 	require.Contains(t, said.String(), "interrupted; the settings are as they were, nothing was recorded")

@@ -1,6 +1,6 @@
 import { accessible, expect, lookAt, numbers, runCampaign, test } from './support';
 
-test('the dashboard tells how it goes, by what it reckons, and leads to the rows', async ({
+test('[smoke 1, 2] the dashboard tells how it goes, by what it reckons, and leads to the rows', async ({
   signedIn: page,
   complaints,
 }) => {
