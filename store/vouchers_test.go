@@ -171,7 +171,7 @@ func TestAVouchersLife(t *testing.T) {
 			switch do {
 			case "send":
 				to = voucher.Sent
-				_, err = c.MarkVoucherSent(t.Context(), v.ID)
+				_, err = c.MarkVoucherSent(t.Context(), v.ID, "")
 			case "redeem":
 				to = voucher.Redeemed
 				_, _, err = c.Redeem(t.Context(), store.Redemption{By: c.here, Voucher: v.ID, Key: fmt.Sprint(v.ID, i), RequestHash: hash(do)})

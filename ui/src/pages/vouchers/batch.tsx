@@ -5,7 +5,6 @@ import {
   Group,
   List,
   Modal,
-  MultiSelect,
   Select,
   Stack,
   Text,
@@ -19,10 +18,11 @@ import type { components } from '../../api/schema';
 import { CountrySelect } from '../../parts/country';
 import { Facts } from '../../parts/facts';
 import { count, localZone, zoneName } from '../../parts/format';
+import { StationsSelect } from '../../parts/stations';
 import { columnFor, type Head, headOf } from '../wizard/csv';
 import { vouchersChanged } from './drawer';
 import { dayIn } from './issue';
-import { dayStart, useStations } from './parts';
+import { dayStart } from './parts';
 
 type Batch = components['schemas']['VoucherBatch'];
 
@@ -53,7 +53,6 @@ const fields = [
 ];
 
 function BatchForm({ close, working }: { close: () => void; working: (busy: boolean) => void }) {
-  const stations = useStations();
   const [chosen, setChosen] = useState<{ file: File; head: Head; key: string }>();
   const [columns, setColumns] = useState<Record<string, string | null>>({});
   const [country, setCountry] = useState<string | null>(null);
@@ -199,14 +198,7 @@ function BatchForm({ close, working }: { close: () => void; working: (busy: bool
                 onChange={setCountry}
               />
             </div>
-            <MultiSelect
-              label="Redeemed at"
-              description="None: everywhere."
-              data={stations.all.map((s) => ({ value: s.code, label: `${s.code}, ${s.name}` }))}
-              searchable
-              value={where}
-              onChange={setWhere}
-            />
+            <StationsSelect label="Redeemed at" description="None: everywhere." value={where} onChange={setWhere} />
           </>
         )}
         {failure && (
