@@ -76,8 +76,8 @@ func (s *Store) asCampaign(ctx context.Context, target int64, n *NewSend) error 
 	var of, its map[string]string
 	var id uuid.UUID
 	var locale string
-	err := s.pool.QueryRow(ctx, `SELECT c.template_id, c.variables, coalesce(t.variables, '{}'), coalesce(t.locale, '')
-		FROM targets t JOIN campaigns c ON c.id = t.campaign_id WHERE t.id = $1`, target).Scan(&id, &of, &its, &locale)
+	err := s.pool.QueryRow(ctx, `SELECT c.template_id, c.variables, coalesce(t.variables, '{}'), coalesce(h.locale, '')
+		FROM targets t JOIN campaigns c ON c.id = t.campaign_id JOIN cohorts h ON h.campaign_id = t.campaign_id AND h.id = t.cohort WHERE t.id = $1`, target).Scan(&id, &of, &its, &locale)
 	if err != nil {
 		return notFound(err, "target", target)
 	}

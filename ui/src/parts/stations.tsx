@@ -81,12 +81,12 @@ type ManyProps = {
   label: string;
   description: string;
   error?: React.ReactNode;
-  value: string[];
-  onChange: (codes: string[]) => void;
+  value?: string[];
+  onChange?: (codes: string[]) => void;
 };
 
 /** Stations, by their codes, a hundred at most; none: everywhere. */
-export function StationsSelect({ value, ...rest }: ManyProps) {
+export function StationsSelect({ value = [], ...rest }: ManyProps) {
   const [typed, setTyped] = useState('');
   const chosen = useStationsOf({ code: value });
   const known = chosen.data?.stations.filter((s) => value.includes(s.code)) ?? [];
