@@ -345,7 +345,9 @@ test('a newer app waits to be asked for, the app can be installed, and cleared s
     await page.getByRole('button', { name: 'Accept', exact: true }).click({ timeout: 30_000 });
     await expect(page.getByRole('heading', { name: 'Accepted, not yet redeemed' })).toBeVisible();
     await offline(page, false);
-    await expect.poll(async () => (await redeemed(page, at)).map((r) => r.voucher_id), { timeout: 60_000 }).toEqual([ahead.id]);
+    await expect
+      .poll(async () => (await redeemed(page, at)).map((r) => r.voucher_id), { timeout: 60_000 })
+      .toEqual([ahead.id]);
     const [done] = (await redeemed(page, at)) as unknown as { offline_at: string }[];
     expect(Math.abs(Date.parse(done?.offline_at ?? '') - Date.now())).toBeLessThan(10 * 60_000);
     await home(page);

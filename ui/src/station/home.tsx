@@ -23,8 +23,9 @@ export function Home() {
       {lost !== undefined && (
         <div className="note bad" role="alert">
           <p>
-            <b>This phone lost {lost === 1 ? 'a voucher' : `${lost} vouchers`}.</b> The browser cleared its storage before{' '}
-            {lost === 1 ? 'it was' : 'they were'} sent: {lost === 1 ? 'it is' : 'they are'} not redeemed. Tell Support.
+            <b>This phone lost {lost === 1 ? 'a voucher' : `${lost} vouchers`}.</b> The browser cleared its storage
+            before {lost === 1 ? 'it was' : 'they were'} sent: {lost === 1 ? 'it is' : 'they are'} not redeemed. Tell
+            Support.
           </p>
           <button type="button" onClick={lostSeen}>
             Support knows

@@ -1,15 +1,4 @@
-import {
-  Alert,
-  Button,
-  Code,
-  CopyButton,
-  Group,
-  Modal,
-  Select,
-  Stack,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Alert, Button, Code, CopyButton, Group, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useDebouncedValue, useDisclosure } from '@mantine/hooks';
 import { IconFileImport, IconPlus } from '@tabler/icons-react';
@@ -157,7 +146,8 @@ function IssueOne({ close, show }: { close: () => void; show: (id: string) => vo
                     currency: shown.currency,
                     expires_at: expires,
                     locale: shown.currency === 'EUR' ? 'en-MT' : 'rw-RW',
-                    stations: stations.data?.stations.filter((s) => shown.stations.includes(s.code)).map((s) => s.name) ?? [],
+                    stations:
+                      stations.data?.stations.filter((s) => shown.stations.includes(s.code)).map((s) => s.name) ?? [],
                   }}
                 />
               ) : (
