@@ -39,7 +39,8 @@ func serveBoth(ctx context.Context, at config.API, handler http.Handler, ended c
 			return errors.Join(fmt.Errorf("cannot listen on %s: %w", at.TLSListen, err), listener.Close())
 		}
 		serving++
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		// Both serve at once, and the first sets HTTP/2 up: unless it stands here already, it would be promised and not spoken.
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		go func() { failed <- server.ServeTLS(secure, at.TLSCertFile, at.TLSKeyFile) }()
 		log.Info("listening", "address", secure.Addr().String(), "tls", true)
 	}
