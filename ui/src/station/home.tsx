@@ -21,7 +21,7 @@ export function Home() {
         </p>
       )}
       {lost !== undefined && (
-        <div className="note bad" role="alert">
+        <div className="failed" role="alert">
           <p>
             <b>This phone lost {lost === 1 ? 'a voucher' : `${lost} vouchers`}.</b> The browser cleared its storage
             before {lost === 1 ? 'it was' : 'they were'} sent: {lost === 1 ? 'it is' : 'they are'} not redeemed. Tell
