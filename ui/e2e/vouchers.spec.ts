@@ -44,7 +44,7 @@ test('7–11: vouchers are filtered and exported, previewed, degraded, issued on
   // It goes in a message of its own; a second one wants somebody who knows that it may arrive twice.
   await drawer.getByRole('button', { name: 'Send…' }).click();
   const sending = page.getByRole('dialog', { name: 'Send this voucher', exact: true });
-  await expect(sending.getByLabel('Template')).not.toHaveValue('', { timeout: 30_000 });
+  await expect(sending.getByLabel('Template').first()).not.toHaveValue('', { timeout: 30_000 });
   await lookAt(page, 'voucher-send');
   await sending.getByRole('button', { name: 'Send voucher' }).click();
   await expect(sending).toBeHidden({ timeout: 30_000 });
