@@ -136,6 +136,20 @@ func TestSmokeRunsAreKept(t *testing.T) {
 	require.JSONEq(t, `{"state":"sent"}`, string(page.SmokeRuns[0].Items[0].Evidence))
 	b.do(http.MethodGet, "/api/v1/smoke-runs?kind=panel", nil, &page)
 	require.Empty(t, page.SmokeRuns)
+
+	// What cannot be proven is neither: the run has not passed, and has not failed.
+	run.Kind, run.Items[1].Outcome = "station", "inconclusive"
+	b.do(http.MethodPost, "/api/v1/smoke-runs", run, &kept)
+	require.Equal(t, "inconclusive", kept.Outcome)
+	require.Equal(t, []int{1, 0, 1}, []int{kept.Passed, kept.Failed, kept.Inconclusive})
+	run.Items[0].Outcome = "failed"
+	b.do(http.MethodPost, "/api/v1/smoke-runs", run, &kept)
+	require.Equal(t, "failed", kept.Outcome)
+	b.do(http.MethodGet, "/api/v1/smoke-runs?kind=station", nil, &page)
+	require.Equal(t, []string{"failed", "inconclusive"}, []string{page.SmokeRuns[0].Outcome, page.SmokeRuns[1].Outcome})
+	run.Items[0].Outcome = "fine"
+	status, _ = b.do(http.MethodPost, "/api/v1/smoke-runs", run, nil)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.True(t, access.May(access.Ops, access.SmokeWrite))
 	require.False(t, access.May(access.Support, access.SmokeWrite))
 }
