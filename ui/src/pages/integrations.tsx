@@ -21,7 +21,7 @@ const route = getRouteApi('/integrations');
 const columns: Column<EdgeFunction>[] = [
   {
     header: 'Service',
-    width: 240,
+    width: 208,
     cell: (f) => (
       <>
         {f.title}
@@ -31,16 +31,16 @@ const columns: Column<EdgeFunction>[] = [
       </>
     ),
   },
-  { header: 'State', width: 120, cell: (f) => <EdgeState of={f.state} /> },
-  { header: 'Since', width: 136, cell: (f) => (f.since ? <Time at={f.since} bare /> : '–') },
+  { header: 'State', width: 124, cell: (f) => <EdgeState of={f.state} /> },
+  { header: 'Since', width: 124, cell: (f) => (f.since ? <Time at={f.since} bare /> : '–') },
   {
     header: 'Answer',
-    width: 88,
+    width: 80,
     align: 'right',
     cell: (f) => (f.latency_ms === undefined ? '–' : `${count(f.latency_ms)} ms`),
   },
-  { header: 'Green in 24 h', width: 136, align: 'right', cell: (f) => <Available of={f} /> },
-  { header: 'Last 24 h', width: 208, cell: (f) => <Strip of={f} /> },
+  { header: 'Green in 24 h', width: 112, align: 'right', cell: (f) => <Available of={f} /> },
+  { header: 'Last 24 h', width: 148, cell: (f) => <Strip of={f} /> },
   { header: 'Recheck', width: 112, cell: (f) => <Recheck of={f} /> },
 ];
 
