@@ -46,26 +46,33 @@ func (s *Store) RemoveFixtures(ctx context.Context, f Fixtures) (FixturesRemoved
 	return r.FixturesRemoved, err
 }
 
-// StopFixtures stops what is under way of a set, and waits until it has ended; that takes a worker.
+// StopFixtures stops what is under way of a set, and waits until it has ended; that takes a worker. It fails with
+// domain.Conflict when ctx's time is up before.
 func (s *Store) StopFixtures(ctx context.Context, f Fixtures) error {
-	ctx = audit.WithActor(ctx, fixtureActor)
 	for _, c := range f.Campaigns {
-		id := FixtureCampaignID(c.Name)
-		now, err := s.Campaign(ctx, id)
-		if domain.KindOf(err) == domain.NotFound || err == nil && now.nobodys() {
-			continue
+		err := s.stopFixture(audit.WithActor(ctx, fixtureActor), FixtureCampaignID(c.Name))
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return domain.E(domain.Conflict, "campaign_active", "the set's campaign could not be stopped in time: does a worker run?").Because(err)
 		}
-		if err == nil && now.Gate != campaign.GateStopped && now.Status != campaign.Settling {
-			_, err = s.Order(ctx, id, campaign.GateStopped, "the fixtures are taken out")
-		}
-		if err != nil && domain.CodeOf(err) != "wrong_state" { // it ended just now
-			return err
-		}
-		if err := s.ended(ctx, id); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Store) stopFixture(ctx context.Context, id uuid.UUID) error {
+	now, err := s.Campaign(ctx, id)
+	if domain.KindOf(err) == domain.NotFound || err == nil && now.nobodys() {
+		return nil
+	}
+	if err == nil && now.Gate != campaign.GateStopped && now.Status != campaign.Settling {
+		_, err = s.Order(ctx, id, campaign.GateStopped, "the fixtures are taken out")
+	}
+	if err != nil && domain.CodeOf(err) != "wrong_state" { // it ended just now
+		return err
+	}
+	return s.ended(ctx, id)
 }
 
 // nobodys reports whether no workflow looks after a campaign: it has ended, or the sweeper has found its workflow gone.
@@ -77,15 +84,12 @@ func (s *Store) ended(ctx context.Context, id uuid.UUID) error {
 	defer tick.Stop()
 	for {
 		now, err := s.Campaign(ctx, id)
-		if err == nil && now.nobodys() {
-			return nil
-		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil || now.nobodys() {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return domain.E(domain.Conflict, "campaign_active", "the set's campaign could not be stopped in time: does a worker run?")
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}

@@ -201,6 +201,7 @@ func (v *fixtureVerifier) campaigns() error {
 	type row struct {
 		ID      string
 		Status  campaign.Status
+		Gate    campaign.Gate
 		Human   bool
 		Amount  string
 		Targets int
@@ -210,7 +211,7 @@ func (v *fixtureVerifier) campaigns() error {
 	for _, c := range v.set.Campaigns {
 		ids = append(ids, FixtureCampaignID(c.Name))
 	}
-	all, err := fixtureRows(v, func(r row) string { return r.ID }, `SELECT c.id::text, c.status, c.needs_human <> '', coalesce(c.voucher ->> 'amount', ''),
+	all, err := fixtureRows(v, func(r row) string { return r.ID }, `SELECT c.id::text, c.status, c.gate, c.needs_human <> '', coalesce(c.voucher ->> 'amount', ''),
 			count(t.id)::int, count(DISTINCT t.state)::int
 		FROM campaigns c LEFT JOIN targets t ON t.campaign_id = c.id WHERE c.id = ANY ($1) GROUP BY c.id`, ids)
 	for i, c := range v.set.Campaigns {
@@ -228,10 +229,13 @@ func (v *fixtureVerifier) campaigns() error {
 		underway := []campaign.Status{campaign.Scheduled, campaign.Preflight, campaign.Running} // the first two until a worker comes
 		if c.Draft && r.Status != campaign.Draft {
 			v.deviates(fixtureRelations, what, "is %s, not a draft", r.Status)
-		} else if !c.Draft && (!slices.Contains(underway, r.Status) || r.Human) {
+		} else if !c.Draft && (!slices.Contains(underway, r.Status) || r.Gate != campaign.GateOpen || r.Human) {
 			why := ""
-			if r.Human {
+			switch {
+			case r.Human:
 				why = ", and needs a human"
+			case r.Gate != campaign.GateOpen && !r.Status.Ended():
+				why = ": its gate is " + string(r.Gate)
 			}
 			v.deviates(fixtureRelations, what, "is %s, not under way%s", r.Status, why)
 		}
