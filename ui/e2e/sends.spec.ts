@@ -114,7 +114,11 @@ test('a message that quiet hours hold goes when a project lead lets it', async (
     const hers = await colleague(browser, page, 'Lea', 'project_lead');
     await hers.goto('/approvals');
     await lookAt(hers, 'send-override-inbox');
-    await hers.getByRole('row', { name: /one message/ }).getByRole('link').first().click();
+    await hers
+      .getByRole('row', { name: /one message/ })
+      .getByRole('link')
+      .first()
+      .click();
     const override = hers.getByRole('dialog', { name: 'Override' });
     await expect(override).toContainText(/to \+250 78• ••• \d{3}/);
     await override.getByRole('button', { name: 'Approve…' }).click();

@@ -1561,7 +1561,7 @@ export interface paths {
         put?: never;
         /**
          * Take numbers out of the registry
-         * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
+         * @description Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
         delete?: never;
@@ -1582,7 +1582,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for an override
-         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
          */
         post: operations["request-override"];
         delete?: never;
@@ -1639,7 +1639,7 @@ export interface paths {
         put?: never;
         /**
          * Approve or reject an override
-         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["decide-override"];
         delete?: never;
@@ -4880,7 +4880,7 @@ export interface components {
         NewOverride: {
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that is to send
+             * @description Of quiet_hours: the campaign that is to send; or send_id
              */
             campaign_id?: string;
             /** Format: date-time */
@@ -4892,6 +4892,11 @@ export interface components {
             kind?: "quiet_hours" | "production_drill";
             /** @description For whoever decides */
             reason: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the single message that is to go; one that waits
+             */
+            send_id?: string;
             /**
              * Format: date-time
              * @description Absent: as soon as it is approved
@@ -5179,6 +5184,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OverriddenSend: {
+            /** @description Masked */
+            msisdn: string;
+            /** Format: uuid */
+            send_id: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** @description Its name */
+            template: string;
+        };
         Override: {
             /** Format: date-time */
             active_at?: string;
@@ -5191,7 +5206,7 @@ export interface components {
             campaign?: string;
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that it is for
+             * @description Of quiet_hours: the campaign that it is for, if not a message
              */
             campaign_id?: string;
             campaign_status?: string;
@@ -5232,6 +5247,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of quiet_hours: the single message that it is for, if not a campaign */
+            send?: components["schemas"]["OverriddenSend"];
             /** Format: date-time */
             starts_at: string;
             /**
@@ -5274,17 +5291,21 @@ export interface components {
             ends_at: string;
             /**
              * Format: int64
-             * @description Of them, those that quiet hours held when the campaign last looked
+             * @description Of them, those that quiet hours held when it last looked
              */
             held: number;
             kind: string;
             /**
              * Format: int64
-             * @description Targets of the campaign that have not been sent to
+             * @description Targets of the campaign that have not been sent to; a single message is one
              */
             queued: number;
+            /** Format: uuid */
+            send_id?: string;
             /** Format: date-time */
             starts_at: string;
+            /** @description Of a single message: what it says, by name */
+            template?: string;
         };
         OverrideMoment: {
             /** Format: date-time */
@@ -5748,7 +5769,7 @@ export interface components {
             /** Format: int64 */
             error_code?: number;
             /** @enum {string} */
-            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            kind: "requested" | "held" | "blocked" | "lifted" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
             reason?: string;
             /**
              * Format: date-time
@@ -10355,6 +10376,8 @@ export interface operations {
             query?: {
                 /** @description Only those of this campaign */
                 campaign_id?: string;
+                /** @description Only those of this single message */
+                send_id?: string;
                 /** @description Only those in one of these; absent: all */
                 state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
                 /** @description The next of the page before */
