@@ -266,3 +266,44 @@ func TestWhoIsMailedAboutAnOverride(t *testing.T) {
 	_, err = h.OverrideLetter(t.Context(), store.MailOverride{OverrideID: o.ID, AccountID: account, What: "approved"})
 	require.Equal(t, domain.NotFound, domain.KindOf(err))
 }
+
+// Between the answer of the rules and the permit somebody opts out, or the override is cancelled: the permit is not given.
+func TestWhatIsCommittedBeforeThePermitHolds(t *testing.T) {
+	t.Parallel()
+	h, one := lateTable(t)
+	h.decide(t, h.requestSend(t, one.ID, nil, time.Now().Add(time.Hour)).ID, approval.Approved)
+	second := h.waiting(t, rw(2))
+	o := h.requestSend(t, second.ID, nil, time.Now().Add(time.Hour))
+	h.decide(t, o.ID, approval.Approved)
+	between := func(id uuid.UUID, sql string, args ...any) store.SendTurn {
+		t.Helper()
+		tx, err := h.owner.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `SELECT FROM sends WHERE id = $1 FOR UPDATE`, id)
+		require.NoError(t, err)
+		turns := make(chan store.SendTurn, 1)
+		go func() {
+			turn, err := h.TakeSend(t.Context(), store.SendHolder(id, "run", 1, 1), 0)
+			if err != nil {
+				t.Error(err)
+			}
+			turns <- turn
+		}()
+		require.Eventually(t, func() bool { // the rules have said yes, and the permit waits for the send
+			var waits bool
+			require.NoError(t, tx.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted
+				AND transactionid = pg_current_xact_id_if_assigned()::xid)`).Scan(&waits))
+			return waits
+		}, 10*time.Second, 5*time.Millisecond)
+		_, err = tx.Exec(t.Context(), sql, args...)
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+		return <-turns
+	}
+	turn := between(one.ID, `INSERT INTO opt_outs (msisdn_hash, source, reason) SELECT msisdn_hash, 'inbound', 'STOP' FROM sends WHERE id = $1`, one.ID)
+	require.True(t, turn.Ended)
+	require.Equal(t, campaign.OptedOut, turn.Send.State)
+	turn = between(second.ID, `UPDATE overrides SET state = 'cancelled', ended_at = clock_timestamp() WHERE id = $1`, o.ID)
+	require.Empty(t, turn.Targets)
+	require.Equal(t, policy.InQuietHours, turn.Waits[0].Reason)
+}
