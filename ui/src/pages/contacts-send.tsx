@@ -107,11 +107,11 @@ function Form({ contact, offered, close, waits: show }: Props) {
     onSuccess: (made) => {
       sendsChanged();
       if (made.state === 'queued') {
-        tell.done('The message waits', made.block && blockWords(made.block));
         if (heldByNight(made.block) && may('overrides.request')) {
           show(made);
           return;
         }
+        tell.done('The message waits', made.block && blockWords(made.block));
       } else if (made.block) {
         setFailure(`Send blocked – ${blockWords(made.block)}. It stands under Messages.`);
         void preview.refetch();
