@@ -70,7 +70,7 @@ type Send struct {
 // SendEvent is one thing that happened to a send.
 type SendEvent struct {
 	At        time.Time  `json:"at"`
-	Kind      string     `json:"kind" enum:"requested,held,blocked,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
+	Kind      string     `json:"kind" enum:"requested,held,blocked,lifted,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
 	Attempt   int        `json:"attempt,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	What      string     `json:"what" doc:"The same for people"`
@@ -341,6 +341,8 @@ func sendWords(e store.SendEvent) string {
 			return "blocked: " + why
 		}
 		return "opted out: nothing was sent"
+	case "lifted":
+		return "quiet hours are lifted by an override"
 	case "sending":
 		return "given to WhatsApp"
 	case "sent":
