@@ -6,10 +6,11 @@ import type { components } from '../../api/schema';
 import { localZone, zoneName } from '../../parts/format';
 import { Since } from '../../parts/since';
 import { Empty } from '../../parts/states';
+import { StationSelect } from '../../parts/stations';
 import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
 import type { VouchersSearch } from '../vouchers';
-import { Days, dayStart, StationSelect, worth } from './parts';
+import { Days, dayStart, worth } from './parts';
 
 type Redemption = components['schemas']['Redemption'];
 
