@@ -94,6 +94,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { sweeper.Run(behind) })
 	working.Go(func() { watchdog.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
+	working.Go(func() { (&store.TallyFolder{Store: st, Log: log}).Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	working.Go(func() { keyWatch.Run(behind) })
 	defer working.Wait()

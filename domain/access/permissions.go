@@ -66,6 +66,7 @@ const (
 	ProbesRead   Permission = "probes.read"
 	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
 	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+	DashboardRead Permission = "dashboard.read"
 
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
@@ -128,6 +129,7 @@ var granted = map[Permission][]Role{
 	ProbesRead:   staff,
 	ProbesCheck:  {Admin, Ops},
 	FaultsInject: {Admin, Ops},
+	DashboardRead: staff,
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},
