@@ -1351,6 +1351,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How Lastcall does, and what needs a human now
+         * @description Each figure tells its formula, its window and what it is made of. One that cannot be read says so in `problem`, and the others stay. A share of nothing is `null`, neither 0 nor 1. Drills and rehearsals are in none. Everybody gets the same answer for two seconds.
+         */
+        get: operations["get-dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}": {
         parameters: {
             query?: never;
@@ -1656,7 +1676,7 @@ export interface paths {
         put?: never;
         /**
          * Take numbers out of the registry
-         * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
+         * @description Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
         delete?: never;
@@ -1677,7 +1697,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for an override
-         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
          */
         post: operations["request-override"];
         delete?: never;
@@ -1734,7 +1754,7 @@ export interface paths {
         put?: never;
         /**
          * Approve or reject an override
-         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["decide-override"];
         delete?: never;
@@ -1978,6 +1998,26 @@ export interface paths {
          * @description Its event streams end, too.
          */
         delete: operations["revoke-own-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/redemption-refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List redemptions that did not happen, newest first
+         * @description `business` is the rules at work, `system` our fault. Rehearsals and drills are not among them.
+         */
+        get: operations["list-redemption-refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3088,8 +3128,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the vouchers of campaigns that did not come to their guests, newest first
-         * @description Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers.
+         * List the vouchers that did not come to their guests, newest first
+         * @description Those that can still be redeemed and whose last message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending one again, or the campaign's failed ones, sends the same vouchers.
          */
         get: operations["list-unsent-vouchers"];
         put?: never;
@@ -3134,6 +3174,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a voucher to its guest again
+         * @description The same voucher with the same code, in a single message that obeys every rule; the answers are those of sending a message. For one that was never sent, too. `still_sending` while a message about it is on its way; `may_be_duplicate` when the guest may have it already, unless `accept_duplicate`.
+         */
+        post: operations["resend-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/{id}/reveal": {
         parameters: {
             query?: never;
@@ -3165,7 +3225,7 @@ export interface paths {
         put?: never;
         /**
          * Note that a voucher's guest was told of it
-         * @description As by Support, on the phone.
+         * @description In another way than by a message that arrived, as by Support, on the phone. `wrong_state` for one that was sent and not reported as undelivered.
          */
         post: operations["mark-voucher-sent"];
         delete?: never;
@@ -4335,6 +4395,17 @@ export interface components {
             email: string;
             password: string;
         };
+        Day: {
+            /**
+             * Format: date
+             * @description In the zone
+             */
+            day: string;
+            /** Format: int64 */
+            issued: number;
+            /** Format: int64 */
+            redeemed: number;
+        };
         DayBalance: {
             amount: string;
             /** @enum {string} */
@@ -4625,6 +4696,60 @@ export interface components {
             faults: components["schemas"]["InjectedFault"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        Figure: {
+            /**
+             * Format: int64
+             * @description The denominator of a share; 0: there is nothing to reckon with
+             */
+            among: number;
+            /** @description How it is reckoned, in words */
+            formula: string;
+            /** Format: date-time */
+            from: string;
+            /** @enum {string} */
+            name: "sent" | "delivery" | "blocks" | "vouchers" | "redemption_failures" | "availability";
+            /**
+             * Format: int64
+             * @description The numerator; of counts the value itself
+             */
+            of: number;
+            /** @description What it is made of */
+            parts: components["schemas"]["FigurePart"][];
+            /** @description It could not be read now: a code */
+            problem?: string;
+            title: string;
+            /** Format: date-time */
+            to: string;
+            /**
+             * @description A share is a number from 0 to 1
+             * @enum {string}
+             */
+            unit: "messages" | "decisions" | "vouchers" | "share";
+            /**
+             * Format: double
+             * @description null: there is nothing to reckon with, or it could not be read
+             */
+            value: number | null;
+        };
+        FigurePart: {
+            /**
+             * Format: int64
+             * @description Of availability: the seconds that count; 0: nothing is known
+             */
+            among?: number;
+            /**
+             * Format: int64
+             * @description How many; of availability the seconds in which it was green
+             */
+            n: number;
+            name: string;
+            /**
+             * @description Of an edge function, now
+             * @enum {string}
+             */
+            state?: "green" | "amber" | "red" | "unknown";
+            title: string;
         };
         Filter: {
             bars?: string[];
@@ -4951,6 +5076,22 @@ export interface components {
             was_until?: string;
             why?: string;
         };
+        Need: {
+            /** @enum {string} */
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            /**
+             * Format: int64
+             * @description How many; counted up to 1000
+             */
+            n: number;
+            /** @description Of edge functions: which */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description Of the oldest
+             */
+            since?: string;
+        };
         Never: {
             /** @description A policy's reason, or too_long */
             reason: string;
@@ -5109,7 +5250,7 @@ export interface components {
         NewOverride: {
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that is to send
+             * @description Of quiet_hours: the campaign that is to send; or send_id
              */
             campaign_id?: string;
             /** Format: date-time */
@@ -5121,6 +5262,11 @@ export interface components {
             kind?: "quiet_hours" | "production_drill";
             /** @description For whoever decides */
             reason: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the single message that is to go; one that waits
+             */
+            send_id?: string;
             /**
              * Format: date-time
              * @description Absent: as soon as it is approved
@@ -5408,6 +5554,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OverriddenSend: {
+            /** @description Masked */
+            msisdn: string;
+            /** Format: uuid */
+            send_id: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** @description Its name */
+            template: string;
+        };
         Override: {
             /** Format: date-time */
             active_at?: string;
@@ -5420,7 +5576,7 @@ export interface components {
             campaign?: string;
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that it is for
+             * @description Of quiet_hours: the campaign that it is for, if not a message
              */
             campaign_id?: string;
             campaign_status?: string;
@@ -5461,6 +5617,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of quiet_hours: the single message that it is for, if not a campaign */
+            send?: components["schemas"]["OverriddenSend"];
             /** Format: date-time */
             starts_at: string;
             /**
@@ -5503,17 +5661,21 @@ export interface components {
             ends_at: string;
             /**
              * Format: int64
-             * @description Of them, those that quiet hours held when the campaign last looked
+             * @description Of them, those that quiet hours held when it last looked
              */
             held: number;
             kind: string;
             /**
              * Format: int64
-             * @description Targets of the campaign that have not been sent to
+             * @description Targets of the campaign that have not been sent to; a single message is one
              */
             queued: number;
+            /** Format: uuid */
+            send_id?: string;
             /** Format: date-time */
             starts_at: string;
+            /** @description Of a single message: what it says, by name */
+            template?: string;
         };
         OverrideMoment: {
             /** Format: date-time */
@@ -5760,6 +5922,33 @@ export interface components {
             next?: string;
             redemptions: components["schemas"]["Redemption"][];
         };
+        RedemptionRefusal: {
+            /** Format: date-time */
+            at: string;
+            /** @example already_redeemed */
+            code: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description The rules at work, or our fault
+             * @enum {string}
+             */
+            kind: "business" | "system";
+            /** @example ENG-001 */
+            station: string;
+            /** Format: uuid */
+            station_id: string;
+            /**
+             * Format: uuid
+             * @description Absent when none was found
+             */
+            voucher_id?: string;
+        };
+        RedemptionRefusalPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            refusals: components["schemas"]["RedemptionRefusal"][];
+        };
         Report: {
             counts: components["schemas"]["Counts"];
             failures: components["schemas"]["Failures"][];
@@ -5912,6 +6101,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -5974,6 +6168,11 @@ export interface components {
             temporal_web?: string;
             /** @description Oldest first; not in lists */
             timeline?: components["schemas"]["SendEvent"][];
+            /**
+             * Format: uuid
+             * @description The voucher that it brings
+             */
+            voucher_id?: string;
             /** @description Blocked, it waits */
             when_allowed: boolean;
             /** @description By which quiet hours are reckoned; absent: unknown */
@@ -5989,7 +6188,7 @@ export interface components {
             /** Format: int64 */
             error_code?: number;
             /** @enum {string} */
-            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            kind: "requested" | "held" | "blocked" | "lifted" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
             reason?: string;
             /**
              * Format: date-time
@@ -6132,6 +6331,21 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             smoke_runs: components["schemas"]["SmokeRun"][];
+        };
+        Snapshot: {
+            /** Format: date-time */
+            at: string;
+            /** @description The last 30 days, oldest first; the last is today so far */
+            days: components["schemas"]["Day"][];
+            /** @description They could not be read now: a code */
+            days_problem?: string;
+            figures: components["schemas"]["Figure"][];
+            /** @description What needs a human now; none is good */
+            needs: components["schemas"]["Need"][];
+            /** @description It could not be read now: a code */
+            needs_problem?: string;
+            /** @description IANA: of the days */
+            zone: string;
         };
         Somebody: {
             email: string;
@@ -6689,7 +6903,10 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
-            /** @enum {string} */
+            /**
+             * @description What became of the last message about it
+             * @enum {string}
+             */
             target_state: "failed" | "unknown" | "opted_out" | "cancelled";
             voucher: components["schemas"]["Voucher"];
         };
@@ -6812,6 +7029,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -6865,6 +7087,10 @@ export interface components {
         VoucherEvents: {
             events: components["schemas"]["VoucherEvent"][];
         };
+        VoucherNote: {
+            /** @description For the audit log; no number and no code */
+            note?: string;
+        };
         VoucherPage: {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
@@ -6873,6 +7099,22 @@ export interface components {
         VoucherReason: {
             /** @description For the voucher and the audit log */
             reason: string;
+        };
+        VoucherResend: {
+            /** @description That the guest may get it twice is known */
+            accept_duplicate?: boolean;
+            /** @description Of the text, BCP 47; absent: the guest's */
+            locale?: string;
+            /** @description Why, for the audit log */
+            reason?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id; absent: that of the voucher's campaign. Its text must say {{code}} */
+            template?: string;
+            /** @description What the template asks for besides what the voucher says; absent: as its campaign had them */
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
         };
         VoucherSearch: {
             code?: string;
@@ -7287,6 +7529,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -7392,6 +7636,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 format?: "ndjson" | "csv";
                 /** @description The seq to go on behind */
                 after?: number;
@@ -7851,6 +8097,8 @@ export interface operations {
                 after?: string;
                 /** @description Only those in one of these; absent: all */
                 status?: ("draft" | "scheduled" | "preflight" | "running" | "paused" | "settling" | "done" | "stopped" | "failed")[];
+                /** @description Only those of which messages were sent in the quarter of an hour of then, or later */
+                sent_since?: string;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
@@ -10202,6 +10450,38 @@ export interface operations {
             };
         };
     };
+    "get-dashboard": {
+        parameters: {
+            query?: {
+                /** @description IANA: whose days the chart shows */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-device": {
         parameters: {
             query?: never;
@@ -10923,6 +11203,8 @@ export interface operations {
             query?: {
                 /** @description Only those of this campaign */
                 campaign_id?: string;
+                /** @description Only those of this single message */
+                send_id?: string;
                 /** @description Only those in one of these; absent: all */
                 state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
                 /** @description The next of the page before */
@@ -11725,6 +12007,44 @@ export interface operations {
             };
         };
     };
+    "list-redemption-refusals": {
+        parameters: {
+            query?: {
+                /** @description Only these; absent: all */
+                kind?: "business" | "system";
+                /** @description Then or later */
+                from?: string;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionRefusalPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-redemptions": {
         parameters: {
             query?: {
@@ -11774,6 +12094,10 @@ export interface operations {
                 template?: string;
                 /** @description Only to this contact */
                 contact_id?: string;
+                /** @description Only those that WhatsApp took then or later */
+                sent_from?: string;
+                /** @description Only about this voucher */
+                voucher?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -12909,6 +13233,10 @@ export interface operations {
             query?: {
                 /** @description Only this bar's */
                 bar?: string;
+                /** @description Only these */
+                id?: string[];
+                /** @description Only those with these codes */
+                code?: string[];
                 /** @description What the code or the name holds */
                 search?: string;
                 /** @description The next of the page before */
@@ -14990,6 +15318,107 @@ export interface operations {
             };
         };
     };
+    "resend-voucher": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoucherResend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "reveal-voucher": {
         parameters: {
             query?: never;
@@ -15030,7 +15459,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["VoucherNote"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
