@@ -174,8 +174,9 @@ func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
 		UNION ALL SELECT CASE WHEN subject_kind IN ('campaign', 'override', 'template') THEN subject_kind || '_approvals' ELSE 'approvals' END, count(*), min(created_at), NULL
 			FROM approval_requests WHERE closed_at IS NULL GROUP BY 1
 		UNION ALL SELECT 'support_tasks', count(*), min(created_at), NULL FROM (SELECT created_at FROM provisional_refusals WHERE resolved_at IS NULL ORDER BY id LIMIT $2) t
-		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM (SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
-			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2) u`, s.Stale(), kpi.NeedsCountTo)
+		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM ((SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
+			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2)
+			UNION ALL (SELECT v.issued_at FROM vouchers v WHERE `+unsentAlone+` LIMIT $2)) u`, s.Stale(), kpi.NeedsCountTo)
 	if err != nil {
 		return nil, err
 	}
