@@ -213,7 +213,7 @@ func (s *panelSmoke) startWithoutDispatcher(ctx context.Context) (evidence, erro
 	return k.evidence, errors.Join(k.err, err)
 }
 
-// place makes a bar, deleted with its stations when the run is over.
+// bar makes a bar, deleted with its stations when the run is over.
 func (s *panelSmoke) bar(ctx context.Context) (b api.Bar, err error) {
 	n := api.NewBar{Code: "SMOKE-" + strings.TrimPrefix(smokeTag(), "smoke-"), BarFacts: api.BarFacts{Name: "Smoke Example", Country: "RW", Address: "1 Example Street"}}
 	if _, err = s.admin.call(ctx, http.MethodPost, "/bars", n, &b); err == nil {

@@ -104,3 +104,9 @@ func (s *panelSmoke) keyedHeader(ctx context.Context, c *apiClient, path, key st
 	defer func() { _ = res.Body.Close() }()
 	return res.Header, json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(out)
 }
+
+// keyed is a POST with an Idempotency-Key.
+func (s *panelSmoke) keyed(ctx context.Context, c *apiClient, path, key string, in, out any) error {
+	_, err := s.keyedHeader(ctx, c, path, key, in, out)
+	return err
+}

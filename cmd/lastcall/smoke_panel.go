@@ -334,7 +334,7 @@ func (s *panelSmoke) as(role access.Role) (*apiClient, error) {
 	return nil, cannotProve("there is no account of the role %s to do it with", role)
 }
 
-// seen collects what an item asserts: the first that is not so is the item's failure.
+// claims are what an item asserts: the first that is not so is the item's failure.
 type claims struct {
 	evidence
 	err error
