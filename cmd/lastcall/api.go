@@ -70,6 +70,11 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	rules, err := config.AlertRules(0)
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	messages := whatsapp.New(provider)
@@ -77,6 +82,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	maps.Copy(handlers, linkHandlers(c, st))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st)
 	handlers[store.KindReply] = replyHandler(st, messages)
+	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opschannel.New(c.Ops.WebhookURL.Reveal()), mailSender(c))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
@@ -87,6 +93,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { applier.Run(behind) })
 	working.Go(func() { sweeper.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
+	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
+	working.Go(func() { alerts.Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	defer working.Wait()
 	defer stop()

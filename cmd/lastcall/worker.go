@@ -57,6 +57,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
 				return err
 			}
+			rules, err := config.AlertRules(0)
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
@@ -71,10 +75,12 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}
+				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}
 				return besides(ctx, func(ctx context.Context) {
 					var both sync.WaitGroup
 					both.Go(func() { sealer.Run(ctx) })
 					both.Go(func() { expiry.Run(ctx) })
+					both.Go(func() { alerts.Run(ctx) })
 					both.Wait()
 				}, w.Run)
 			})
