@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lastcall/domain"
+	"lastcall/domain/probe"
 )
 
 // The kinds of effects that follow a commit.
@@ -37,6 +38,7 @@ const (
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
 	KindOverrideMail    = "mail.override"    // MailOverride
+	KindProbe           = "probe.now"        // ProbeNow
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -175,6 +177,11 @@ type MailOverride struct {
 	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
 }
 
+// ProbeNow has one edge function probed now.
+type ProbeNow struct {
+	Name probe.Name `json:"name"`
+}
+
 // querier is what the pool and a transaction's connection have in common.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
@@ -294,6 +301,9 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.pruneImports(ctx)
+	}
+	if err == nil {
+		err = s.pruneProbes(ctx)
 	}
 	return unavailable(err)
 }
