@@ -71,7 +71,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
-	rules, err := config.AlertRules(0)
+	rules, err := config.AlertRules(c.Probes.Every)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	maps.Copy(handlers, linkHandlers(c, st, board))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
 	handlers[store.KindReply] = replyHandler(st, messages)
-	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opschannel.New(c.Ops.WebhookURL.Reveal()), mailSender(c))
+	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)

@@ -58,7 +58,7 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
 				return err
 			}
-			rules, err := config.AlertRules(0)
+			rules, err := config.AlertRules(c.Probes.Every)
 			if err != nil {
 				return err
 			}
