@@ -361,7 +361,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		}
 		return said
 	}
-	require.NoError(t, w.Beat(t.Context(), "w1"))
+	require.NoError(t, w.Beat(t.Context(), "w1", true))
 	require.Equal(t, map[string]string{"workers": "clear", "outbox": "clear", "notices": "clear", "sends": "unknown", "redemptions": "unknown", "guesses": "clear",
 		"stuck": "clear", "blocks": "clear"}, read(), "nobody has sent or redeemed: that says nothing")
 
