@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -154,6 +155,26 @@ func (s *server) alerts() {
 			}
 			return s.alert(ctx, id)
 		})
+}
+
+// alertEvent is by what the feed knows how many alerts there are.
+var alertEvent = uuid.MustParse("00000000-0000-0000-0000-00000000a1e7")
+
+// alertsNow is how many alerts fire, and how many of them nobody has seen.
+func (s *server) alertsNow(ctx context.Context) (event, error) {
+	counts, err := s.Store.AlertCounts(ctx)
+	if err != nil {
+		return event{}, err
+	}
+	var now struct {
+		Firing int64 `json:"firing"`
+		Unseen int64 `json:"unseen"`
+	}
+	for _, c := range counts {
+		now.Firing, now.Unseen = now.Firing+c.Firing, now.Unseen+c.Open
+	}
+	body, err := json.Marshal(now)
+	return event{kind: "alerts", body: body}, err
 }
 
 func (s *server) alert(ctx context.Context, id uuid.UUID) (*alertOutput, error) {
