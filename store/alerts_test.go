@@ -247,6 +247,7 @@ func TestSymptomsAreSilent(t *testing.T) {
 			require.Equal(t, "Title of cause", a.Symptom)
 		}
 	}
+	w.exec(t, `UPDATE alert_notices SET created_at = created_at - interval '1 hour'`)
 	w.probed(t, "dispatcher", "green")
 	w.look(t)
 	var titles []string
