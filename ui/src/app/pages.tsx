@@ -6,6 +6,7 @@ import {
   IconListSearch,
   IconLockOpen,
   IconMessage2,
+  IconPlugConnected,
   IconSend,
   IconSpeakerphone,
   IconTicket,
@@ -15,6 +16,7 @@ import {
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { EdgeFunction } from '../api/edge';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
@@ -40,6 +42,18 @@ const targetStates: State[] = [
   'opted_out',
   'unknown',
   'cancelled',
+];
+
+/** The services that are probed. */
+const edges: EdgeFunction['name'][] = [
+  'messaging',
+  'dispatcher',
+  'voucher-card',
+  'payments',
+  'ops-channel',
+  'mail',
+  'panel',
+  'database',
 ];
 
 const root = createRootRoute({ component: Shell });
@@ -262,6 +276,15 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
 });
 
+const integrations = createRoute({
+  getParentRoute: () => root,
+  path: '/integrations',
+  validateSearch: (s: Record<string, unknown>): { edge?: EdgeFunction['name'] } => ({
+    edge: oneOf(s.edge, edges),
+  }),
+  component: lazyRouteComponent(() => import('../pages/integrations'), 'IntegrationsPage'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -281,6 +304,7 @@ export const router = createRouter({
     tableCodes,
     vouchers,
     payments,
+    integrations,
     settings,
     audit,
     users,
@@ -314,6 +338,7 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/integrations'
     | '/settings'
     | '/audit'
     | '/users';
@@ -338,6 +363,7 @@ const navigation: {
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
+  { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
