@@ -7,7 +7,10 @@ test('a test alert is seen, an incident is opened by hand, its runbook worked th
   test.slow();
   await page.goto('/alerts');
   await page.getByRole('button', { name: 'Send test alert' }).click();
-  await page.getByRole('link', { name: /Test alert/ }).first().click({ timeout: 30_000 });
+  await page
+    .getByRole('link', { name: /Test alert/ })
+    .first()
+    .click({ timeout: 30_000 });
   const drawer = page.getByRole('dialog', { name: 'Alert' });
   await expect(drawer.getByText(/ops N-\d+/)).toBeVisible({ timeout: 30_000 });
   // What the channel got says the same number.
@@ -43,7 +46,10 @@ test('a test alert is seen, an incident is opened by hand, its runbook worked th
   await todo.getByRole('checkbox').nth(1).check();
   await expect(todo.getByText(/Ticked by/)).toBeVisible();
   await todo.getByRole('button', { name: 'Pause all campaigns…' }).click();
-  await page.getByRole('dialog', { name: 'Pause all campaigns?' }).getByRole('button', { name: 'Pause all campaigns' }).click();
+  await page
+    .getByRole('dialog', { name: 'Pause all campaigns?' })
+    .getByRole('button', { name: 'Pause all campaigns' })
+    .click();
   await expect(todo.getByText(/Run by/)).toContainText(/campaign/, { timeout: 30_000 });
   await page.getByRole('button', { name: 'Take it' }).click();
   await page.getByLabel('Note').fill('The provider says that it works on it.');
