@@ -95,7 +95,6 @@ function Moments({ of }: { of: components['schemas']['IncidentMoment'][] }) {
   return (
     <Timeline bulletSize={12} lineWidth={1}>
       {of.map((m, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: what happened stays where it is
         <Timeline.Item key={i} title={<Text size="sm">{upper(words(m.kind)) + (m.step ? ` ${m.step}` : '')}</Text>}>
           {m.text && (
             <Text size="sm" className="wrap">

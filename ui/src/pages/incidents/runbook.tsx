@@ -31,7 +31,6 @@ export function Runbook({ name, incident }: { name: string; incident?: Incident 
         {query.data.lead}
       </Text>
       {query.data.blocks?.map((b, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a runbook's text does not move
         <Fragment key={i}>
           {b.kind === 'heading' && (
             <Title order={3} size="h5" mt="xs">
