@@ -18,6 +18,8 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/alert"
+	"lastcall/domain/runbook"
 	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -38,6 +40,8 @@ type Deps struct {
 	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	AlertRules     alert.Rules
+	Runbooks       []runbook.Runbook
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
@@ -118,6 +122,9 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.sends()
 	s.smokeRuns()
+	s.alerts()
+	s.incidents()
+	s.runbooks()
 	s.settings()
 	s.policy()
 	s.vouchers()

@@ -26,6 +26,7 @@ const (
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindAlertNotice     = "alert.notice"     // AlertNotice
 	KindInvitation      = "mail.invitation"  // SendInvitation
 	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
@@ -132,6 +133,11 @@ type OpsNotice struct {
 type Mail struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+}
+
+// AlertNotice tells a channel of alerts. What it says is written when it goes.
+type AlertNotice struct {
+	NoticeID uuid.UUID `json:"notice_id"`
 }
 
 // SendInvitation mails somebody a link to make an account. The link is made when the mail is: no message holds one.
@@ -299,6 +305,9 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.pruneProbes(ctx)
+	}
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM alert_drill_clocks WHERE expires_at < now() - interval '1 day'`)
 	}
 	return unavailable(err)
 }

@@ -99,7 +99,7 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
 		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns, "overrides": set.Overrides,
-		"offline_redemptions": set.OfflineRedemptions}[key])
+		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall}[key])
 	return value
 }
 

@@ -71,6 +71,16 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	rules, err := config.AlertRules(c.Probes.Every)
+	if err != nil {
+		return err
+	}
+
+	books, err := config.Runbooks()
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	board := faults.NewBoard(st, log)
@@ -80,6 +90,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	maps.Copy(handlers, linkHandlers(c, st, board))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
 	handlers[store.KindReply] = replyHandler(st, messages)
+	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
@@ -94,6 +105,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { sweeper.Run(behind) })
 	working.Go(func() { watchdog.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
+	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
+	working.Go(func() { alerts.Run(behind) })
 	working.Go(func() { (&store.TallyFolder{Store: st, Log: log}).Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	working.Go(func() { keyWatch.Run(behind) })
@@ -104,7 +117,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board),
-		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -58,6 +58,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
 				return err
 			}
+			rules, err := config.AlertRules(c.Probes.Every)
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
@@ -75,11 +79,13 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w.Probing(worker.Probing{Probes: probes(c, db, temporal, board, acts, log), Every: c.Probes.Every, StopPolling: stopPolling(board)})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry, folder := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}, store.TallyFolder{Store: db, Log: log}
+				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}
 				return besides(ctx, func(ctx context.Context) {
 					var all sync.WaitGroup
 					all.Go(func() { sealer.Run(ctx) })
 					all.Go(func() { expiry.Run(ctx) })
 					all.Go(func() { folder.Run(ctx) })
+					all.Go(func() { alerts.Run(ctx) })
 					all.Wait()
 				}, w.Run)
 			})

@@ -68,6 +68,11 @@ const (
 	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
 	DashboardRead Permission = "dashboard.read"
 
+	AlertsRead     Permission = "alerts.read"
+	AlertsAck      Permission = "alerts.ack" // and test them
+	IncidentsRead  Permission = "incidents.read"
+	IncidentsWrite Permission = "incidents.write"
+
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
 	AuditExport    Permission = "audit.export"
@@ -130,6 +135,11 @@ var granted = map[Permission][]Role{
 	ProbesCheck:  {Admin, Ops},
 	FaultsInject: {Admin, Ops},
 	DashboardRead: staff,
+
+	AlertsRead:     staff,
+	AlertsAck:      {Admin, ProjectLead, Ops},
+	IncidentsRead:  staff,
+	IncidentsWrite: {Admin, ProjectLead, Ops},
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},

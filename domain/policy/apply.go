@@ -24,6 +24,8 @@ func (s *Settings) Apply(key string, value []byte) (err error) {
 		s.Overrides, err = ParseOverrides(value)
 	case "offline_redemptions":
 		s.OfflineRedemptions, err = ParseOfflineRedemptions(value)
+	case "on_call":
+		s.OnCall, err = ParseOnCall(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, Keys)
 	}
@@ -31,4 +33,4 @@ func (s *Settings) Apply(key string, value []byte) (err error) {
 }
 
 // Keys are the keys of the settings, each of which is saved by itself.
-var Keys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions"}
+var Keys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions", "on_call"}
