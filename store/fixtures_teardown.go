@@ -215,6 +215,7 @@ func (r *fixtureRemover) campaigns() error {
 			`DELETE FROM import_lines WHERE import_id IN (SELECT id FROM imports WHERE campaign_id = $1)`,
 			`DELETE FROM import_parts WHERE import_id IN (SELECT id FROM imports WHERE campaign_id = $1)`,
 			`DELETE FROM imports WHERE campaign_id = $1`,
+			`DELETE FROM alert_counts WHERE campaign_id = $1`,
 			`UPDATE permits SET campaign_id = NULL WHERE campaign_id = $1`,
 			`DELETE FROM outbox WHERE key = 'campaign/' || $1::uuid AND delivered_at IS NULL`,
 			`DELETE FROM campaigns WHERE id = $1`)
@@ -238,9 +239,10 @@ func (r *fixtureRemover) campaigns() error {
 	return nil
 }
 
+// vouchers takes out the others. Those of a campaign that stays, stay with it.
 func (r *fixtureRemover) vouchers() error {
 	for i, v := range r.set.Vouchers {
-		if _, err := r.remove("vouchers", fmt.Sprintf("voucher %d", i+1), FixtureID("voucher", v.Key), voucherRows(`id = $1`)...); err != nil {
+		if _, err := r.remove("vouchers", fmt.Sprintf("voucher %d", i+1), FixtureID("voucher", v.Key), voucherRows(`id = $1 AND campaign_id IS NULL`)...); err != nil {
 			return err
 		}
 	}
@@ -254,7 +256,7 @@ func (r *fixtureRemover) contacts() error {
 		var needed bool
 		err := r.tx.pgx.QueryRow(r.tx.ctx, `SELECT EXISTS (SELECT FROM vouchers WHERE contact_id = $1)`, id).Scan(&needed)
 		if err == nil && needed {
-			r.keep(what, "it has vouchers that are not of the set")
+			r.keep(what, "it has vouchers that stay")
 			continue
 		}
 		if err == nil {
@@ -274,7 +276,7 @@ func (r *fixtureRemover) places() error {
 		var named bool
 		err := r.tx.pgx.QueryRow(r.tx.ctx, `SELECT EXISTS (SELECT FROM vouchers WHERE scope <> 'all' AND station_ids @> ARRAY[$1::uuid])`, id).Scan(&named)
 		if err == nil && named {
-			r.keep(what, "vouchers name it that are not of the set")
+			r.keep(what, "vouchers that stay name it")
 		} else if err == nil {
 			_, err = r.remove("stations", what, id,
 				`DELETE FROM redemption_refusals WHERE station_id = $1 AND voucher_id IS NULL`,
