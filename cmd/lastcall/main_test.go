@@ -39,7 +39,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown command":   {[]string{"upp"}, exitWrongUsage, "", `unknown command "upp"`},
 		"unknown flag":      {[]string{"up", "--prot-base", "1"}, exitWrongUsage, "", "--prot-base"},
 		"too many words":    {[]string{"down", "now"}, exitWrongUsage, "", "now"},
-		"impossible port":   {[]string{"up", "--port-base", "65535"}, exitWrongUsage, "", "--port-base must be between 1 and 65530"},
+		"impossible port":   {[]string{"up", "--port-base", "65535"}, exitWrongUsage, "", "--port-base must be between 1 and 65529"},
 		"missing settings":  {[]string{"up", "--config", "none.yaml"}, exitFailed, "", "none.yaml: there is no such file"},
 		"nothing to stop":   {[]string{"down", "--data-dir", "none"}, exitDone, "nothing runs for none", ""},
 	}

@@ -63,9 +63,9 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
-	ProbesRead   Permission = "probes.read"
-	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
-	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+	ProbesRead    Permission = "probes.read"
+	ProbesCheck   Permission = "probes.check"  // have an edge function probed now
+	FaultsInject  Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
 	DashboardRead Permission = "dashboard.read"
 
 	AlertsRead     Permission = "alerts.read"
@@ -131,9 +131,9 @@ var granted = map[Permission][]Role{
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
 
-	ProbesRead:   staff,
-	ProbesCheck:  {Admin, Ops},
-	FaultsInject: {Admin, Ops},
+	ProbesRead:    staff,
+	ProbesCheck:   {Admin, Ops},
+	FaultsInject:  {Admin, Ops},
 	DashboardRead: staff,
 
 	AlertsRead:     staff,
