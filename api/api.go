@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/drill"
 	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -38,6 +39,7 @@ type Deps struct {
 	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	Drills         []drill.Scenario   // what can be drilled
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
@@ -117,6 +119,7 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.sends()
 	s.smokeRuns()
+	s.drills()
 	s.settings()
 	s.policy()
 	s.vouchers()

@@ -36,6 +36,8 @@ const (
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
 	KindOverrideMail    = "mail.override"    // MailOverride
+	KindStartDrill      = "drill.start"      // StartDrill
+	KindStopDrill       = "drill.stop"       // StopDrill
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -167,6 +169,17 @@ type MailOverride struct {
 	OverrideID uuid.UUID `json:"override_id"`
 	AccountID  uuid.UUID `json:"account_id"`
 	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
+}
+
+// StartDrill starts the workflow of a drill.
+type StartDrill struct {
+	DrillID  uuid.UUID `json:"drill_id"`
+	Scenario string    `json:"scenario"`
+}
+
+// StopDrill cancels it.
+type StopDrill struct {
+	DrillID uuid.UUID `json:"drill_id"`
 }
 
 // querier is what the pool and a transaction's connection have in common.
