@@ -103,13 +103,12 @@ function Report({ of: d }: { of: Drill }) {
 function Actions({ of: d }: { of: Drill }) {
   const ask = useConfirm();
   if (!isOpen(d.status)) {
-    const file = URL.createObjectURL(new Blob([JSON.stringify(d, null, 2)], { type: 'application/json' }));
     return (
       <Group gap="xs" className="no-print">
         <Button
           variant="default"
           component="a"
-          href={file}
+          href={`/api/v1/drills/${d.drill_id}`}
           download={`drill-${d.scenario}-${d.drill_id}.json`}
           leftSection={<IconDownload size={16} />}
         >
