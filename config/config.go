@@ -35,6 +35,7 @@ type Config struct {
 	Log         Log         `key:"log"`
 	Sandbox     Sandbox     `key:"sandbox"`
 	Audit       Audit       `key:"audit"`
+	Probes      Probes      `key:"probes"`
 
 	configured map[string]bool // the keys that the file or a variable gave
 }
@@ -147,6 +148,14 @@ type Audit struct {
 	RetentionDays  int      `key:"retention_days"`  // how long entries are kept, at least 90; default 365
 }
 
+// Probes ask edge functions for a sign of life.
+type Probes struct {
+	Every         time.Duration `key:"every"`          // how often; default 1m
+	PanelEmail    string        `key:"panel_email"`    // an account of its own, of the role viewer, that signs in to the panel from outside; empty: nobody does
+	PanelPassword Secret        `key:"panel_password"` // that account's
+	PaymentsURL   string        `key:"payments_url"`   // stands in for https://revolut.me when the payment link is looked at; empty: that itself
+}
+
 // Defaults are the settings before any file or variable.
 func Defaults() *Config {
 	return &Config{
@@ -161,6 +170,7 @@ func Defaults() *Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Sandbox:   Sandbox{Listen: "127.0.0.1:8701", SMTPListen: "127.0.0.1:8705"},
 		Audit:     Audit{RetentionDays: 365},
+		Probes:    Probes{Every: time.Minute},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lastcall/domain"
+	"lastcall/domain/probe"
 )
 
 // The kinds of effects that follow a commit.
@@ -38,6 +39,7 @@ const (
 	KindOverrideMail    = "mail.override"    // MailOverride
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
+	KindProbe           = "probe.now"        // ProbeNow
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -180,6 +182,9 @@ type StartDrill struct {
 // StopDrill cancels it.
 type StopDrill struct {
 	DrillID uuid.UUID `json:"drill_id"`
+// ProbeNow has one edge function probed now.
+type ProbeNow struct {
+	Name probe.Name `json:"name"`
 }
 
 // querier is what the pool and a transaction's connection have in common.
@@ -301,6 +306,9 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.pruneImports(ctx)
+	}
+	if err == nil {
+		err = s.pruneProbes(ctx)
 	}
 	return unavailable(err)
 }

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"database/sql"
@@ -25,6 +26,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/probe"
 )
 
 // AppRole is the database role that serves. It owns nothing: it cannot change the schema, the audit
@@ -40,6 +42,8 @@ type Config struct {
 	Sandbox  bool           // messages go to the sandbox: marketing needs no consent, and campaigns no approval, unless the settings say so
 
 	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
+
+	ProbesEvery time.Duration // how often edge functions are probed; 0: probe.Every
 }
 
 // Store is the database, opened for serving.
@@ -52,6 +56,8 @@ type Store struct {
 	settings settingsCache
 
 	assumedRate float64
+	probesEvery time.Duration
+	sandbox     bool // nobody gets what is sent
 }
 
 // Open connects as AppRole and checks that the schema is there and the pepper belongs to it. It fails
@@ -75,7 +81,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate}
+	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate,
+		probesEvery: cmp.Or(cfg.ProbesEvery, probe.Every), sandbox: cfg.Sandbox}
 	if cfg.Sandbox {
 		s.defaults.Consent.Required = false
 		s.defaults.Campaigns.Approval = policy.ApprovalRule{Rule: policy.ApprovalNever}

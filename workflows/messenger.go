@@ -30,6 +30,7 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"campaign.start":   m.start,
 		"campaign.order":   m.order,
 		"campaign.recover": m.recover,
+		"probe.now":        m.probe,
 		"campaign.approve": m.approve,
 		"settings.changed": m.settingsChanged,
 		"import.start":     m.startImport,

@@ -65,6 +65,10 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
+	ProbesRead   Permission = "probes.read"
+	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
+	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
 	AuditExport    Permission = "audit.export"
@@ -124,6 +128,10 @@ var granted = map[Permission][]Role{
 	PaymentsRead:    staff,
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
+
+	ProbesRead:   staff,
+	ProbesCheck:  {Admin, Ops},
+	FaultsInject: {Admin, Ops},
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},

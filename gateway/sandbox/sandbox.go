@@ -145,6 +145,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /functions/voucher-card", s.getCardFunction)
 	mux.HandleFunc("POST /functions/voucher-card", s.postCard)
 	mux.HandleFunc("GET /cards/{file}", s.getCard)
+	mux.HandleFunc("GET /payments/{name}", getPayments)
 	mux.HandleFunc("GET /{$}", s.getPage)
 	return mux
 }
