@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
 	"lastcall/domain"
 	"lastcall/domain/audit"
@@ -18,9 +19,9 @@ import (
 
 // Drills are the activities of the drill workflow.
 type Drills struct {
-	Store *store.Store
-	Probe func(ctx context.Context, names ...probe.Name) error // probes edge functions now
-	Log   *slog.Logger
+	Store  *store.Store
+	Probes *Probes
+	Log    *slog.Logger
 }
 
 // DrillSteady says whether a drill may begin.
@@ -79,7 +80,8 @@ func (a *Drills) WatchDrill(ctx context.Context, id uuid.UUID) (DrillSeen, error
 			return DrillSeen{}, err
 		}
 		if look.Acknowledge != uuid.Nil {
-			if err := a.Store.AcknowledgeForDrill(drillActor(ctx), id, look.Acknowledge); err != nil {
+			err := a.Store.AcknowledgeAlert(drillActor(ctx), look.Acknowledge, "by the script of a fast drill")
+			if err != nil && domain.KindOf(err) != domain.Conflict { // somebody was quicker
 				return DrillSeen{}, err
 			}
 			continue
@@ -120,7 +122,19 @@ func (a *Drills) probe(ctx context.Context, d store.Drill) {
 			names = append(names, c.EdgeFunction)
 		}
 	}
-	if err := a.Probe(ctx, names...); err != nil && ctx.Err() == nil {
+	round := make([]probe.Finding, len(names))
+	var asked errgroup.Group
+	for i, name := range names {
+		asked.Go(func() (err error) {
+			round[i], err = a.Probes.ProbeFunction(ctx, name)
+			return err
+		})
+	}
+	err := asked.Wait()
+	if err == nil {
+		err = a.Probes.RecordProbes(ctx, round)
+	}
+	if err != nil && ctx.Err() == nil {
 		a.Log.Warn("cannot probe for a drill", "drill", d.ID, "error", err)
 	}
 }

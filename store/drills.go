@@ -295,7 +295,7 @@ func (tx *Tx) drillCampaign(d *Drill) error {
 	if err := tx.pgx.QueryRow(tx.ctx, `SELECT id FROM templates ORDER BY id LIMIT 1`).Scan(&template); err != nil {
 		return notFound(err, "template", "for the drill's campaign")
 	}
-	at := time.Now().Add(2 * drill.LongestFault)
+	at := time.Now().Add(2 * probe.FaultMost)
 	c := Campaign{ID: uuid.Must(uuid.NewV7()), Name: "Drill · " + d.Experiment.Title, Channel: policy.ChannelWhatsApp, Weight: 1, TemplateID: template,
 		Variables: map[string]string{}, Status: campaign.Scheduled, Gate: campaign.GateOpen, SendAt: &at, StartedAt: &d.CreatedAt, IsDrill: true}
 	if err := tx.orm.Create(&c).Error; err != nil {

@@ -60,6 +60,12 @@ func (tx *Tx) drillMustStop(d Drill) (string, error) {
 	if d.StoppedBy != "" {
 		return d.Why, nil
 	}
+	if d.OverrideID != nil {
+		var active bool
+		if err := tx.pgx.QueryRow(tx.ctx, `SELECT state = 'active' FROM overrides WHERE id = $1`, *d.OverrideID).Scan(&active); err != nil || !active {
+			return "the override by which it runs is over", err
+		}
+	}
 	real, err := tx.realAlerts(d.CreatedAt, true)
 	if err != nil {
 		return "", err

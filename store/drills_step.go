@@ -149,15 +149,10 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	fault, clocks := d.Experiment.Fault, d.Experiment.Rules()
-	for rule, hold := range clocks {
-		if hold == 0 {
-			continue
-		}
-		if err := s.setDrillClock(ctx, d, rule, hold); err != nil {
-			return err
-		}
+	if err := s.setDrillClocks(ctx, d, clocks); err != nil {
+		return err
 	}
-	f, err := s.InjectFault(ctx, NewFault{ID: id, Name: fault.EdgeFunction, Kind: probe.FaultKind(fault.Kind), Share: fault.Share, Delay: time.Duration(fault.Delay),
+	f, err := s.InjectFault(ctx, NewFault{ID: id, Name: fault.EdgeFunction, Kind: fault.Kind, Share: fault.Share, Delay: time.Duration(fault.Delay),
 		For: time.Duration(fault.For), Drill: &id, Reason: "drill " + d.Scenario})
 	if err != nil {
 		return err
@@ -173,7 +168,7 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
 			return err
 		}
 		return tx.enterDrill(id, drill.Entry{Phase: drill.Run, Name: "inject the fault", Type: drill.Action, Status: drill.Success, At: f.CreatedAt,
-			Output: output(map[string]any{"edge_function": f.EdgeFunction, "kind": f.Kind, "share": f.Share, "expires_at": f.ExpiresAt, "clocks": seconds2(clocks)})})
+			Output: output(map[string]any{"edge_function": f.EdgeFunction, "kind": f.Kind, "share": f.Share, "expires_at": f.ExpiresAt, "clocks": clocksOf(clocks)})})
 	})
 	if err == nil && stopped {
 		_, err = s.EndFault(ctx, id, "the drill was stopped")
@@ -181,7 +176,24 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-func seconds2(clocks map[string]time.Duration) map[string]float64 {
+// setDrillClocks has the rules whose alerts a drill expects fire by its clocks, for what the drill itself makes. Its scenario was
+// checked against how often the drill probes.
+func (s *Store) setDrillClocks(ctx context.Context, d Drill, clocks map[string]time.Duration) error {
+	return s.inTx(ctx, func(tx *Tx) error {
+		for rule, hold := range clocks {
+			if hold == 0 {
+				continue
+			}
+			if _, err := tx.pgx.Exec(tx.ctx, `INSERT INTO alert_drill_clocks (drill_id, rule, seconds, expires_at) VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
+				ON CONFLICT (drill_id, rule) DO NOTHING`, d.ID, rule, int(hold.Seconds()), time.Duration(d.Experiment.Fault.For)+probe.Stale(s.probesEvery)); err != nil {
+				return wrap(err, "set the clock of "+rule)
+			}
+		}
+		return nil
+	})
+}
+
+func clocksOf(clocks map[string]time.Duration) map[string]float64 {
 	all := map[string]float64{}
 	for rule, d := range clocks {
 		if d > 0 {

@@ -182,6 +182,8 @@ type StartDrill struct {
 // StopDrill cancels it.
 type StopDrill struct {
 	DrillID uuid.UUID `json:"drill_id"`
+}
+
 // ProbeNow has one edge function probed now.
 type ProbeNow struct {
 	Name probe.Name `json:"name"`

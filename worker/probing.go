@@ -22,11 +22,13 @@ type Probing struct {
 	StopPolling func(context.Context) bool
 }
 
-// Probing has the worker probe. It must be called before Run.
+// Probing has the worker probe, and run drills, which take that. It must be called before Run.
 func (w *Worker) Probing(p Probing) {
 	w.probing = p
 	w.control.RegisterWorkflowWithOptions(workflows.Probe, workflow.RegisterOptions{Name: "Probe"})
 	w.control.RegisterActivity(p.Probes)
+	w.control.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
+	w.control.RegisterActivity(&activities.Drills{Store: w.acts.Store, Probes: p.Probes, Log: w.log})
 }
 
 const (

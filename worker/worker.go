@@ -74,8 +74,6 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	r.RegisterActivity(&activities.Sends{Campaigns: acts})
 	r.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
 	r.RegisterActivity(&activities.Overrides{Store: acts.Store})
-	r.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
-	r.RegisterActivity(&activities.Drills{Store: acts.Store, Probe: acts.Probe, Log: acts.Log})
 }
 
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes

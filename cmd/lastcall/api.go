@@ -71,6 +71,11 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	scenarios, err := config.Drills()
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	board := faults.NewBoard(st, log)
@@ -85,7 +90,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	messenger := workflows.NewMessenger(temporal)
 	sealer := store.Sealer{Store: st, Log: log}
 	watchdog := store.NewWatchdog(st, log)
-	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
+	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Drill: messenger.DrillOpen, Log: log}
 	var working sync.WaitGroup
 	working.Go(func() { relay.Run(behind) })
 	working.Go(func() { applier.Run(behind) })
@@ -100,7 +105,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: voucherCards(c, board),
-		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		Drills: scenarios, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

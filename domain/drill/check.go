@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,8 +15,8 @@ import (
 var nameRule = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
 // Check tells what is wrong with a scenario, as it is and hastened. It fails with domain.Invalid naming the field, of code
-// bad_name, unknown_edge_function, unknown_state, unknown_fault, bad_fault, bad_expectation, bad_weights or threshold_too_short: a
-// deadline or a hold that is shorter than the time between two probes can be met by chance only.
+// bad_name, unknown_edge_function, unknown_state, bad_interval, bad_expectation, bad_weights, those of probe.Fault.Check, or
+// threshold_too_short: a deadline or a hold that is shorter than the time between two probes can be met by chance only.
 func (s Scenario) Check() error {
 	switch {
 	case !nameRule.MatchString(s.Name):
@@ -54,7 +55,7 @@ func (s Scenario) checkOnce() error {
 	}
 	every := time.Duration(s.ProbeEvery)
 	if every < time.Second || every > probe.Every {
-		return domain.E(domain.Invalid, "bad_fault", "probe every 1s to %s", policy.Span(probe.Every)).About("probe_every")
+		return domain.E(domain.Invalid, "bad_interval", "probe every 1s to %s", policy.Span(probe.Every)).About("probe_every")
 	}
 	sum, last := 0, -1
 	for _, e := range s.Expect {
@@ -95,8 +96,8 @@ func (s Scenario) checkExpectation(e Expectation, every time.Duration) error {
 		return tooShort(within, every).About("expect." + string(e.Event))
 	case !e.Event.After() && within > time.Duration(s.Fault.For):
 		return domain.E(domain.Invalid, "bad_expectation", "%s is awaited for %s, but the fault is over after %s", e.Event, e.Within, s.Fault.For).About("expect." + string(e.Event))
-	case within > LongestFault:
-		return domain.E(domain.Invalid, "bad_expectation", "nothing is awaited for longer than %s", policy.Span(LongestFault)).About("expect." + string(e.Event))
+	case within > probe.FaultMost:
+		return domain.E(domain.Invalid, "bad_expectation", "nothing is awaited for longer than %s", policy.Span(probe.FaultMost)).About("expect." + string(e.Event))
 	case (e.Event == Alerted || e.Event == Mitigated) != (e.Rule != ""):
 		return domain.E(domain.Invalid, "bad_expectation", "alerts and mitigation, and nothing else, are expected of a rule").About("expect." + string(e.Event))
 	case e.Hold != 0 && (e.Rule == "" || time.Duration(e.Hold) < every):
@@ -117,23 +118,11 @@ func (s Scenario) checkExpectation(e Expectation, every time.Duration) error {
 }
 
 func (f Fault) check() error {
-	switch {
-	case !known(f.EdgeFunction):
-		return unknownFunction(f.EdgeFunction).About("fault.edge_function")
-	case !slices.Contains(Kinds, f.Kind):
-		return domain.E(domain.Invalid, "unknown_fault", "there is no fault %q; use one of %s", f.Kind, strings.Join(Kinds, ", ")).About("fault.kind")
-	case (f.Kind == "stop_polling") != (f.EdgeFunction == probe.Dispatcher):
-		return domain.E(domain.Invalid, "bad_fault", "stop_polling is the dispatcher's fault, and its only one").About("fault.kind")
-	case f.EdgeFunction == probe.Panel || f.EdgeFunction == probe.Database:
-		return domain.E(domain.Invalid, "bad_fault", "nothing of ours can be put in the way of %s", f.EdgeFunction).About("fault.edge_function")
-	case f.Share <= 0 || f.Share > 1:
-		return domain.E(domain.Invalid, "bad_fault", "a share lies above 0 and is 1 at most").About("fault.share")
-	case (f.Kind == "slow") != (f.Delay > 0) || time.Duration(f.Delay) > time.Minute:
-		return domain.E(domain.Invalid, "bad_fault", "a delay, of 1m at most, is what slow has, and no other").About("fault.delay")
-	case f.For <= 0 || time.Duration(f.For) > LongestFault:
-		return domain.E(domain.Invalid, "bad_fault", "a fault lasts %s at most", policy.Span(LongestFault)).About("fault.for")
+	err := probe.Fault{Name: f.EdgeFunction, Kind: f.Kind, Share: f.Share, Delay: time.Duration(f.Delay)}.Check(time.Duration(f.For))
+	if wrong, ok := errors.AsType[*domain.Error](err); ok {
+		return wrong.About("fault." + wrong.Field)
 	}
-	return nil
+	return err
 }
 
 func tooShort(threshold, every time.Duration) *domain.Error {
@@ -141,7 +130,8 @@ func tooShort(threshold, every time.Duration) *domain.Error {
 }
 
 func known(name probe.Name) bool {
-	return slices.ContainsFunc(probe.Functions, func(f probe.Function) bool { return f.Name == name })
+	_, ok := probe.Find(name)
+	return ok
 }
 
 func unknownFunction(name probe.Name) *domain.Error {

@@ -70,18 +70,12 @@ func (c Condition) String() string {
 
 // Fault is what is put in the way of calls to an edge function.
 type Fault struct {
-	EdgeFunction probe.Name  `json:"edge_function"`
-	Kind         string      `json:"kind"`
-	Share        float64     `json:"share"`           // of the calls, above 0 and up to 1
-	Delay        policy.Span `json:"delay,omitempty"` // of the kind slow: how much longer each takes
-	For          policy.Span `json:"for"`             // it ends by itself then, whatever else has died; 2h at most
+	EdgeFunction probe.Name      `json:"edge_function"`
+	Kind         probe.FaultKind `json:"kind"`
+	Share        float64         `json:"share"`           // of the calls, above 0 and up to 1
+	Delay        policy.Span     `json:"delay,omitempty"` // of the kind slow: how much longer each takes
+	For          policy.Span     `json:"for"`             // it ends by itself then, whatever else has died; 2h at most
 }
-
-// Kinds are the kinds of fault, as the gateway's transport knows them.
-var Kinds = []string{"timeout", "reset", "rate_limited", "server_error", "slow", "wrong_body", "stop_polling"}
-
-// LongestFault is how long a fault may last.
-const LongestFault = 2 * time.Hour
 
 // Expectation is an event and by when it is to have come.
 type Expectation struct {
