@@ -26,6 +26,7 @@ const (
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindAlertNotice     = "alert.notice"     // AlertNotice
 	KindInvitation      = "mail.invitation"  // SendInvitation
 	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
@@ -134,6 +135,11 @@ type OpsNotice struct {
 type Mail struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+}
+
+// AlertNotice tells a channel of alerts. What it says is written when it goes.
+type AlertNotice struct {
+	NoticeID uuid.UUID `json:"notice_id"`
 }
 
 // SendInvitation mails somebody a link to make an account. The link is made when the mail is: no message holds one.

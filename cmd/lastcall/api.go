@@ -75,6 +75,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	rules, err := config.AlertRules(c.Probes.Every)
+	if err != nil {
+		return err
+	}
 
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -85,6 +89,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	maps.Copy(handlers, linkHandlers(c, st, board))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
 	handlers[store.KindReply] = replyHandler(st, messages)
+	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
@@ -97,6 +102,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { sweeper.Run(behind) })
 	working.Go(func() { watchdog.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
+	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
+	working.Go(func() { alerts.Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	defer working.Wait()
 	defer stop()

@@ -58,6 +58,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
 				return err
 			}
+			rules, err := config.AlertRules(c.Probes.Every)
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
@@ -75,10 +79,12 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w.Probing(worker.Probing{Probes: probes(c, db, temporal, board, acts, log), Every: c.Probes.Every, StopPolling: stopPolling(board)})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}
+				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}
 				return besides(ctx, func(ctx context.Context) {
 					var both sync.WaitGroup
 					both.Go(func() { sealer.Run(ctx) })
 					both.Go(func() { expiry.Run(ctx) })
+					both.Go(func() { alerts.Run(ctx) })
 					both.Wait()
 				}, w.Run)
 			})
