@@ -311,6 +311,13 @@ func (s *Store) EndDrill(ctx context.Context, id uuid.UUID, to drill.State, why 
 		if err != nil {
 			return audit.Entry{}, err
 		}
+		text := "Nothing was put in the way: " + why + "."
+		if d.InjectedAt != nil {
+			text = fmt.Sprintf("It scored %d of 100. The fault is gone.", j.Score)
+		}
+		if _, err := tx.send(KindOpsNotice, drillTarget(id)+"/ops", OpsNotice{Title: fmt.Sprintf("Drill %s: %s", to, d.Experiment.Title), Text: text, Level: "info"}); err != nil {
+			return audit.Entry{}, err
+		}
 		return audit.Entry{Action: "drill." + string(to), Target: drillTarget(id), Reason: why, Diff: map[string]any{"scenario": d.Scenario,
 			"state": []drill.State{d.State, to}, "score": j.Score, "deviated": j.Deviated}}, nil
 	})
