@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lastcall/domain"
+	"lastcall/domain/alert"
 	"lastcall/domain/audit"
 	"lastcall/domain/drill"
 	"lastcall/domain/probe"
@@ -21,6 +22,7 @@ import (
 type Drills struct {
 	Store  *store.Store
 	Probes *Probes
+	Rules  alert.Rules // whose clocks a drill shortens
 	Log    *slog.Logger
 }
 
@@ -45,7 +47,7 @@ func (a *Drills) CheckDrill(ctx context.Context, id uuid.UUID) (DrillSteady, err
 
 // InjectDrill puts the fault in the way. It expires by itself.
 func (a *Drills) InjectDrill(ctx context.Context, id uuid.UUID) (Nothing, error) {
-	return Nothing{}, a.Store.InjectDrill(drillActor(ctx), id)
+	return Nothing{}, a.Store.InjectDrill(drillActor(ctx), id, a.Rules)
 }
 
 // DrillSeen is what became of a drill.

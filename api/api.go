@@ -127,6 +127,8 @@ func newServer(d Deps) *server {
 	s.redemptions()
 	s.voucherCards()
 	s.campaignVouchers()
+	s.edgeFunctions()
+	s.faults()
 	s.events()
 	s.audit()
 	s.bars()

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lastcall/domain/campaign"
+	"lastcall/domain/probe"
 	"lastcall/store"
 )
 
@@ -37,6 +38,9 @@ type figures struct {
 	at    time.Time // when they were read
 	stats store.Stats
 	err   error
+
+	edges  []store.EdgeFunction
+	faults int // active
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -56,13 +60,15 @@ var (
 	targets        = desc("targets", "Targets of the active campaigns.", "state")
 	workers        = desc("workers_alive", "Workers that said within the last seconds that they are there.")
 	outbox         = desc("outbox_pending", "Effects that are to follow a commit and were not delivered yet, counted up to 100000.")
+	edges          = desc("edge_function_state", "The state of an edge function: 1 for the one it is in, 0 for the others.", "edge_function", "state")
+	faultsActive   = desc("faults_active", "Faults that are in the way of edge functions on purpose.")
 	inbox          = desc("webhooks_pending", "Webhooks taken and not applied yet, counted up to 100000.")
 )
 
 // Describe is prometheus.Collector.
 func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{databaseUp, permitsGranted, permitsCap, permitsUsed, tierCap, tierUsed, wanting, singles,
-		campaigns, targets, workers, outbox, inbox} {
+		campaigns, targets, workers, outbox, inbox, edges, faultsActive} {
 		ch <- d
 	}
 }
@@ -102,6 +108,16 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 	gauge(workers, st.Workers)
 	gauge(outbox, st.Outbox)
 	gauge(inbox, st.Webhooks)
+	gauge(faultsActive, int64(f.faults))
+	for _, e := range f.edges {
+		for _, state := range []probe.State{probe.Green, probe.Amber, probe.Red, probe.Unknown} {
+			is := int64(0)
+			if state == e.State {
+				is = 1
+			}
+			gauge(edges, is, string(e.Name), string(state))
+		}
+	}
 }
 
 // read reads the figures, at most once every figuresKept.
@@ -112,6 +128,14 @@ func (f *figures) read() (store.Stats, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
 		defer cancel()
 		f.stats, f.err = f.store.Stats(ctx)
+		if f.err == nil {
+			f.edges, f.err = f.store.EdgeFunctions(ctx)
+		}
+		if f.err == nil {
+			var open []store.Fault
+			open, f.err = f.store.OpenFaults(ctx)
+			f.faults = len(open)
+		}
 		if f.err != nil {
 			f.log.Warn("the figures cannot be read", "error", f.err)
 		}

@@ -129,7 +129,7 @@ func (l *looking) tellGroup(g groupOf, channels []alert.Channel, lines []line) e
 			return err
 		}
 	}
-	var fire, over []uuid.UUID
+	fire, over := []uuid.UUID{}, []uuid.UUID{}
 	for _, one := range lines {
 		if one.kind == "resolved" {
 			over = append(over, one.alert)

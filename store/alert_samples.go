@@ -71,12 +71,12 @@ var alertSources = map[string]func(context.Context, *Store, time.Time) ([]alert.
 	alert.PolicyBlocks:          policyBlocks,
 }
 
-// edgeFunctionSamples read what the last probes found. One that is older than probe.Stale says nothing. For that long after
-// a drill's fault has ended, what is found is still the drill's: the next probe has to come first.
+// edgeFunctionSamples read what the last probes found. One that is stale says nothing. While a fault is put in the way on
+// purpose, and until the next probe after it, what is found is a drill's.
 func edgeFunctionSamples(ctx context.Context, s *Store, now time.Time) ([]alert.Sample, error) {
 	rows, err := s.pool.Query(ctx, `SELECT e.name, CASE WHEN e.checked_at > $1::timestamptz - $2::interval THEN e.state ELSE 'unknown' END, e.since,
-			e.checked_at, e.detail, coalesce((SELECT f.drill_id::text FROM faults f WHERE f.edge_function = e.name AND f.drill_id IS NOT NULL
-				AND least(coalesce(f.ended_at, f.expires_at), f.expires_at) > $1::timestamptz - $2::interval ORDER BY f.created_at DESC LIMIT 1), '')
+			e.checked_at, e.detail, coalesce((SELECT coalesce(f.drill_id::text, 'trial') FROM faults f WHERE f.edge_function = e.name
+				AND (coalesce(f.ended_at, f.expires_at) > $1 OR e.is_drill AND f.created_at > $1::timestamptz - interval '3 hours') ORDER BY f.created_at DESC LIMIT 1), '')
 		FROM edge_functions e`, now, s.Stale())
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain"
+	"lastcall/domain/alert"
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/drill"
@@ -126,7 +128,7 @@ func (tx *Tx) realCampaigns(d Drill) (n int, err error) {
 
 // InjectDrill puts the fault of a drill in the way, with what is to be kept from harm: a campaign of its own. The rules whose
 // alerts it expects get its clocks until the fault is over. One that was stopped meanwhile gets no fault.
-func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
+func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID, rules alert.Rules) error {
 	var d Drill
 	prepared := false
 	err := s.inTx(ctx, func(tx *Tx) (err error) {
@@ -149,8 +151,14 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	fault, clocks := d.Experiment.Fault, d.Experiment.Rules()
-	if err := s.setDrillClocks(ctx, d, clocks); err != nil {
-		return err
+	rules.Probes = time.Duration(d.Experiment.ProbeEvery) // meanwhile
+	for _, rule := range slices.Sorted(maps.Keys(clocks)) {
+		if clocks[rule] == 0 {
+			continue
+		}
+		if err := s.SetDrillClock(ctx, id, rules, rule, clocks[rule], time.Now().Add(time.Duration(fault.For)+s.Stale())); err != nil {
+			return err
+		}
 	}
 	f, err := s.InjectFault(ctx, NewFault{ID: id, Name: fault.EdgeFunction, Kind: fault.Kind, Share: fault.Share, Delay: time.Duration(fault.Delay),
 		For: time.Duration(fault.For), Drill: &id, Reason: "drill " + d.Scenario})
@@ -174,23 +182,6 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID) error {
 		_, err = s.EndFault(ctx, id, "the drill was stopped")
 	}
 	return err
-}
-
-// setDrillClocks has the rules whose alerts a drill expects fire by its clocks, for what the drill itself makes. Its scenario was
-// checked against how often the drill probes.
-func (s *Store) setDrillClocks(ctx context.Context, d Drill, clocks map[string]time.Duration) error {
-	return s.inTx(ctx, func(tx *Tx) error {
-		for rule, hold := range clocks {
-			if hold == 0 {
-				continue
-			}
-			if _, err := tx.pgx.Exec(tx.ctx, `INSERT INTO alert_drill_clocks (drill_id, rule, seconds, expires_at) VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
-				ON CONFLICT (drill_id, rule) DO NOTHING`, d.ID, rule, int(hold.Seconds()), time.Duration(d.Experiment.Fault.For)+probe.Stale(s.probesEvery)); err != nil {
-				return wrap(err, "set the clock of "+rule)
-			}
-		}
-		return nil
-	})
 }
 
 func clocksOf(clocks map[string]time.Duration) map[string]float64 {

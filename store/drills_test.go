@@ -82,7 +82,7 @@ func (th theatre) injected(t *testing.T, fast bool) uuid.UUID {
 	problem, err := th.CheckDrill(t.Context(), id)
 	require.NoError(t, err)
 	require.Empty(t, problem)
-	require.NoError(t, th.InjectDrill(t.Context(), id))
+	require.NoError(t, th.InjectDrill(t.Context(), id, th.engine.Rules))
 	return id
 }
 
@@ -144,7 +144,7 @@ func TestADrillIsMeasuredByWhatTheSystemWrote(t *testing.T) {
 	require.NoError(t, err)
 
 	id := th.injected(t, true)
-	require.NoError(t, th.InjectDrill(t.Context(), id))
+	require.NoError(t, th.InjectDrill(t.Context(), id, th.engine.Rules))
 	require.Equal(t, 1, query[int](t, th.bundle, `SELECT count(*) FROM faults WHERE drill_id = $1`, id), "once, however often it is asked for")
 	d, _, err := th.DrillOf(t.Context(), id)
 	require.NoError(t, err)
@@ -361,7 +361,7 @@ func TestAStoppedDrillEndsAsAborted(t *testing.T) {
 	id = th.begin(t, false)
 	_, err := th.StopDrill(th.ops, id, "")
 	require.NoError(t, err)
-	require.NoError(t, th.InjectDrill(t.Context(), id))
+	require.NoError(t, th.InjectDrill(t.Context(), id, th.engine.Rules))
 	require.Zero(t, query[int](t, th.bundle, `SELECT count(*) FROM faults WHERE drill_id = $1`, id))
 }
 
@@ -444,7 +444,7 @@ func TestInProductionADrillTakesAnOverride(t *testing.T) {
 	problem, err := real.CheckDrill(t.Context(), d.ID)
 	require.NoError(t, err)
 	require.Empty(t, problem)
-	require.NoError(t, real.InjectDrill(t.Context(), d.ID))
+	require.NoError(t, real.InjectDrill(t.Context(), d.ID, th.engine.Rules))
 	_, err = th.CancelOverride(th.lead, o.ID, "enough")
 	require.NoError(t, err)
 	l, err := real.LookAtDrill(t.Context(), d.ID)

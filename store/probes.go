@@ -25,6 +25,9 @@ type EdgeFunction struct {
 // Stale is how long after its last probe an edge function's state is unknown.
 func (s *Store) Stale() time.Duration { return probe.Stale(s.probesEvery) }
 
+// ProbesEvery is how often edge functions are probed.
+func (s *Store) ProbesEvery() time.Duration { return s.probesEvery }
+
 // EdgeFunctions returns all of the registry, in its order.
 func (s *Store) EdgeFunctions(ctx context.Context) ([]EdgeFunction, error) {
 	rows, err := s.pool.Query(ctx, `SELECT name, CASE WHEN fresh THEN state ELSE 'unknown' END,

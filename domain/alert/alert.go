@@ -46,7 +46,7 @@ type Sample struct {
 	Since   *time.Time // since when the value is what it is, where the source knows
 	Known   bool       // false: there is no data, and Value says nothing
 	Detail  string     // what was found, for people
-	DrillID string     // the drill that made it so; "": none did
+	DrillID string     // the drill that made it so, or "trial" of a fault that is no drill's; "": it is real
 }
 
 // Verdict is what a rule makes of a sample.

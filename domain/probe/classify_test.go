@@ -95,8 +95,8 @@ func TestFaultCheck(t *testing.T) {
 		"unknown_fault":         {func(f *Fault) { f.Kind = "gremlin" }, time.Minute, "kind"},
 		"no_fault_there":        {func(f *Fault) { f.Kind = StopPolling }, time.Minute, "kind"},
 		"bad_share":             {func(f *Fault) { f.Share = 1.01 }, time.Minute, "share"},
-		"bad_delay":             {func(f *Fault) { f.Delay = time.Second }, time.Minute, "delay"},
-		"bad_duration":          {func(*Fault) {}, FaultMost + 1, "for"},
+		"bad_delay":             {func(f *Fault) { f.Delay = time.Second }, time.Minute, "delay_ms"},
+		"bad_duration":          {func(*Fault) {}, FaultMost + 1, "seconds"},
 	} {
 		f := good
 		c.change(&f)

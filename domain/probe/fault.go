@@ -42,8 +42,8 @@ const (
 	DelayMost = time.Minute   // of Slow
 )
 
-// Check says what is wrong with a fault that is to last for so long: domain.Invalid about edge_function, kind, share, delay
-// or for.
+// Check says what is wrong with a fault that is to last for so long: domain.Invalid about edge_function, kind, share, delay_ms
+// or seconds.
 func (f Fault) Check(lasts time.Duration) error {
 	wrong := func(field, code, message string, args ...any) error {
 		return domain.E(domain.Invalid, code, message, args...).About(field)
@@ -67,11 +67,11 @@ func (f Fault) Check(lasts time.Duration) error {
 	case f.Kind == StopPolling && f.Share != 1:
 		return wrong("share", "bad_share", "workers either poll or not: the share must be 1")
 	case (f.Kind == Slow) != (f.Delay != 0):
-		return wrong("delay", "bad_delay", "a delay belongs to slow, and to nothing else")
+		return wrong("delay_ms", "bad_delay", "a delay belongs to slow, and to nothing else")
 	case f.Delay < 0 || f.Delay > DelayMost || f.Delay%time.Millisecond != 0:
-		return wrong("delay", "bad_delay", "the delay must be whole milliseconds, and at most %s", DelayMost)
+		return wrong("delay_ms", "bad_delay", "the delay must be whole milliseconds, and at most %s", DelayMost)
 	case lasts < time.Second || lasts > FaultMost:
-		return wrong("for", "bad_duration", "a fault lasts for a second at least and two hours at most")
+		return wrong("seconds", "bad_duration", "a fault lasts for a second at least and two hours at most")
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func TestMessagingFailsAsTheProviderDoes(t *testing.T) {
 		probe.Timeout:     {whatsapp.Unknown, 0},
 		probe.Reset:       {whatsapp.Unknown, 0},
 		probe.RateLimited: {whatsapp.Retry, 130429},
-		probe.ServerError: {whatsapp.Unknown, 131016},
+		probe.ServerError: {whatsapp.Retry, 131016},
 		probe.WrongBody:   {whatsapp.Unknown, 0},
 	} {
 		client := whatsapp.New(whatsapp.Config{BaseURL: url, PhoneNumberID: "555", Timeout: 100 * time.Millisecond, Wrap: with(probe.Messaging, kind, 0).Wrap(probe.Messaging)})
