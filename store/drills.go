@@ -251,7 +251,7 @@ func (tx *Tx) drillRecord(d Drill) (drill.Record, error) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var e drill.Entry
+		var e drill.JournalEntry
 		if err := rows.Scan(&e.Phase, &e.Name, &e.Type, &e.Status, &e.At, &e.Output); err != nil {
 			return r, err
 		}
@@ -265,7 +265,7 @@ func (tx *Tx) drillRecord(d Drill) (drill.Record, error) {
 }
 
 // enterDrill adds an entry to what the journal is made of, once: what stands there already stays.
-func (tx *Tx) enterDrill(id uuid.UUID, e drill.Entry) error {
+func (tx *Tx) enterDrill(id uuid.UUID, e drill.JournalEntry) error {
 	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO drill_entries (drill_id, phase, name, type, status, at, output)
 		VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7) ON CONFLICT DO NOTHING`,
 		id, e.Phase, e.Name, e.Type, e.Status, nullTime(e.At), e.Output)

@@ -151,7 +151,7 @@ func (w *drillWatch) look(out *DrillLook) error {
 		if err != nil {
 			return err
 		}
-		e := drill.Entry{Phase: drill.Run, Name: string(x.Event), Type: drill.Seen, Status: drill.Success, Output: output(seen)}
+		e := drill.JournalEntry{Phase: drill.Run, Name: string(x.Event), Type: drill.Seen, Status: drill.Success, Output: output(seen)}
 		switch {
 		case at != nil:
 			e.At = *at

@@ -58,7 +58,7 @@ func (s *Store) CheckDrill(ctx context.Context, id uuid.UUID) (problem string, e
 	return problem, err
 }
 
-func shown(e drill.Entry) string {
+func shown(e drill.JournalEntry) string {
 	var seen struct {
 		State  string
 		Alerts []string
@@ -77,9 +77,9 @@ func shown(e drill.Entry) string {
 }
 
 // steadyState looks at everything that must hold before and after a drill.
-func (tx *Tx) steadyState(d Drill, states map[probe.Name]EdgeFunction) (all []drill.Entry, err error) {
+func (tx *Tx) steadyState(d Drill, states map[probe.Name]EdgeFunction) (all []drill.JournalEntry, err error) {
 	add := func(name string, met bool, seen map[string]any) {
-		e := drill.Entry{Name: name, Type: drill.Looked, Status: drill.Success, Output: output(seen)}
+		e := drill.JournalEntry{Name: name, Type: drill.Looked, Status: drill.Success, Output: output(seen)}
 		if !met {
 			e.Status = drill.Failure
 		}
@@ -140,7 +140,7 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID, rules alert.Rules
 			if err := tx.drillCampaign(&d); err != nil {
 				return err
 			}
-			if err := tx.enterDrill(id, drill.Entry{Phase: drill.Run, Name: "start a campaign of the drill's own", Type: drill.Action, Status: drill.Success,
+			if err := tx.enterDrill(id, drill.JournalEntry{Phase: drill.Run, Name: "start a campaign of the drill's own", Type: drill.Action, Status: drill.Success,
 				Output: output(map[string]any{"campaign_id": d.CampaignID, "targets": 0})}); err != nil {
 				return err
 			}
@@ -175,7 +175,7 @@ func (s *Store) InjectDrill(ctx context.Context, id uuid.UUID, rules alert.Rules
 		if err := tx.changeDrill(&d, map[string]any{"state": drill.Injected, "injected_at": f.CreatedAt}); err != nil {
 			return err
 		}
-		return tx.enterDrill(id, drill.Entry{Phase: drill.Run, Name: "inject the fault", Type: drill.Action, Status: drill.Success, At: f.CreatedAt,
+		return tx.enterDrill(id, drill.JournalEntry{Phase: drill.Run, Name: "inject the fault", Type: drill.Action, Status: drill.Success, At: f.CreatedAt,
 			Output: output(map[string]any{"edge_function": f.EdgeFunction, "kind": f.Kind, "share": f.Share, "expires_at": f.ExpiresAt, "clocks": clocksOf(clocks)})})
 	})
 	if err == nil && stopped {
@@ -223,7 +223,7 @@ func (s *Store) RevertDrill(ctx context.Context, id uuid.UUID) error {
 			if err := tx.changeDrill(&d, columns); err != nil {
 				return err
 			}
-			if err := tx.enterDrill(id, drill.Entry{Phase: drill.Rollbacks, Name: "take the fault away", Type: drill.Action, Status: drill.Success, At: gone,
+			if err := tx.enterDrill(id, drill.JournalEntry{Phase: drill.Rollbacks, Name: "take the fault away", Type: drill.Action, Status: drill.Success, At: gone,
 				Output: output(map[string]any{"how": how})}); err != nil {
 				return err
 			}
@@ -246,7 +246,7 @@ func (s *Store) RevertDrill(ctx context.Context, id uuid.UUID) error {
 // orderDrill turns the gate of a drill's campaign and enters that. What it cannot do any more is none of its business.
 func (s *Store) orderDrill(ctx context.Context, id, campaignID uuid.UUID, gate campaign.Gate, name string) error {
 	_, err := s.Order(ctx, campaignID, gate, "the drill is over")
-	e := drill.Entry{Phase: drill.Rollbacks, Name: name, Type: drill.Action, Status: drill.Success, Output: output(map[string]any{"campaign_id": campaignID})}
+	e := drill.JournalEntry{Phase: drill.Rollbacks, Name: name, Type: drill.Action, Status: drill.Success, Output: output(map[string]any{"campaign_id": campaignID})}
 	if domain.KindOf(err) == domain.Conflict {
 		e.Output, err = output(map[string]any{"campaign_id": campaignID, "code": domain.CodeOf(err)}), nil
 	}

@@ -27,8 +27,8 @@ func outage() drill.Scenario {
 	span := func(d time.Duration) policy.Span { return policy.Span(d) }
 	return drill.Scenario{
 		Name: "outage", Title: "WhatsApp is gone", Story: "All calls are cut off.", Traffic: true, ProbeEvery: span(time.Minute),
-		SteadyState: []drill.Condition{{EdgeFunction: probe.Messaging, State: []probe.State{probe.Green}}},
-		Fault:       drill.Fault{EdgeFunction: probe.Messaging, Kind: probe.Reset, Share: 1, For: span(time.Hour)},
+		SteadyState: []drill.SteadyCondition{{EdgeFunction: probe.Messaging, State: []probe.State{probe.Green}}},
+		Fault:       drill.Injection{EdgeFunction: probe.Messaging, Kind: probe.Reset, Share: 1, For: span(time.Hour)},
 		Expect: []drill.Expectation{
 			{Event: drill.Detected, Within: span(3 * time.Minute), Weight: 20, Key: true, State: []probe.State{probe.Red}},
 			{Event: drill.Alerted, Within: span(6 * time.Minute), Weight: 25, Rule: "messaging-red", Hold: span(time.Minute), Channel: "ops"},
@@ -37,7 +37,7 @@ func outage() drill.Scenario {
 			{Event: drill.Recovered, Within: span(3 * time.Minute), Weight: 15, Key: true},
 			{Event: drill.Steady, Within: span(6 * time.Minute), Weight: 10},
 		},
-		Fast: drill.Fast{FaultFor: span(time.Minute), ProbeEvery: span(time.Second), Hold: span(time.Second), Within: map[drill.Event]policy.Span{
+		Fast: drill.FastDrill{FaultFor: span(time.Minute), ProbeEvery: span(time.Second), Hold: span(time.Second), Within: map[drill.Event]policy.Span{
 			drill.Detected: span(10 * time.Second), drill.Alerted: span(30 * time.Second), drill.Acknowledged: span(30 * time.Second),
 			drill.Mitigated: span(30 * time.Second), drill.Recovered: span(30 * time.Second), drill.Steady: span(30 * time.Second)}},
 	}

@@ -138,7 +138,7 @@ func (v *drillView) show(d api.Drill) {
 	}
 }
 
-func (v *drillView) entries(d api.Drill, all []drill.Entry) {
+func (v *drillView) entries(d api.Drill, all []drill.JournalEntry) {
 	for _, e := range all {
 		mark := "✓"
 		if e.Status != drill.Success {
@@ -156,7 +156,7 @@ func (v *drillView) once(key, message string, args ...any) {
 }
 
 // toldOf is what an entry shows that people want to know at once.
-func toldOf(e drill.Entry) string {
+func toldOf(e drill.JournalEntry) string {
 	var seen struct {
 		Why       string
 		MessageID string `json:"message_id"`

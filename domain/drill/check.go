@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -117,10 +118,11 @@ func (s Scenario) checkExpectation(e Expectation, every time.Duration) error {
 	return nil
 }
 
-func (f Fault) check() error {
+func (f Injection) check() error {
 	err := probe.Fault{Name: f.EdgeFunction, Kind: f.Kind, Share: f.Share, Delay: time.Duration(f.Delay)}.Check(time.Duration(f.For))
 	if wrong, ok := errors.AsType[*domain.Error](err); ok {
-		return wrong.About("fault." + wrong.Field)
+		field := map[string]string{"seconds": "for", "delay_ms": "delay"}[wrong.Field] // as a scenario calls them
+		return wrong.About("fault." + cmp.Or(field, wrong.Field))
 	}
 	return err
 }

@@ -38,29 +38,29 @@ func (e Event) After() bool { return e == Recovered || e == Steady }
 
 // Scenario is what a drill does and what it expects. It is read from config/drills.
 type Scenario struct {
-	Name        string        `json:"name"`         // as people type it: messaging-outage
-	Title       string        `json:"title"`        // for people, one line
-	Story       string        `json:"story"`        // what happens, and what is proved
-	Runbook     string        `json:"runbook"`      // which runbook it exercises
-	SteadyState []Condition   `json:"steady_state"` // holds before, or the drill does not start, and again after
-	Fault       Fault         `json:"fault"`
-	Traffic     bool          `json:"traffic,omitempty"` // a campaign of the drill's own, without targets, that a rule is to pause
-	Expect      []Expectation `json:"expect"`            // in the order of Events; their weights add up to 100
-	ProbeEvery  policy.Span   `json:"probe_every"`       // how often the edge function is probed meanwhile
-	Fast        Fast          `json:"fast"`              // the same within minutes
+	Name        string            `json:"name"`         // as people type it: messaging-outage
+	Title       string            `json:"title"`        // for people, one line
+	Story       string            `json:"story"`        // what happens, and what is proved
+	Runbook     string            `json:"runbook"`      // which runbook it exercises
+	SteadyState []SteadyCondition `json:"steady_state"` // holds before, or the drill does not start, and again after
+	Fault       Injection         `json:"fault"`
+	Traffic     bool              `json:"traffic,omitempty"` // a campaign of the drill's own, without targets, that a rule is to pause
+	Expect      []Expectation     `json:"expect"`            // in the order of Events; their weights add up to 100
+	ProbeEvery  policy.Span       `json:"probe_every"`       // how often the edge function is probed meanwhile
+	Fast        FastDrill         `json:"fast"`              // the same within minutes
 }
 
-// Condition holds while an edge function is in one of these states.
-type Condition struct {
+// SteadyCondition holds while an edge function is in one of these states.
+type SteadyCondition struct {
 	EdgeFunction probe.Name    `json:"edge_function"`
 	State        []probe.State `json:"state"`
 }
 
 // Holds reports whether a state meets the condition.
-func (c Condition) Holds(s probe.State) bool { return slices.Contains(c.State, s) }
+func (c SteadyCondition) Holds(s probe.State) bool { return slices.Contains(c.State, s) }
 
 // String is the condition in words.
-func (c Condition) String() string {
+func (c SteadyCondition) String() string {
 	all := make([]string, len(c.State))
 	for i, s := range c.State {
 		all[i] = string(s)
@@ -68,8 +68,8 @@ func (c Condition) String() string {
 	return string(c.EdgeFunction) + " is " + strings.Join(all, " or ")
 }
 
-// Fault is what is put in the way of calls to an edge function.
-type Fault struct {
+// Injection is the fault that is put in the way of calls to an edge function.
+type Injection struct {
 	EdgeFunction probe.Name      `json:"edge_function"`
 	Kind         probe.FaultKind `json:"kind"`
 	Share        float64         `json:"share"`           // of the calls, above 0 and up to 1
@@ -89,8 +89,8 @@ type Expectation struct {
 	Channel string        `json:"channel,omitempty"` // of alerted: where it is to arrive, ops or mail
 }
 
-// Fast is what a fast drill does otherwise.
-type Fast struct {
+// FastDrill is what a fast drill does otherwise.
+type FastDrill struct {
 	FaultFor   policy.Span           `json:"fault_for"`
 	ProbeEvery policy.Span           `json:"probe_every"`
 	Hold       policy.Span           `json:"hold,omitempty"` // of every rule

@@ -19,8 +19,8 @@ func outage() drill.Scenario {
 	s := func(n int) policy.Span { return policy.Span(time.Duration(n) * time.Second) }
 	return drill.Scenario{
 		Name: "outage", Title: "Gone", Story: "All is gone.",
-		SteadyState: []drill.Condition{{EdgeFunction: probe.Messaging, State: []probe.State{probe.Green}}},
-		Fault:       drill.Fault{EdgeFunction: probe.Messaging, Kind: "reset", Share: 1, For: m(40)}, Traffic: true, ProbeEvery: m(1),
+		SteadyState: []drill.SteadyCondition{{EdgeFunction: probe.Messaging, State: []probe.State{probe.Green}}},
+		Fault:       drill.Injection{EdgeFunction: probe.Messaging, Kind: "reset", Share: 1, For: m(40)}, Traffic: true, ProbeEvery: m(1),
 		Expect: []drill.Expectation{
 			{Event: drill.Detected, Within: m(3), Weight: 20, Key: true, State: []probe.State{probe.Red}},
 			{Event: drill.Alerted, Within: m(5), Weight: 25, Rule: "messaging-red", Hold: m(1), Channel: "ops"},
@@ -29,7 +29,7 @@ func outage() drill.Scenario {
 			{Event: drill.Recovered, Within: m(3), Weight: 15, Key: true},
 			{Event: drill.Steady, Within: m(6), Weight: 10},
 		},
-		Fast: drill.Fast{FaultFor: s(100), ProbeEvery: s(2), Hold: s(4), Within: map[drill.Event]policy.Span{drill.Detected: s(20), drill.Alerted: s(60),
+		Fast: drill.FastDrill{FaultFor: s(100), ProbeEvery: s(2), Hold: s(4), Within: map[drill.Event]policy.Span{drill.Detected: s(20), drill.Alerted: s(60),
 			drill.Acknowledged: s(70), drill.Mitigated: s(70), drill.Recovered: s(30), drill.Steady: s(60)}},
 	}
 }
@@ -112,7 +112,7 @@ func record(seen map[drill.Event]float64) drill.Record {
 		if e.After() {
 			from = reverted
 		}
-		entry := drill.Entry{Phase: drill.Run, Name: string(e), Type: drill.Seen, Status: drill.Success, At: from.Add(time.Duration(after * float64(time.Second)))}
+		entry := drill.JournalEntry{Phase: drill.Run, Name: string(e), Type: drill.Seen, Status: drill.Success, At: from.Add(time.Duration(after * float64(time.Second)))}
 		if !ok {
 			entry.Status = drill.Failure
 		}
@@ -193,11 +193,11 @@ func TestWhatNeverRanScoresNothing(t *testing.T) {
 func TestTheJournal(t *testing.T) {
 	t.Parallel()
 	r := record(all())
-	r.Entries = append([]drill.Entry{
+	r.Entries = append([]drill.JournalEntry{
 		{Phase: drill.Before, Name: "messaging is green", Type: drill.Looked, Status: drill.Success, At: began},
 		{Phase: drill.Run, Name: "inject the fault", Type: drill.Action, Status: drill.Success, At: began.Add(time.Second)}}, r.Entries...)
-	r.Entries = append(r.Entries, drill.Entry{Phase: drill.Rollbacks, Name: "take the fault away", Type: drill.Action, Status: drill.Success, At: began.Add(501 * time.Second)},
-		drill.Entry{Phase: drill.AfterAll, Name: "messaging is green", Type: drill.Looked, Status: drill.Success, At: began.Add(600 * time.Second)})
+	r.Entries = append(r.Entries, drill.JournalEntry{Phase: drill.Rollbacks, Name: "take the fault away", Type: drill.Action, Status: drill.Success, At: began.Add(501 * time.Second)},
+		drill.JournalEntry{Phase: drill.AfterAll, Name: "messaging is green", Type: drill.Looked, Status: drill.Success, At: began.Add(600 * time.Second)})
 	ended := began.Add(601 * time.Second)
 	r.EndedAt = &ended
 	j := r.Journal(began.Add(time.Hour))

@@ -34,8 +34,8 @@ const (
 	AfterAll  Phase = "after"     // the steady state once more
 )
 
-// Entry is one thing that was done, or looked at, or seen to happen.
-type Entry struct {
+// JournalEntry is one thing that was done, or looked at, or seen to happen.
+type JournalEntry struct {
 	Phase  Phase           `json:"-"`
 	Name   string          `json:"name"`
 	Type   string          `json:"type" enum:"action,probe,event" doc:"action: the drill did it; probe: it looked; event: the system did it"`
@@ -55,8 +55,8 @@ const (
 
 // SteadyState is what the steady state was found to be.
 type SteadyState struct {
-	Met    bool    `json:"steady_state_met"`
-	Probes []Entry `json:"probes"`
+	Met    bool           `json:"steady_state_met"`
+	Probes []JournalEntry `json:"probes"`
 }
 
 // SteadyStates are the steady state before and after; nil: it was not looked at.
@@ -76,9 +76,9 @@ type Journal struct {
 	End        *time.Time `json:"end,omitempty"`
 	Duration   float64    `json:"duration" doc:"Seconds, so far or in all"`
 
-	SteadyStates SteadyStates `json:"steady_states"`
-	Run          []Entry      `json:"run"`
-	Rollbacks    []Entry      `json:"rollbacks"`
+	SteadyStates SteadyStates   `json:"steady_states"`
+	Run          []JournalEntry `json:"run"`
+	Rollbacks    []JournalEntry `json:"rollbacks"`
 
 	DetectedAfter     *float64 `json:"detected_after" doc:"Seconds from the fault; null: it was not measured"`
 	AlertedAfter      *float64 `json:"alerted_after" doc:"Seconds from the fault"`
@@ -100,13 +100,13 @@ type Record struct {
 	InjectedAt *time.Time
 	RevertedAt *time.Time
 	EndedAt    *time.Time
-	Entries    []Entry  // in the order in which they came
-	Others     []string // the rules whose alerts came without being expected
+	Entries    []JournalEntry // in the order in which they came
+	Others     []string       // the rules whose alerts came without being expected
 }
 
 // Journal makes the journal of a drill, of one that is over or of one that runs as of now.
 func (r Record) Journal(now time.Time) Journal {
-	j := Journal{Experiment: r.Scenario, Fast: r.Fast, Status: r.State, Why: r.Why, Start: r.CreatedAt, End: r.EndedAt, Run: []Entry{}, Rollbacks: []Entry{}}
+	j := Journal{Experiment: r.Scenario, Fast: r.Fast, Status: r.State, Why: r.Why, Start: r.CreatedAt, End: r.EndedAt, Run: []JournalEntry{}, Rollbacks: []JournalEntry{}}
 	if r.EndedAt != nil {
 		now = *r.EndedAt
 	}
@@ -132,7 +132,7 @@ func (r Record) Journal(now time.Time) Journal {
 	return j
 }
 
-func (s *SteadyState) with(e Entry) *SteadyState {
+func (s *SteadyState) with(e JournalEntry) *SteadyState {
 	if s == nil {
 		s = &SteadyState{Met: true}
 	}

@@ -13,13 +13,13 @@ const Cap = 50
 
 // Verdict is how a drill went.
 type Verdict struct {
-	Score  int    `json:"score" minimum:"0" maximum:"100"`
-	Parts  []Part `json:"score_parts"`
-	Capped string `json:"capped,omitempty" doc:"Why the score is not higher, whatever the parts add up to"`
+	Score  int         `json:"score" minimum:"0" maximum:"100"`
+	Parts  []ScorePart `json:"score_parts"`
+	Capped string      `json:"capped,omitempty" doc:"Why the score is not higher, whatever the parts add up to"`
 }
 
-// Part is what one expectation was worth.
-type Part struct {
+// ScorePart is what one expectation was worth.
+type ScorePart struct {
 	Event  Event    `json:"event"`
 	Weight int      `json:"weight" doc:"The most it is worth"`
 	Points int      `json:"points"`
@@ -34,9 +34,9 @@ type Part struct {
 // an alert that did not come alone, half of it, and what was not measured nothing at all. A key expectation that was not
 // met in time caps the score, and a drill that never put its fault in the way scores 0.
 func (r Record) Judge() Verdict {
-	v := Verdict{Parts: []Part{}}
+	v := Verdict{Parts: []ScorePart{}}
 	for _, e := range r.Scenario.Expect {
-		p := Part{Event: e.Event, Weight: e.Weight, Within: time.Duration(e.Within).Seconds(), After: r.after(e.Event), Key: e.Key}
+		p := ScorePart{Event: e.Event, Weight: e.Weight, Within: time.Duration(e.Within).Seconds(), After: r.after(e.Event), Key: e.Key}
 		alone := e.Event != Alerted || len(r.Others) == 0
 		switch {
 		case p.After == nil && r.InjectedAt == nil:

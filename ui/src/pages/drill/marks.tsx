@@ -13,8 +13,8 @@ import { Mark } from '../../parts/status';
 
 export type Drill = components['schemas']['Drill'];
 export type DrillHead = components['schemas']['DrillHead'];
-export type Entry = components['schemas']['Entry'];
-export type Part = components['schemas']['Part'];
+export type Entry = components['schemas']['JournalEntry'];
+export type Part = components['schemas']['ScorePart'];
 
 const looks = {
   preflight: { word: 'Checks', tone: 'live', icon: IconListCheck },
