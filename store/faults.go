@@ -162,7 +162,7 @@ func (s *Store) fault(ctx context.Context, id uuid.UUID) (f Fault, err error) {
 
 // Faults lists faults, newest first, those before the given one (uuid.Nil: the newest) on.
 func (s *Store) Faults(ctx context.Context, before uuid.UUID, limit int) ([]Fault, error) {
-	rows, err := s.pool.Query(ctx, `SELECT `+faultColumns+` FROM faults WHERE $1 = $3 OR (created_at, id) < (SELECT created_at, id FROM faults WHERE id = $1)
+	rows, err := s.pool.Query(ctx, `SELECT `+faultColumns+` FROM faults WHERE $1::uuid = $3::uuid OR (created_at, id) < (SELECT created_at, id FROM faults WHERE id = $1)
 		ORDER BY created_at DESC, id DESC LIMIT $2`, before, page(limit), uuid.Nil)
 	if err != nil {
 		return nil, unavailable(err)

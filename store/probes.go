@@ -187,7 +187,7 @@ func (tx *Tx) lockEdgeFunction(name probe.Name) (r edgeFunctionRow, err error) {
 // recentOutcomes are those of the latest probes of the last quarter of an hour, newest first; a drill's, or none of a drill.
 func (tx *Tx) recentOutcomes(name probe.Name, drill bool) ([]probe.Outcome, error) {
 	rows, err := tx.pgx.Query(tx.ctx, `SELECT outcome FROM (SELECT outcome, is_drill FROM probe_results WHERE edge_function = $1
-			AND at > clock_timestamp() - interval '15 minutes' ORDER BY at DESC LIMIT 2 * $2) r WHERE is_drill = $3 LIMIT $2`,
+			AND at > now() - interval '15 minutes' ORDER BY at DESC LIMIT 2 * $2) r WHERE is_drill = $3 LIMIT $2`,
 		name, probe.Recent, drill)
 	if err != nil {
 		return nil, err

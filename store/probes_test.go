@@ -247,8 +247,9 @@ func TestFaults(t *testing.T) {
 	all, err := s.Faults(t.Context(), uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Len(t, all, 2)
-	require.Nil(t, all[0].EndedAt)
-	require.False(t, all[0].Open)
+	require.Equal(t, last.ID, all[1].ID)
+	require.Nil(t, all[1].EndedAt)
+	require.False(t, all[1].Open)
 	_, err = s.InjectFault(t.Context(), other)
 	require.NoError(t, err, "there is room for another")
 }

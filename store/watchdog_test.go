@@ -63,7 +63,7 @@ func TestWatchdog(t *testing.T) {
 		away = false
 		time.Sleep(10 * time.Second)
 		require.Empty(t, told, "while nobody could look, nobody could say anything")
-		time.Sleep(10 * time.Second)
+		time.Sleep(12 * time.Second)
 		require.NotEmpty(t, told)
 		stop()
 		<-done

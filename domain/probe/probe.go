@@ -59,7 +59,7 @@ var Functions = []Function{
 	{VoucherCard, false, 2 * time.Second, "Voucher cards", "You can still issue vouchers; recipients see the code as text."},
 	{Payments, false, 3 * time.Second, "Payment link", "The link to pay by does not open. Vouchers are issued and redeemed as before."},
 	{OpsChannel, false, 3 * time.Second, "Ops channel", "Ops are told by mail only. Alerts wait for the channel; none is lost."},
-	{Mail, false, 5 * time.Second, "Mail", "Invitations, resets and notices wait. The Ops channel still works."},
+	{Mail, false, 3 * time.Second, "Mail", "Invitations, resets and notices wait. The Ops channel still works."},
 	{Panel, false, 3 * time.Second, "Panel sign-in", "Support may be unable to sign in. Campaigns go on; stations still redeem."},
 	{Database, true, 500 * time.Millisecond, "Database", "Nothing works until it answers again. Nothing that was committed is lost."},
 }

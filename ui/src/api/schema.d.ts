@@ -1371,6 +1371,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/edge-functions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how the services are that Lastcall leans on */
+        get: operations["list-edge-functions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge-functions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how one is, and what its probes found */
+        get: operations["get-edge-function"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge-functions/{name}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have one probed now
+         * @description Answers 200 with what was found; 202 with what was known when nobody has probed it within 5 s, which says that no worker is there, or that it takes longer to fail.
+         */
+        post: operations["check-edge-function"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1380,12 +1434,53 @@ export interface paths {
         };
         /**
          * Watch campaigns
-         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
+         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into; without `campaign`, `edge-functions` with how those are and which faults are active, at once and whenever that changes. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
          */
         get: operations["stream-events"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/faults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List faults, those that have ended too */
+        get: operations["list-faults"];
+        put?: never;
+        /**
+         * Make an edge function fail on purpose
+         * @description Calls to it fail in the gateway, before they leave, for everybody; what probes find meanwhile counts in no figure. It ends by itself. Refused as `fault_there` while there is one, and as `faults_in_production` where messages go to people.
+         */
+        post: operations["inject-fault"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/faults/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Switch a fault off
+         * @description At once, within half a second everywhere. One that has ended stays as it is.
+         */
+        delete: operations["end-fault"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3432,6 +3527,28 @@ export interface components {
              */
             to: number;
         };
+        Availability: {
+            /**
+             * Format: double
+             * @description The share of the time in which it was green: its availability
+             */
+            green: number;
+            /**
+             * Format: int64
+             * @description The time, without drills
+             */
+            of_seconds: number;
+            /**
+             * Format: double
+             * @description Green or amber
+             */
+            reachable: number;
+            /**
+             * Format: int64
+             * @description For how long somebody knew
+             */
+            watched_seconds: number;
+        };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
             /** @description Pass it as after for the next page; absent on the last */
@@ -4276,6 +4393,50 @@ export interface components {
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
         };
+        EdgeFunction: {
+            /** Format: date-time */
+            checked_at?: string;
+            /** @description Red for long is a reason to roll back */
+            critical: boolean;
+            /** @description What was found */
+            detail: string;
+            /** @description What is lost while it is red, and what still works */
+            impact: string;
+            /** @description A fault was in the way of the last probe on purpose */
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            /**
+             * Format: date-time
+             * @description In this state; absent: never probed
+             */
+            since?: string;
+            /**
+             * @description Amber answers, but refuses, is slow, fails part of the time, or is not set; unknown: not probed lately
+             * @enum {string}
+             */
+            state: "green" | "amber" | "red" | "unknown";
+            title: string;
+        };
+        EdgeFunctionHistory: {
+            function: components["schemas"]["WatchedFunction"];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            /** @description Newest first; kept for 90 days */
+            results: components["schemas"]["ProbeResult"][];
+        };
+        EdgeFunctions: {
+            /**
+             * Format: int64
+             * @description How often each is probed
+             */
+            every_seconds: number;
+            /** @description In the way on purpose now */
+            faults: components["schemas"]["InjectedFault"][];
+            functions: components["schemas"]["WatchedFunction"][];
+        };
         Effect: {
             /**
              * Format: date-time
@@ -4460,6 +4621,11 @@ export interface components {
             detail: string;
             field?: string;
         };
+        FaultPage: {
+            faults: components["schemas"]["InjectedFault"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         Filter: {
             bars?: string[];
             countries?: string[];
@@ -4618,6 +4784,43 @@ export interface components {
             imports: components["schemas"]["Import"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        InjectedFault: {
+            active: boolean;
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Of slow
+             */
+            delay_ms?: number;
+            /**
+             * Format: uuid
+             * @description The drill that it belongs to; absent: somebody's own trial
+             */
+            drill_id?: string;
+            edge_function: string;
+            /**
+             * Format: date-time
+             * @description Switched off before that
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description It ends then, whatever else has died
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "timeout" | "reset" | "rate_limited" | "server_error" | "slow" | "wrong_body" | "stop_polling";
+            reason: string;
+            /**
+             * Format: double
+             * @description Of the calls
+             */
+            share: number;
         };
         Instruction: {
             /**
@@ -4869,6 +5072,32 @@ export interface components {
         NewDevice: {
             /** @example Counter phone */
             name: string;
+        };
+        NewFault: {
+            /**
+             * Format: int64
+             * @description Of slow: how much later answers come
+             */
+            delay_ms?: number;
+            /** @example voucher-card */
+            edge_function: string;
+            /**
+             * @description timeout, reset, rate_limited, server_error, slow, wrong_body; of the dispatcher: stop_polling
+             * @example timeout
+             */
+            kind: string;
+            reason: string;
+            /**
+             * Format: int64
+             * @description Then it ends by itself; at most two hours
+             * @example 600
+             */
+            seconds: number;
+            /**
+             * Format: double
+             * @description Of the calls, more than 0, at most 1; absent: all
+             */
+            share?: number;
         };
         NewInvitation: {
             email: string;
@@ -5385,6 +5614,18 @@ export interface components {
         PermissionTable: {
             permissions: components["schemas"]["PermissionEntry"][];
             roles: string[];
+        };
+        ProbeResult: {
+            /** Format: date-time */
+            at: string;
+            detail: string;
+            /** Format: int64 */
+            id: number;
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            state: "green" | "amber" | "red";
         };
         Problem: {
             /**
@@ -6670,6 +6911,37 @@ export interface components {
              */
             until?: string;
             why: string;
+        };
+        WatchedFunction: {
+            /** @description Over 24 hours */
+            availability: components["schemas"]["Availability"];
+            /** Format: date-time */
+            checked_at?: string;
+            /** @description Red for long is a reason to roll back */
+            critical: boolean;
+            /** @description What was found */
+            detail: string;
+            /** @description What is lost while it is red, and what still works */
+            impact: string;
+            /** @description A fault was in the way of the last probe on purpose */
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            /**
+             * Format: date-time
+             * @description In this state; absent: never probed
+             */
+            since?: string;
+            /**
+             * @description Amber answers, but refuses, is slow, fails part of the time, or is not set; unknown: not probed lately
+             * @enum {string}
+             */
+            state: "green" | "amber" | "red" | "unknown";
+            /** @description The worst of each quarter of an hour of the last 24, oldest first; drill: nothing but what was found behind faults */
+            strip: ("green" | "amber" | "red" | "unknown" | "drill")[];
+            title: string;
         };
         Wave: {
             cohorts: components["schemas"]["Part"][];
@@ -9963,6 +10235,156 @@ export interface operations {
             };
         };
     };
+    "list-edge-functions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunctions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-edge-function": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunctionHistory"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-edge-function": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunction"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunction"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -9982,6 +10404,152 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-faults": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "inject-fault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFault"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InjectedFault"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-fault": {
+        parameters: {
+            query?: {
+                /** @description For the audit log */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InjectedFault"];
                 };
             };
             /** @description Error */

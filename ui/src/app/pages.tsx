@@ -7,6 +7,7 @@ import {
   IconListSearch,
   IconLockOpen,
   IconMessage2,
+  IconPlugConnected,
   IconSend,
   IconSpeakerphone,
   IconTicket,
@@ -16,6 +17,7 @@ import {
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { EdgeFunction } from '../api/edge';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
@@ -41,6 +43,18 @@ const targetStates: State[] = [
   'opted_out',
   'unknown',
   'cancelled',
+];
+
+/** The services that are probed. */
+const edges: EdgeFunction['name'][] = [
+  'messaging',
+  'dispatcher',
+  'voucher-card',
+  'payments',
+  'ops-channel',
+  'mail',
+  'panel',
+  'database',
 ];
 
 const root = createRootRoute({ component: Shell });
@@ -279,6 +293,15 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
 });
 
+const integrations = createRoute({
+  getParentRoute: () => root,
+  path: '/integrations',
+  validateSearch: (s: Record<string, unknown>): { edge?: EdgeFunction['name'] } => ({
+    edge: oneOf(s.edge, edges),
+  }),
+  component: lazyRouteComponent(() => import('../pages/integrations'), 'IntegrationsPage'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -300,6 +323,7 @@ export const router = createRouter({
     tableCodes,
     vouchers,
     payments,
+    integrations,
     settings,
     audit,
     users,
@@ -334,6 +358,7 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/integrations'
     | '/settings'
     | '/audit'
     | '/users';
@@ -359,6 +384,7 @@ const navigation: {
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
   { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
+  { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },
