@@ -59,6 +59,7 @@ var (
 	campaigns      = desc("campaigns_active", "Campaigns that were started and have not ended.")
 	targets        = desc("targets", "Targets of the active campaigns.", "state")
 	workers        = desc("workers_alive", "Workers that said within the last seconds that they are there.")
+	alertsFiring   = desc("alerts_firing", "Alerts that fire, acknowledged or not.", "rule", "severity")
 	outbox         = desc("outbox_pending", "Effects that are to follow a commit and were not delivered yet, counted up to 100000.")
 	edges          = desc("edge_function_state", "The state of an edge function: 1 for the one it is in, 0 for the others.", "edge_function", "state")
 	faultsActive   = desc("faults_active", "Faults that are in the way of edge functions on purpose.")
@@ -68,7 +69,7 @@ var (
 // Describe is prometheus.Collector.
 func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{databaseUp, permitsGranted, permitsCap, permitsUsed, tierCap, tierUsed, wanting, singles,
-		campaigns, targets, workers, outbox, inbox, edges, faultsActive} {
+		campaigns, targets, workers, alertsFiring, outbox, inbox, edges, faultsActive} {
 		ch <- d
 	}
 }
@@ -106,6 +107,9 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 		gauge(targets, n, string(state))
 	}
 	gauge(workers, st.Workers)
+	for _, a := range st.Alerts {
+		gauge(alertsFiring, a.Firing, a.Rule, string(a.Severity))
+	}
 	gauge(outbox, st.Outbox)
 	gauge(inbox, st.Webhooks)
 	gauge(faultsActive, int64(f.faults))

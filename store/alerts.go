@@ -173,8 +173,8 @@ func (s *Store) TestAlert(ctx context.Context, note string) (uuid.UUID, error) {
 	r := alert.TestRule
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO alerts (id, rule, subject, title, severity, group_name, state, pending_since, fired_at, notified_at, acted_at, resolve_told)
-			VALUES ($1, $2, $1::text, $3, $4, $5, 'firing', clock_timestamp(), clock_timestamp(), clock_timestamp(), clock_timestamp(), true)`,
-			id, r.Name, r.Title, r.Severity, r.Group)
+			VALUES ($1, $2, $6, $3, $4, $5, 'firing', clock_timestamp(), clock_timestamp(), clock_timestamp(), clock_timestamp(), true)`,
+			id, r.Name, r.Title, r.Severity, r.Group, id.String())
 		if err == nil {
 			_, err = tx.notice(noticeOf{alert.OpsChannel, "test", r.Group, false}, line{id, "test"})
 		}

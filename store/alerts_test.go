@@ -247,6 +247,7 @@ func TestSymptomsAreSilent(t *testing.T) {
 			require.Equal(t, "Title of cause", a.Symptom)
 		}
 	}
+	w.exec(t, `UPDATE alert_notices SET created_at = created_at - interval '1 hour'`)
 	w.probed(t, "dispatcher", "green")
 	w.look(t)
 	var titles []string
@@ -361,7 +362,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		}
 		return said
 	}
-	require.NoError(t, w.Beat(t.Context(), "w1"))
+	require.NoError(t, w.Beat(t.Context(), "w1", true))
 	require.Equal(t, map[string]string{"workers": "clear", "outbox": "clear", "notices": "clear", "sends": "unknown", "redemptions": "unknown", "guesses": "clear",
 		"stuck": "clear", "blocks": "clear"}, read(), "nobody has sent or redeemed: that says nothing")
 

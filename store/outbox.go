@@ -318,6 +318,9 @@ func (s *Store) prune(ctx context.Context) error {
 	if err == nil {
 		err = s.pruneProbes(ctx)
 	}
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM alert_drill_clocks WHERE expires_at < now() - interval '1 day'`)
+	}
 	return unavailable(err)
 }
 

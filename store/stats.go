@@ -16,6 +16,7 @@ type Stats struct {
 	Targets   campaign.Counts // theirs
 	Workers   int64           // that are there
 	Outbox    int64           // messages not delivered yet; counted up to StatsCountTo
+	Alerts    []AlertCount    // that fire
 	Webhooks  int64           // not applied yet; counted up to StatsCountTo
 }
 
@@ -56,6 +57,9 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		&t.Targets, &t.Queued, &t.Sending, &t.Sent, &t.Delivered, &t.Read, &t.Failed, &t.OptedOut, &t.Unknown, &t.Cancelled)
 	if err != nil {
 		return st, unavailable(err)
+	}
+	if st.Alerts, err = s.AlertCounts(ctx); err != nil {
+		return st, err
 	}
 	for channel, limits := range set.Throttle {
 		some, err := s.channelStats(ctx, channel, limits)

@@ -80,6 +80,11 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	books, err := config.Runbooks()
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
 	board := faults.NewBoard(st, log)
@@ -112,7 +117,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return serve(ctx, c.API.Listen, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: voucherCards(c, board),
-		Drills: scenarios, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -69,6 +69,11 @@ const (
 	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
 	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
 
+	AlertsRead     Permission = "alerts.read"
+	AlertsAck      Permission = "alerts.ack" // and test them
+	IncidentsRead  Permission = "incidents.read"
+	IncidentsWrite Permission = "incidents.write"
+
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
 	AuditExport    Permission = "audit.export"
@@ -132,6 +137,11 @@ var granted = map[Permission][]Role{
 	ProbesRead:   staff,
 	ProbesCheck:  {Admin, Ops},
 	FaultsInject: {Admin, Ops},
+
+	AlertsRead:     staff,
+	AlertsAck:      {Admin, ProjectLead, Ops},
+	IncidentsRead:  staff,
+	IncidentsWrite: {Admin, ProjectLead, Ops},
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},

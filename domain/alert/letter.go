@@ -31,9 +31,12 @@ type Letter struct {
 	Alert string // the id of its one alert; "": of several, or none
 }
 
+// Reference is how a notice names itself: by it one finds it in the channel.
+func Reference(number int64) string { return fmt.Sprintf("N-%d", number) }
+
 // Write writes a notice: kind is watchdog or anything else, number is what it is found by.
 func Write(kind string, number int64, drill bool, lines []Line) Letter {
-	reference := fmt.Sprintf("N-%d", number)
+	reference := Reference(number)
 	if kind == "watchdog" {
 		return Letter{Title: "Lastcall is watching", Level: Info,
 			Text: "Nothing was told here for a while: nothing that has to be. This is the sign of life that says that it would have come.\n" + reference}

@@ -47,6 +47,10 @@ export function useLive() {
         opened = true;
       });
       source.addEventListener('campaign', (event) => take(JSON.parse(event.data)));
+      source.addEventListener('alerts', () => {
+        for (const path of ['/alerts', '/alerts/{id}', '/incidents'])
+          void queries.invalidateQueries({ queryKey: ['get', path] });
+      });
       source.addEventListener('edge-functions', (event) => takeEdgeFunctions(JSON.parse(event.data)));
       source.addEventListener('error', () => {
         become(opened ? 'reconnecting' : 'connecting');

@@ -1,5 +1,6 @@
 import {
   IconAdjustments,
+  IconBellRinging,
   IconBuildingStore,
   IconCheckbox,
   IconCreditCard,
@@ -293,6 +294,40 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
 });
 
+const incidents = createRoute({
+  getParentRoute: () => root,
+  path: '/incidents',
+  validateSearch: (s: Record<string, unknown>): { show?: 'all'; after?: number } => ({
+    show: oneOf(s.show, ['all']),
+    after: whole(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/incidents/incidents'), 'IncidentsPage'),
+});
+
+const incident = createRoute({
+  getParentRoute: () => root,
+  path: '/incidents/$id',
+  component: lazyRouteComponent(() => import('../pages/incidents/incident'), 'IncidentPage'),
+});
+
+const alerts = createRoute({
+  getParentRoute: () => root,
+  path: '/alerts',
+  validateSearch: (s: Record<string, unknown>): { show?: 'all'; after?: string; alert?: string } => ({
+    show: oneOf(s.show, ['all']),
+    after: text(s.after),
+    alert: text(s.alert),
+  }),
+  component: lazyRouteComponent(() => import('../pages/incidents/alerts'), 'AlertsPage'),
+});
+
+const runbooks = createRoute({
+  getParentRoute: () => root,
+  path: '/runbooks',
+  validateSearch: (s: Record<string, unknown>): { runbook?: string } => ({ runbook: text(s.runbook) }),
+  component: lazyRouteComponent(() => import('../pages/incidents/runbooks'), 'RunbooksPage'),
+});
+
 const integrations = createRoute({
   getParentRoute: () => root,
   path: '/integrations',
@@ -323,6 +358,10 @@ export const router = createRouter({
     tableCodes,
     vouchers,
     payments,
+    incidents,
+    incident,
+    alerts,
+    runbooks,
     integrations,
     settings,
     audit,
@@ -358,6 +397,7 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/incidents'
     | '/integrations'
     | '/settings'
     | '/audit'
@@ -384,6 +424,7 @@ const navigation: {
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
   { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
+  { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },
   { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },

@@ -59,6 +59,7 @@ export function Shell() {
                 <Icon size={18} aria-hidden />
                 {label}
                 {to === '/approvals' && <Waiting />}
+                {to === '/incidents' && <Unseen />}
                 {to === '/integrations' && <EdgeSign />}
               </Link>
             ))}
@@ -79,6 +80,24 @@ export function Shell() {
       </AppShell>
       <Commands />
     </>
+  );
+}
+
+/** How many alerts fire that nobody has seen. The stream says so at once. */
+function Unseen() {
+  const query = api.useQuery(
+    'get',
+    '/alerts',
+    { params: { query: { state: ['firing'], limit: 100 } } },
+    { refetchInterval: 60_000 },
+  );
+  const unseen = query.data?.alerts.filter((a) => !a.acknowledged_at && !a.symptom_of).length ?? 0;
+  if (!unseen) return null;
+  return (
+    <span className="nav-count">
+      {unseen}
+      <span className="sr-only"> {unseen === 1 ? 'alert fires' : 'alerts fire'}, not seen yet</span>
+    </span>
   );
 }
 
