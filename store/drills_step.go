@@ -118,10 +118,11 @@ func (tx *Tx) realAlerts(since time.Time, critical bool) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// realCampaigns counts the campaigns that send now, or would while the fault is there.
+// realCampaigns counts the campaigns that have something to send now, or will have while the fault is there.
 func (tx *Tx) realCampaigns(d Drill) (n int, err error) {
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT count(*) FROM campaigns WHERE NOT is_drill AND gate = 'open'
-		AND (status IN ('preflight', 'running') OR status = 'scheduled' AND coalesce(send_at, created_at) < clock_timestamp() + $1::interval)`,
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT count(*) FROM campaigns c WHERE NOT is_drill AND gate = 'open' AND needs_human = ''
+		AND (status IN ('preflight', 'running') OR status = 'scheduled' AND coalesce(send_at, created_at) < clock_timestamp() + $1::interval)
+		AND EXISTS (SELECT FROM cohorts k WHERE k.campaign_id = c.id AND k.queued + k.sending > 0)`,
 		time.Duration(d.Experiment.Fault.For)).Scan(&n)
 	return n, err
 }

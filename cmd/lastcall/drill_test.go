@@ -19,7 +19,7 @@ func TestDrill(t *testing.T) {
 	defer func() { require.NoError(t, w.up.Process.Signal(syscall.SIGTERM)); _ = w.up.Wait() }()
 	require.Eventually(t, func() bool {
 		green := 0
-		for _, f := range w.cli(t, "probes", "list")["edge_functions"].([]any) {
+		for _, f := range w.cli(t, "probes", "list")["functions"].([]any) {
 			f := f.(map[string]any)
 			if f["state"] == "green" && slices.Contains([]any{"messaging", "dispatcher", "ops-channel"}, f["name"]) {
 				green++
