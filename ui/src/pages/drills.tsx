@@ -9,7 +9,7 @@ import { Page } from '../parts/page';
 import { Empty } from '../parts/states';
 import { type Column, DataTable, usePager } from '../parts/table';
 import { Time } from '../parts/time';
-import { DrillMark, type DrillHead, isOpen, Score } from './drill/marks';
+import { type DrillHead, DrillMark, isOpen, Score } from './drill/marks';
 import { StartDrill } from './drill/start';
 
 const route = getRouteApi('/drills');
@@ -34,8 +34,7 @@ const columns: Column<DrillHead>[] = [
   {
     header: 'Took',
     width: 88,
-    cell: (d) =>
-      d.end ? duration((Date.parse(d.end) - Date.parse(d.start)) / 1000) : <Text c="dimmed">–</Text>,
+    cell: (d) => (d.end ? duration((Date.parse(d.end) - Date.parse(d.start)) / 1000) : <Text c="dimmed">–</Text>),
   },
   {
     header: 'By',
@@ -95,7 +94,10 @@ export function DrillsPage() {
           </Empty>
         }
       />
-      <StartDrill opened={start === true} close={() => void navigate({ search: (s) => ({ ...s, start: undefined }) })} />
+      <StartDrill
+        opened={start === true}
+        close={() => void navigate({ search: (s) => ({ ...s, start: undefined }) })}
+      />
     </Page>
   );
 }

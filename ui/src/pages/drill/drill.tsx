@@ -77,7 +77,9 @@ function Report({ of: d }: { of: Drill }) {
                   ['Scenario', d.scenario],
                   ['Fault', `${upper(words(d.experiment.fault.kind))} · ${d.experiment.fault.edge_function}`],
                   ['Began', <Time key="began" at={d.start} seconds />],
-                  ...(d.end ? ([['Ended', <Time key="ended" at={d.end} seconds />]] as [string, React.ReactNode][]) : []),
+                  ...(d.end
+                    ? ([['Ended', <Time key="ended" at={d.end} seconds />]] as [string, React.ReactNode][])
+                    : []),
                   ['By', d.by],
                   ['Reason', d.reason],
                   ...(d.stopped_by ? ([['Stopped by', d.stopped_by]] as [string, React.ReactNode][]) : []),

@@ -52,12 +52,21 @@ export function Journal({ of: d }: { of: Drill }) {
 /** What an entry saw, in a line: the words first, then what names things. */
 function told(e: Entry): string {
   const seen = (e.output ?? {}) as Record<string, unknown>;
-  const said = ['why', 'detail', 'state', 'how', 'message_id', 'channel', 'rule', 'kind', 'edge_function', 'count'].flatMap(
-    (key) => {
-      const v = seen[key];
-      return typeof v === 'string' || (typeof v === 'number' && v > 0) ? [String(v)] : [];
-    },
-  );
+  const said = [
+    'why',
+    'detail',
+    'state',
+    'how',
+    'message_id',
+    'channel',
+    'rule',
+    'kind',
+    'edge_function',
+    'count',
+  ].flatMap((key) => {
+    const v = seen[key];
+    return typeof v === 'string' || (typeof v === 'number' && v > 0) ? [String(v)] : [];
+  });
   if (Array.isArray(seen.alerts) && seen.alerts.length > 0) said.push(seen.alerts.join(', '));
   if (seen.by_script === true) said.push('by the drill’s own script');
   return said.join(' · ');

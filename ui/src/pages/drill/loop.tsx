@@ -46,7 +46,9 @@ export function Loop({ of: d }: { of: Drill }) {
                 <span style={{ width: `${Math.min(100, (100 * shown) / p.within)}%` }} />
               </span>
               <div className="loop-time">
-                {state === 'met' || state === 'missed' ? `${p.after === null ? p.why : took(p.after)} of ${took(p.within)}` : ''}
+                {state === 'met' || state === 'missed'
+                  ? `${p.after === null ? p.why : took(p.after)} of ${took(p.within)}`
+                  : ''}
                 {state === 'waits' && `waits, ${took(p.within)} at most`}
                 {state === 'later' && `within ${took(p.within)}`}
                 {state === 'never' && 'never run'}

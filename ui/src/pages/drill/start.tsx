@@ -88,6 +88,9 @@ function Form({ all, close }: { all: Scenario[]; close: () => void }) {
   );
 }
 
+/** 1h30m is 1 h 30 min. */
+const span = (written: string) => written.replace(/h/, ' h ').replace(/m/, ' min ').replace(/s$/, ' s').trim();
+
 /** What a drill does, in words. */
 function What({ of: s, fast }: { of: Scenario; fast: boolean }) {
   return (
@@ -96,7 +99,7 @@ function What({ of: s, fast }: { of: Scenario; fast: boolean }) {
       <Facts
         of={[
           ['Fault', `${upper(words(s.fault.kind))} · ${s.fault.edge_function}`],
-          ['Ends by itself after', (fast ? s.fast.fault_for : s.fault.for) ?? ''],
+          ['Ends by itself after', span(fast ? s.fast.fault_for : s.fault.for)],
           ['Steady first', s.steady_state.map((c) => `${c.edge_function} ${c.state.join(' or ')}`).join(', ')],
         ]}
       />
