@@ -112,11 +112,12 @@ func (th theatre) deliver(t *testing.T) {
 	}
 }
 
-// ago moves a drill's fault and its gone into the past.
+// ago moves a drill, its fault and what was seen of it into the past.
 func (th theatre) ago(t *testing.T, id uuid.UUID, d time.Duration) {
 	t.Helper()
 	for _, sql := range []string{
 		`UPDATE faults SET created_at = created_at - $2::interval, expires_at = expires_at - $2::interval, ended_at = ended_at - $2::interval WHERE id = $1`,
+		`UPDATE drill_entries SET at = at - $2::interval WHERE drill_id = $1`,
 		`UPDATE drills SET injected_at = injected_at - $2::interval, reverted_at = reverted_at - $2::interval, created_at = created_at - $2::interval WHERE id = $1`} {
 		_, err := th.owner.Exec(t.Context(), sql, id, d)
 		require.NoError(t, err)
