@@ -98,6 +98,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
+	voucherKeys := config.OpenVoucherKeys(c.VoucherKeysFile()).Keys
+	keyWatch := store.VoucherKeyWatch{Store: st, Keys: voucherKeys, Log: log}
 	sealer := store.Sealer{Store: st, Log: log}
 	watchdog := store.NewWatchdog(st, log)
 	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Drill: messenger.DrillOpen, Log: log}
@@ -110,14 +112,15 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
 	working.Go(func() { alerts.Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
+	working.Go(func() { keyWatch.Run(behind) })
 	defer working.Wait()
 	defer stop()
 
 	closing := make(chan struct{})
-	return serve(ctx, c.API.Listen, api.New(api.Deps{
+	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
-		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: voucherCards(c, board),
-		Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board), Drills: scenarios,
+		AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -155,7 +155,7 @@ export const variables: CSSVariablesResolver = () => ({
     '--hairline': slate[2],
     '--accent': amber[7],
     '--good': '#1B7A3D',
-    '--bad': '#C22A2A',
+    '--bad': '#B32424',
     '--mantine-color-error': '#C22A2A',
     '--waits': '#6B46C1',
     '--seg-read': '#1B7A3D',
