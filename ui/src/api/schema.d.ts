@@ -3406,8 +3406,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the vouchers of campaigns that did not come to their guests, newest first
-         * @description Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers.
+         * List the vouchers that did not come to their guests, newest first
+         * @description Those that can still be redeemed and whose last message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending one again, or the campaign's failed ones, sends the same vouchers.
          */
         get: operations["list-unsent-vouchers"];
         put?: never;
@@ -3452,6 +3452,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a voucher to its guest again
+         * @description The same voucher with the same code, in a single message that obeys every rule; the answers are those of sending a message. For one that was never sent, too. `still_sending` while a message about it is on its way; `may_be_duplicate` when the guest may have it already, unless `accept_duplicate`.
+         */
+        post: operations["resend-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/{id}/reveal": {
         parameters: {
             query?: never;
@@ -3483,7 +3503,7 @@ export interface paths {
         put?: never;
         /**
          * Note that a voucher's guest was told of it
-         * @description As by Support, on the phone.
+         * @description In another way than by a message that arrived, as by Support, on the phone. `wrong_state` for one that was sent and not reported as undelivered.
          */
         post: operations["mark-voucher-sent"];
         delete?: never;
@@ -6697,6 +6717,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -6829,6 +6854,11 @@ export interface components {
             temporal_web?: string;
             /** @description Oldest first; not in lists */
             timeline?: components["schemas"]["SendEvent"][];
+            /**
+             * Format: uuid
+             * @description The voucher that it brings
+             */
+            voucher_id?: string;
             /** @description Blocked, it waits */
             when_allowed: boolean;
             /** @description By which quiet hours are reckoned; absent: unknown */
@@ -7567,7 +7597,10 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
-            /** @enum {string} */
+            /**
+             * @description What became of the last message about it
+             * @enum {string}
+             */
             target_state: "failed" | "unknown" | "opted_out" | "cancelled";
             voucher: components["schemas"]["Voucher"];
         };
@@ -7690,6 +7723,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -7743,6 +7781,10 @@ export interface components {
         VoucherEvents: {
             events: components["schemas"]["VoucherEvent"][];
         };
+        VoucherNote: {
+            /** @description For the audit log; no number and no code */
+            note?: string;
+        };
         VoucherPage: {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
@@ -7751,6 +7793,22 @@ export interface components {
         VoucherReason: {
             /** @description For the voucher and the audit log */
             reason: string;
+        };
+        VoucherResend: {
+            /** @description That the guest may get it twice is known */
+            accept_duplicate?: boolean;
+            /** @description Of the text, BCP 47; absent: the guest's */
+            locale?: string;
+            /** @description Why, for the audit log */
+            reason?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id; absent: that of the voucher's campaign. Its text must say {{code}} */
+            template?: string;
+            /** @description What the template asks for besides what the voucher says; absent: as its campaign had them */
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
         };
         VoucherSearch: {
             code?: string;
@@ -13571,6 +13629,8 @@ export interface operations {
                 template?: string;
                 /** @description Only to this contact */
                 contact_id?: string;
+                /** @description Only about this voucher */
+                voucher?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -14706,6 +14766,10 @@ export interface operations {
             query?: {
                 /** @description Only this bar's */
                 bar?: string;
+                /** @description Only these */
+                id?: string[];
+                /** @description Only those with these codes */
+                code?: string[];
                 /** @description What the code or the name holds */
                 search?: string;
                 /** @description The next of the page before */
@@ -16787,6 +16851,107 @@ export interface operations {
             };
         };
     };
+    "resend-voucher": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoucherResend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "reveal-voucher": {
         parameters: {
             query?: never;
@@ -16827,7 +16992,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["VoucherNote"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
