@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"lastcall/workflows"
 )
 
 // TestDrill drills the messaging outage on a Lastcall of real processes, as a person does, with the worker killed in its middle.
@@ -36,6 +39,7 @@ func TestDrill(t *testing.T) {
 	for _, after := range []string{"detected_after", "alerted_after", "acknowledged_after", "mitigated_after", "recovered_after"} {
 		require.NotNil(t, journal[after], after)
 	}
+	w.keepHistory(t, "drill", workflows.DrillID(uuid.MustParse(journal["drill_id"].(string))))
 	require.Contains(t, told, "(N-", "the alert is known by its message")
 	require.Equal(t, before, w.stats(t), "nobody was written to")
 
