@@ -96,6 +96,7 @@ func newServer(d Deps) *server {
 	s.accounts()
 	s.invitations()
 	s.permissions()
+	s.dashboard()
 	s.campaigns()
 	s.orders()
 	s.approvals()
@@ -148,7 +149,7 @@ func newServer(d Deps) *server {
 	s.webhooks()
 	s.cspReports()
 	s.health()
-	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
+	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log, s.streams())))
 	return s
 }
 

@@ -70,7 +70,7 @@ type Send struct {
 // SendEvent is one thing that happened to a send.
 type SendEvent struct {
 	At        time.Time  `json:"at"`
-	Kind      string     `json:"kind" enum:"requested,held,blocked,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
+	Kind      string     `json:"kind" enum:"requested,held,blocked,lifted,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
 	Attempt   int        `json:"attempt,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	What      string     `json:"what" doc:"The same for people"`
@@ -169,11 +169,12 @@ func (s *server) sends() {
 			State     []campaign.TargetState `query:"state,explode" enum:"queued,sending,sent,delivered,read,failed,opted_out,unknown,cancelled" doc:"Only those in one of these; absent: all"`
 			Template  string                 `query:"template" maxLength:"512" doc:"Only with the template of this name"`
 			ContactID uuid.UUID              `query:"contact_id" format:"uuid" doc:"Only to this contact"`
+			SentFrom  time.Time              `query:"sent_from" doc:"Only those that WhatsApp took then or later"`
 			Voucher   uuid.UUID              `query:"voucher" format:"uuid" doc:"Only about this voucher"`
 			After     uuid.UUID              `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body SendPage }, error) {
-			f := store.SendFilter{States: in.State, Template: in.Template, Voucher: in.Voucher}
+			f := store.SendFilter{States: in.State, Template: in.Template, Voucher: in.Voucher, SentFrom: in.SentFrom}
 			if in.Template != "" && !templateNameRule.MatchString(in.Template) {
 				return nil, domain.E(domain.Invalid, "bad_template", "use a template's name").About("template")
 			}
@@ -341,6 +342,8 @@ func sendWords(e store.SendEvent) string {
 			return "blocked: " + why
 		}
 		return "opted out: nothing was sent"
+	case "lifted":
+		return "quiet hours are lifted by an override"
 	case "sending":
 		return "given to WhatsApp"
 	case "sent":

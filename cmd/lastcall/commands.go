@@ -11,7 +11,7 @@ import (
 
 // clientCommands are the commands that people use; they speak to the API.
 func clientCommands(sh *shell) []*cobra.Command {
-	all := []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), sendCommand(sh), sendsCommand(sh),
+	all := []*cobra.Command{dashboardCommand(sh), campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), sendCommand(sh), sendsCommand(sh),
 		optOutsCommand(sh), settingsCommand(sh), policyCommand(sh), barsCommand(sh), stationsCommand(sh), paymentsCommand(sh), accountsCommand(sh),
 		tokensCommand(sh), vouchersCommand(sh), auditCommand(sh), overridesCommand(sh), alertsCommand(sh), incidentsCommand(sh), smokeCommand(sh), probesCommand(sh), faultsCommand(sh), drillCommand(sh)}
 	for _, cmd := range all {

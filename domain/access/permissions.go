@@ -36,7 +36,8 @@ const (
 	ContactsReveal Permission = "contacts.reveal" // whole numbers; each look is in the audit log
 	ContactsErase  Permission = "contacts.erase"
 	OptOutsRead    Permission = "opt_outs.read"
-	OptOutsWrite   Permission = "opt_outs.write"
+	OptOutsWrite   Permission = "opt_outs.write" // enter into the registry
+	OptOutsLift    Permission = "opt_outs.lift"  // take out of it; not for who writes to single people
 
 	SendsRead  Permission = "sends.read"
 	SendsWrite Permission = "sends.write" // single messages
@@ -68,6 +69,7 @@ const (
 	ProbesRead   Permission = "probes.read"
 	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
 	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+	DashboardRead Permission = "dashboard.read"
 
 	AlertsRead     Permission = "alerts.read"
 	AlertsAck      Permission = "alerts.ack" // and test them
@@ -106,6 +108,7 @@ var granted = map[Permission][]Role{
 	ContactsErase:  {Admin, Support, Compliance},
 	OptOutsRead:    staff,
 	OptOutsWrite:   {Admin, Support, Compliance},
+	OptOutsLift:    {Admin, Compliance},
 
 	SendsRead:  staff,
 	SendsWrite: {Admin, Support},
@@ -137,6 +140,7 @@ var granted = map[Permission][]Role{
 	ProbesRead:   staff,
 	ProbesCheck:  {Admin, Ops},
 	FaultsInject: {Admin, Ops},
+	DashboardRead: staff,
 
 	AlertsRead:     staff,
 	AlertsAck:      {Admin, ProjectLead, Ops},

@@ -31,6 +31,7 @@ test('a first campaign, from sign-in to its start, with nothing but the screen',
   const name = `Friday happy hour ${Date.now()}`;
   await page.goto('/');
   await signIn(page);
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Campaigns' }).click();
   await main(page).getByRole('link', { name: 'New campaign' }).first().click();
   await expect(page).toHaveURL('/campaigns/new');
   await next(page).click();
