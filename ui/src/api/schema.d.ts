@@ -1442,6 +1442,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How Lastcall does, and what needs a human now
+         * @description Each figure tells its formula, its window and what it is made of. One that cannot be read says so in `problem`, and the others stay. A share of nothing is `null`, neither 0 nor 1. Drills and rehearsals are in none. Everybody gets the same answer for two seconds.
+         */
+        get: operations["get-dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}": {
         parameters: {
             query?: never;
@@ -1940,7 +1960,7 @@ export interface paths {
         put?: never;
         /**
          * Take numbers out of the registry
-         * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
+         * @description Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
         delete?: never;
@@ -1961,7 +1981,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for an override
-         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
          */
         post: operations["request-override"];
         delete?: never;
@@ -2018,7 +2038,7 @@ export interface paths {
         put?: never;
         /**
          * Approve or reject an override
-         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["decide-override"];
         delete?: never;
@@ -2262,6 +2282,26 @@ export interface paths {
          * @description Its event streams end, too.
          */
         delete: operations["revoke-own-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/redemption-refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List redemptions that did not happen, newest first
+         * @description `business` is the rules at work, `system` our fault. Rehearsals and drills are not among them.
+         */
+        get: operations["list-redemption-refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4818,6 +4858,17 @@ export interface components {
             email: string;
             password: string;
         };
+        Day: {
+            /**
+             * Format: date
+             * @description In the zone
+             */
+            day: string;
+            /** Format: int64 */
+            issued: number;
+            /** Format: int64 */
+            redeemed: number;
+        };
         DayBalance: {
             amount: string;
             /** @enum {string} */
@@ -5277,6 +5328,60 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Figure: {
+            /**
+             * Format: int64
+             * @description The denominator of a share; 0: there is nothing to reckon with
+             */
+            among: number;
+            /** @description How it is reckoned, in words */
+            formula: string;
+            /** Format: date-time */
+            from: string;
+            /** @enum {string} */
+            name: "sent" | "delivery" | "blocks" | "vouchers" | "redemption_failures" | "availability";
+            /**
+             * Format: int64
+             * @description The numerator; of counts the value itself
+             */
+            of: number;
+            /** @description What it is made of */
+            parts: components["schemas"]["FigurePart"][];
+            /** @description It could not be read now: a code */
+            problem?: string;
+            title: string;
+            /** Format: date-time */
+            to: string;
+            /**
+             * @description A share is a number from 0 to 1
+             * @enum {string}
+             */
+            unit: "messages" | "decisions" | "vouchers" | "share";
+            /**
+             * Format: double
+             * @description null: there is nothing to reckon with, or it could not be read
+             */
+            value: number | null;
+        };
+        FigurePart: {
+            /**
+             * Format: int64
+             * @description Of availability: the seconds that count; 0: nothing is known
+             */
+            among?: number;
+            /**
+             * Format: int64
+             * @description How many; of availability the seconds in which it was green
+             */
+            n: number;
+            name: string;
+            /**
+             * @description Of an edge function, now
+             * @enum {string}
+             */
+            state?: "green" | "amber" | "red" | "unknown";
+            title: string;
+        };
         Filter: {
             bars?: string[];
             countries?: string[];
@@ -5714,6 +5819,22 @@ export interface components {
             was_until?: string;
             why?: string;
         };
+        Need: {
+            /** @enum {string} */
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            /**
+             * Format: int64
+             * @description How many; counted up to 1000
+             */
+            n: number;
+            /** @description Of edge functions: which */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description Of the oldest
+             */
+            since?: string;
+        };
         Never: {
             /** @description A policy's reason, or too_long */
             reason: string;
@@ -5896,7 +6017,7 @@ export interface components {
         NewOverride: {
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that is to send
+             * @description Of quiet_hours: the campaign that is to send; or send_id
              */
             campaign_id?: string;
             /** Format: date-time */
@@ -5908,6 +6029,11 @@ export interface components {
             kind?: "quiet_hours" | "production_drill";
             /** @description For whoever decides */
             reason: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the single message that is to go; one that waits
+             */
+            send_id?: string;
             /**
              * Format: date-time
              * @description Absent: as soon as it is approved
@@ -6213,6 +6339,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OverriddenSend: {
+            /** @description Masked */
+            msisdn: string;
+            /** Format: uuid */
+            send_id: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** @description Its name */
+            template: string;
+        };
         Override: {
             /** Format: date-time */
             active_at?: string;
@@ -6225,7 +6361,7 @@ export interface components {
             campaign?: string;
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that it is for
+             * @description Of quiet_hours: the campaign that it is for, if not a message
              */
             campaign_id?: string;
             campaign_status?: string;
@@ -6266,6 +6402,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of quiet_hours: the single message that it is for, if not a campaign */
+            send?: components["schemas"]["OverriddenSend"];
             /** Format: date-time */
             starts_at: string;
             /**
@@ -6308,17 +6446,21 @@ export interface components {
             ends_at: string;
             /**
              * Format: int64
-             * @description Of them, those that quiet hours held when the campaign last looked
+             * @description Of them, those that quiet hours held when it last looked
              */
             held: number;
             kind: string;
             /**
              * Format: int64
-             * @description Targets of the campaign that have not been sent to
+             * @description Targets of the campaign that have not been sent to; a single message is one
              */
             queued: number;
+            /** Format: uuid */
+            send_id?: string;
             /** Format: date-time */
             starts_at: string;
+            /** @description Of a single message: what it says, by name */
+            template?: string;
         };
         OverrideMoment: {
             /** Format: date-time */
@@ -6564,6 +6706,33 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             redemptions: components["schemas"]["Redemption"][];
+        };
+        RedemptionRefusal: {
+            /** Format: date-time */
+            at: string;
+            /** @example already_redeemed */
+            code: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description The rules at work, or our fault
+             * @enum {string}
+             */
+            kind: "business" | "system";
+            /** @example ENG-001 */
+            station: string;
+            /** Format: uuid */
+            station_id: string;
+            /**
+             * Format: uuid
+             * @description Absent when none was found
+             */
+            voucher_id?: string;
+        };
+        RedemptionRefusalPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            refusals: components["schemas"]["RedemptionRefusal"][];
         };
         Report: {
             counts: components["schemas"]["Counts"];
@@ -6874,7 +7043,7 @@ export interface components {
             /** Format: int64 */
             error_code?: number;
             /** @enum {string} */
-            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            kind: "requested" | "held" | "blocked" | "lifted" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
             reason?: string;
             /**
              * Format: date-time
@@ -7017,6 +7186,21 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             smoke_runs: components["schemas"]["SmokeRun"][];
+        };
+        Snapshot: {
+            /** Format: date-time */
+            at: string;
+            /** @description The last 30 days, oldest first; the last is today so far */
+            days: components["schemas"]["Day"][];
+            /** @description They could not be read now: a code */
+            days_problem?: string;
+            figures: components["schemas"]["Figure"][];
+            /** @description What needs a human now; none is good */
+            needs: components["schemas"]["Need"][];
+            /** @description It could not be read now: a code */
+            needs_problem?: string;
+            /** @description IANA: of the days */
+            zone: string;
         };
         Somebody: {
             email: string;
@@ -8436,6 +8620,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -8541,6 +8727,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 format?: "ndjson" | "csv";
                 /** @description The seq to go on behind */
                 after?: number;
@@ -9000,6 +9188,8 @@ export interface operations {
                 after?: string;
                 /** @description Only those in one of these; absent: all */
                 status?: ("draft" | "scheduled" | "preflight" | "running" | "paused" | "settling" | "done" | "stopped" | "failed")[];
+                /** @description Only those of which messages were sent in the quarter of an hour of then, or later */
+                sent_since?: string;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
@@ -11351,6 +11541,38 @@ export interface operations {
             };
         };
     };
+    "get-dashboard": {
+        parameters: {
+            query?: {
+                /** @description IANA: whose days the chart shows */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-device": {
         parameters: {
             query?: never;
@@ -12718,6 +12940,8 @@ export interface operations {
             query?: {
                 /** @description Only those of this campaign */
                 campaign_id?: string;
+                /** @description Only those of this single message */
+                send_id?: string;
                 /** @description Only those in one of these; absent: all */
                 state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
                 /** @description The next of the page before */
@@ -13520,6 +13744,44 @@ export interface operations {
             };
         };
     };
+    "list-redemption-refusals": {
+        parameters: {
+            query?: {
+                /** @description Only these; absent: all */
+                kind?: "business" | "system";
+                /** @description Then or later */
+                from?: string;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionRefusalPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-redemptions": {
         parameters: {
             query?: {
@@ -13629,6 +13891,8 @@ export interface operations {
                 template?: string;
                 /** @description Only to this contact */
                 contact_id?: string;
+                /** @description Only those that WhatsApp took then or later */
+                sent_from?: string;
                 /** @description Only about this voucher */
                 voucher?: string;
                 /** @description The next of the page before */
