@@ -25,7 +25,7 @@ panel:
 
 histories: ## record anew the histories that the replay test runs (from a released commit only)
 	go test ./worker -record
-	go test ./cmd/lastcall -run 'TestKilledInMidCampaign$$' -record
+	go test ./cmd/lastcall -run 'TestKilledInMidCampaign$$|TestDrill$$' -record
 
 test: $(LASTCALL) ## run every test, on a real Postgres and a real Temporal (fetched once if they are not here)
 	$(LASTCALL) fetch

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/drill"
 	"lastcall/domain/alert"
 	"lastcall/domain/runbook"
 	"lastcall/domain/voucher"
@@ -40,6 +41,7 @@ type Deps struct {
 	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	Drills         []drill.Scenario   // what can be drilled
 	AlertRules     alert.Rules
 	Runbooks       []runbook.Runbook
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
@@ -122,6 +124,7 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.sends()
 	s.smokeRuns()
+	s.drills()
 	s.alerts()
 	s.incidents()
 	s.runbooks()

@@ -38,6 +38,8 @@ const (
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
 	KindOverrideMail    = "mail.override"    // MailOverride
+	KindStartDrill      = "drill.start"      // StartDrill
+	KindStopDrill       = "drill.stop"       // StopDrill
 	KindProbe           = "probe.now"        // ProbeNow
 )
 
@@ -176,6 +178,17 @@ type MailOverride struct {
 	OverrideID uuid.UUID `json:"override_id"`
 	AccountID  uuid.UUID `json:"account_id"`
 	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
+}
+
+// StartDrill starts the workflow of a drill.
+type StartDrill struct {
+	DrillID  uuid.UUID `json:"drill_id"`
+	Scenario string    `json:"scenario"`
+}
+
+// StopDrill cancels it.
+type StopDrill struct {
+	DrillID uuid.UUID `json:"drill_id"`
 }
 
 // ProbeNow has one edge function probed now.

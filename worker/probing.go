@@ -15,18 +15,23 @@ import (
 // Probing is how a worker probes edge functions, and how it is made to fail.
 type Probing struct {
 	Probes *activities.Probes
-	Every  time.Duration // how often; 0: never by itself
+	Every  time.Duration      // how often; 0: never by itself
+	Drills *activities.Drills // nil: none are run
 
 	// StopPolling tells whether the worker should take nothing from the queue of dispatch now, as long as a fault is in
 	// the way; nil: never.
 	StopPolling func(context.Context) bool
 }
 
-// Probing has the worker probe. It must be called before Run.
+// Probing has the worker probe, and run drills. It must be called before Run.
 func (w *Worker) Probing(p Probing) {
 	w.probing = p
 	w.control.RegisterWorkflowWithOptions(workflows.Probe, workflow.RegisterOptions{Name: "Probe"})
 	w.control.RegisterActivity(p.Probes)
+	if p.Drills != nil {
+		w.control.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
+		w.control.RegisterActivity(p.Drills)
+	}
 }
 
 const (

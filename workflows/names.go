@@ -64,6 +64,14 @@ type OverrideInput struct {
 	OverrideID uuid.UUID `json:"override_id"`
 }
 
+// DrillID is the id of a drill's workflow.
+func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
+
+// DrillInput starts the workflow of a drill that stands in Postgres.
+type DrillInput struct {
+	DrillID uuid.UUID `json:"drill_id"`
+}
+
 // The messages an override understands.
 const (
 	Decide          = "decide" // Decided

@@ -71,6 +71,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	scenarios, err := config.Drills()
+	if err != nil {
+		return err
+	}
 	rules, err := config.AlertRules(c.Probes.Every)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	keyWatch := store.VoucherKeyWatch{Store: st, Keys: voucherKeys, Log: log}
 	sealer := store.Sealer{Store: st, Log: log}
 	watchdog := store.NewWatchdog(st, log)
-	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
+	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Drill: messenger.DrillOpen, Log: log}
 	var working sync.WaitGroup
 	working.Go(func() { relay.Run(behind) })
 	working.Go(func() { applier.Run(behind) })
@@ -116,7 +120,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	closing := make(chan struct{})
 	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
-		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board),
+		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board), Drills: scenarios,
 		AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)

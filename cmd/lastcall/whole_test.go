@@ -100,11 +100,11 @@ func (w *whole) stats(t *testing.T) (s struct {
 	return s
 }
 
-// record makes TestKilledInMidCampaign leave its history for the replay test; see worker's tests.
+// record makes TestKilledInMidCampaign and TestDrill leave their histories for the replay test; see worker's tests.
 var record = flag.Bool("record", false, "write a history to ../../workflows/testdata")
 
-// keepHistory keeps the history of a campaign's workflow, if asked to.
-func (w *whole) keepHistory(t *testing.T, name string, id uuid.UUID) {
+// keepHistory keeps the history of a workflow, if asked to.
+func (w *whole) keepHistory(t *testing.T, name, workflow string) {
 	t.Helper()
 	if !*record {
 		return
@@ -113,7 +113,7 @@ func (w *whole) keepHistory(t *testing.T, name string, id uuid.UUID) {
 	require.NoError(t, err)
 	defer c.Close()
 	var history historypb.History
-	for events := c.GetWorkflowHistory(t.Context(), workflows.CampaignID(id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+	for events := c.GetWorkflowHistory(t.Context(), workflow, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
 		e, err := events.Next()
 		require.NoError(t, err)
 		history.Events = append(history.Events, e)
@@ -169,5 +169,5 @@ func TestKilledInMidCampaign(t *testing.T) {
 	const inFlight = 4 * 8 * 64 // lanes, each with a chunk of at most eight times what it sends at once
 	require.LessOrEqual(t, int(figures["unknown"]), 2*inFlight, "more than two kills can have caught on its way")
 	t.Logf("%d received, %v unknown", got.Received, figures["unknown"])
-	w.keepHistory(t, "killed", uuid.MustParse(fmt.Sprint(id)))
+	w.keepHistory(t, "killed", workflows.CampaignID(uuid.MustParse(fmt.Sprint(id))))
 }

@@ -76,7 +76,9 @@ it finishes what it has begun, for at most 30 seconds.`,
 				acts.Cards = voucherCards(c, board)
 			}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
-			w.Probing(worker.Probing{Probes: probes(c, db, temporal, board, acts, log), Every: c.Probes.Every, StopPolling: stopPolling(board)})
+			asks := probes(c, db, temporal, board, acts, log)
+			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
+				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Log: log}})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry, folder := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}, store.TallyFolder{Store: db, Log: log}
 				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}

@@ -45,6 +45,9 @@ const (
 	SmokeRead  Permission = "smoke.read"
 	SmokeWrite Permission = "smoke.write" // record what smoke tests found
 
+	DrillsRead Permission = "drills.read"
+	DrillsRun  Permission = "drills.run" // begin and stop incidents on purpose
+
 	SettingsRead  Permission = "settings.read"
 	SettingsWrite Permission = "settings.write"
 	ChannelsRun   Permission = "channels.run" // suspend and resume channels and templates
@@ -112,6 +115,9 @@ var granted = map[Permission][]Role{
 
 	SmokeRead:  staff,
 	SmokeWrite: {Admin, Ops},
+
+	DrillsRead: staff,
+	DrillsRun:  {Admin, Ops},
 
 	SettingsRead:  staff,
 	SettingsWrite: {Admin, Ops},

@@ -4,6 +4,7 @@ import {
   IconBuildingStore,
   IconCheckbox,
   IconCreditCard,
+  IconFlame,
   IconLayoutDashboard,
   IconListSearch,
   IconLockOpen,
@@ -245,6 +246,22 @@ const overrides = createRoute({
   component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
 });
 
+const drills = createRoute({
+  getParentRoute: () => root,
+  path: '/drills',
+  validateSearch: (s: Record<string, unknown>): { after?: string; start?: true } => ({
+    after: text(s.after),
+    start: s.start === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('../pages/drills'), 'DrillsPage'),
+});
+
+const drill = createRoute({
+  getParentRoute: () => root,
+  path: '/drills/$id',
+  component: lazyRouteComponent(() => import('../pages/drill/drill'), 'DrillPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -336,6 +353,8 @@ export const router = createRouter({
     campaign,
     approvals,
     overrides,
+    drills,
+    drill,
     contacts,
     sends,
     optOuts,
@@ -378,6 +397,7 @@ const navigation: {
     | '/campaigns'
     | '/approvals'
     | '/overrides'
+    | '/drills'
     | '/contacts'
     | '/opt-outs'
     | '/templates'
@@ -411,6 +431,7 @@ const navigation: {
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
   { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },
   { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
