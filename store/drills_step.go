@@ -118,11 +118,15 @@ func (tx *Tx) realAlerts(since time.Time, critical bool) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// realCampaigns counts the campaigns that have something to send now, or will have while the fault is there.
+// realCampaigns counts the campaigns that have something to send now, or will have while the fault is there. Targets that wait for a
+// later time, each for its own, are in no drill's way.
 func (tx *Tx) realCampaigns(d Drill) (n int, err error) {
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT count(*) FROM campaigns c WHERE NOT is_drill AND gate = 'open' AND needs_human = ''
 		AND (status IN ('preflight', 'running') OR status = 'scheduled' AND coalesce(send_at, created_at) < clock_timestamp() + $1::interval)
-		AND EXISTS (SELECT FROM cohorts k WHERE k.campaign_id = c.id AND k.queued + k.sending > 0)`,
+		AND EXISTS (SELECT FROM cohorts k WHERE k.campaign_id = c.id AND k.queued + k.sending > 0 AND (k.sending > 0
+			OR EXISTS (SELECT FROM targets t WHERE t.campaign_id = c.id AND t.cohort = k.id AND t.id >= k.queue_from AND t.state = 'queued' AND NOT t.again)
+			OR EXISTS (SELECT FROM targets t WHERE t.campaign_id = c.id AND t.cohort = k.id AND t.again
+				AND (t.not_before IS NULL OR t.not_before < clock_timestamp() + $1::interval))))`,
 		time.Duration(d.Experiment.Fault.For)).Scan(&n)
 	return n, err
 }

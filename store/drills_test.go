@@ -314,6 +314,14 @@ func (th theatre) realCampaign(t *testing.T) {
 	th.running(t, rw(1))
 }
 
+// waitingCampaign is a real one, whose only target waits for a time of its own.
+func (th theatre) waitingCampaign(t *testing.T, lasts time.Duration) {
+	t.Helper()
+	th.realCampaign(t)
+	_, err := th.owner.Exec(t.Context(), `UPDATE targets SET not_before = clock_timestamp() + $1::interval`, lasts)
+	require.NoError(t, err)
+}
+
 // Something real ends a drill: its fault would hide it, or harm it.
 func TestADrillGivesWay(t *testing.T) {
 	t.Parallel()
@@ -324,6 +332,8 @@ func TestADrillGivesWay(t *testing.T) {
 		"to a real alert":     {func(t *testing.T, th theatre, _ uuid.UUID) { th.realAlert(t) }, "a real alert fires: dispatcher-red"},
 		"to a real campaign":  {func(t *testing.T, th theatre, _ uuid.UUID) { th.realCampaign(t) }, "a real campaign is at work"},
 		"to who stops it":     {func(t *testing.T, th theatre, id uuid.UUID) { th.stop(t, id) }, "the concert begins"},
+		"to nobody who waits": {func(t *testing.T, th theatre, _ uuid.UUID) { th.waitingCampaign(t, 24*time.Hour) }, ""},
+		"to who waits, soon":  {func(t *testing.T, th theatre, _ uuid.UUID) { th.waitingCampaign(t, time.Second) }, "a real campaign is at work"},
 		"to nothing, else so": {func(*testing.T, theatre, uuid.UUID) {}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
