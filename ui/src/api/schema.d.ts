@@ -116,6 +116,97 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/alert-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell the rules, and what each makes of what was measured last */
+        get: operations["list-alert-rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List alerts, newest first */
+        get: operations["list-alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test alert to the Ops channel
+         * @description So that somebody sees whether it arrives; acknowledging it ends it.
+         */
+        post: operations["test-alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an alert with its evidence */
+        get: operations["get-alert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge an alert
+         * @description Somebody sees to it: it is repeated no more. A test alert is over with it. Fails as `alert_acknowledged` or `alert_not_firing`, status 409.
+         */
+        post: operations["acknowledge-alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/approvals": {
         parameters: {
             query?: never;
@@ -1391,6 +1482,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drill-scenarios": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what can be drilled */
+        get: operations["list-drill-scenarios"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List drills, newest first */
+        get: operations["list-drills"];
+        put?: never;
+        /**
+         * Begin a drill
+         * @description Its workflow looks whether all is steady, puts the fault in the way, watches what the system makes of it, takes the fault away whatever happens, and scores what was measured. One that is not steady before ends as `failed`, without a fault. Fails as `unknown_scenario`, status 404; `drill_open`, status 409, while another one runs; and `drill_needs_override`, status 403, where messages go to people and no override of kind production_drill is active.
+         */
+        post: operations["start-drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a drill with its journal
+         * @description While it runs, as of now; what is not measured yet is null and scores nothing.
+         */
+        get: operations["get-drill"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills/{id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a drill
+         * @description Its fault is gone with the answer. The drill then sees that all is steady again and ends as `aborted`. Fails as `drill_over`, status 409, when there is nothing to stop any more.
+         */
+        post: operations["abort-drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/edge-functions": {
         parameters: {
             query?: never;
@@ -1454,7 +1623,7 @@ export interface paths {
         };
         /**
          * Watch campaigns
-         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into; without `campaign`, `edge-functions` with how those are and which faults are active, at once and whenever that changes. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
+         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into; without `campaign`, `alerts` with how many alerts fire and wait to be acknowledged, and `edge-functions` with how those are and which faults are active, at once and whenever that changes. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
          */
         get: operations["stream-events"];
         put?: never;
@@ -1501,6 +1670,101 @@ export interface paths {
          * @description At once, within half a second everywhere. One that has ended stays as it is.
          */
         delete: operations["end-fault"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List incidents, newest first */
+        get: operations["list-incidents"];
+        put?: never;
+        /** Open an incident by hand */
+        post: operations["open-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an incident with its timeline */
+        get: operations["get-incident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note, own, mitigate, resolve
+         * @description What its state does not allow fails as `incident_state`, status 409.
+         */
+        post: operations["change-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/report.md": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an incident's report as Markdown
+         * @description The same as JSON is the incident itself.
+         */
+        get: operations["get-incident-report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/steps/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tick a step of the runbook, or run it
+         * @description To run one takes the permission that doing it by hand takes: campaigns.run, probes.check or vouchers.void. One that nothing runs fails as `step_by_hand`.
+         */
+        post: operations["do-incident-step"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1561,6 +1825,26 @@ export interface paths {
          * @description Its link ends at once.
          */
         post: operations["withdraw-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/on-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell who is on call
+         * @description By the setting `on_call`: a week each, in turn.
+         */
+        get: operations["get-on-call"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1676,7 +1960,7 @@ export interface paths {
         put?: never;
         /**
          * Take numbers out of the registry
-         * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
+         * @description Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
         delete?: never;
@@ -1697,7 +1981,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for an override
-         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
          */
         post: operations["request-override"];
         delete?: never;
@@ -1754,7 +2038,7 @@ export interface paths {
         put?: never;
         /**
          * Approve or reject an override
-         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["decide-override"];
         delete?: never;
@@ -2035,6 +2319,40 @@ export interface paths {
          * @description Rehearsed ones are not among them.
          */
         get: operations["list-redemptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what to do when something is wrong */
+        get: operations["list-runbooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runbooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a runbook with its steps */
+        get: operations["get-runbook"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3327,6 +3645,151 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Alert: {
+            /** Format: date-time */
+            acknowledged_at?: string;
+            acknowledged_by?: string;
+            /** Format: uuid */
+            alert_id: string;
+            /** Format: uuid */
+            drill_id?: string;
+            /** @description The samples that made it fire, and some after */
+            evidence: components["schemas"]["AlertSample"][];
+            /** Format: date-time */
+            fired_at?: string;
+            /**
+             * Format: date-time
+             * @description Of one that is pending: when it fires if nothing changes
+             */
+            fires_at?: string;
+            /**
+             * Format: int64
+             * @description Its number: INC-12
+             */
+            incident?: number;
+            /** Format: uuid */
+            incident_id?: string;
+            is_drill: boolean;
+            /** @description What was told of it, oldest first */
+            notices: components["schemas"]["AlertNotice"][];
+            /**
+             * Format: date-time
+             * @description Since when it holds
+             */
+            pending_since: string;
+            /** Format: date-time */
+            resolved_at?: string;
+            /** @example messaging-red */
+            rule: string;
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            /**
+             * @description pending: its clock runs
+             * @enum {string}
+             */
+            state: "pending" | "firing" | "resolved";
+            /** @description What it is about; absent: all of Lastcall */
+            subject?: string;
+            /** @description The alert that explains this one: while it fires, nobody is told of this */
+            symptom_of?: string;
+            title: string;
+            /**
+             * Format: date-time
+             * @description Since when there is no data; that resolves nothing, and the clock runs on
+             */
+            unknown_since?: string;
+        };
+        AlertNote: {
+            /** @description For the audit log */
+            note?: string;
+        };
+        AlertNotice: {
+            /** Format: int64 */
+            attempts: number;
+            /** @enum {string} */
+            channel: "ops" | "mail";
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Absent: it waits, and is tried again
+             */
+            delivered_at?: string;
+            /** @enum {string} */
+            kind: "firing" | "repeat" | "resolved" | "acknowledged" | "test";
+            /**
+             * @description The message says it: by it one finds it in the channel
+             * @example N-17
+             */
+            message_id: string;
+            /**
+             * @description no_channel: none is configured
+             * @enum {string}
+             */
+            outcome?: "delivered" | "no_channel";
+        };
+        AlertPage: {
+            alerts: components["schemas"]["Alert"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        AlertReading: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** @description The same for people; unknown where there is no data */
+            shown: string;
+            /**
+             * Format: date-time
+             * @description Since when the verdict is this one
+             */
+            since: string;
+            subject?: string;
+            /**
+             * Format: double
+             * @description In the source's unit
+             */
+            value: number;
+            /** @enum {string} */
+            verdict: "holds" | "clear" | "unknown";
+        };
+        AlertRule: {
+            actions: ("open_incident" | "pause_campaigns")[];
+            /** @description Rules whose alerts are symptoms of this one's */
+            inhibits: string[];
+            name: string;
+            notify: ("ops" | "mail")[];
+            readings: components["schemas"]["AlertReading"][];
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            title: string;
+            /** @description The rule as a sentence */
+            when: string;
+        };
+        AlertRules: {
+            rules: components["schemas"]["AlertRule"][];
+        };
+        AlertSample: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** @description false: there was no data */
+            known: boolean;
+            /**
+             * Format: int64
+             * @description How many things it is a share of
+             */
+            n?: number;
+            /** @description The same for people */
+            shown: string;
+            /**
+             * Format: double
+             * @description In the source's unit
+             */
+            value: number;
+        };
         ApprovalDecision: {
             /** Format: date-time */
             at: string;
@@ -4464,6 +4927,155 @@ export interface components {
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
         };
+        Drill: {
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            acknowledged_after: number | null;
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            alerted_after: number | null;
+            /** @description Who began it */
+            by: string;
+            /**
+             * Format: uuid
+             * @description Its own, without targets, that a rule is to pause
+             */
+            campaign_id?: string;
+            /** @description Why the score is not higher, whatever the parts add up to */
+            capped?: string;
+            /**
+             * Format: double
+             * @description Seconds from the fault; null: it was not measured
+             */
+            detected_after: number | null;
+            /** @description Something was not as expected, or not steady afterwards */
+            deviated: boolean;
+            /** Format: uuid */
+            drill_id: string;
+            /**
+             * Format: double
+             * @description Seconds, so far or in all
+             */
+            duration: number;
+            /** Format: date-time */
+            end?: string;
+            /** @description The scenario as it was run */
+            experiment: components["schemas"]["Scenario"];
+            /** @description With the thresholds of a fast drill; the drill acknowledged its alert by its own script */
+            fast: boolean;
+            /**
+             * Format: date-time
+             * @description The fault was there
+             */
+            injected_at?: string;
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            mitigated_after: number | null;
+            /**
+             * Format: date-time
+             * @description The server's time
+             */
+            now: string;
+            /**
+             * Format: uuid
+             * @description That let it run in production
+             */
+            override_id?: string;
+            reason: string;
+            /**
+             * Format: double
+             * @description Seconds from the end of the fault
+             */
+            recovered_after: number | null;
+            /**
+             * Format: date-time
+             * @description The fault was gone
+             */
+            reverted_at?: string;
+            rollbacks: components["schemas"]["JournalEntry"][];
+            run: components["schemas"]["JournalEntry"][];
+            scenario: string;
+            /** Format: int64 */
+            score: number;
+            score_parts: components["schemas"]["ScorePart"][];
+            /** Format: date-time */
+            start: string;
+            /** @enum {string} */
+            status: "preflight" | "injected" | "recovering" | "completed" | "failed" | "aborted" | "interrupted";
+            /**
+             * Format: double
+             * @description Seconds from the end of the fault
+             */
+            steady_after: number | null;
+            steady_states: components["schemas"]["SteadyStates"];
+            stopped_by?: string;
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description It failed, was aborted or interrupted */
+            why?: string;
+        };
+        DrillAbort: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        DrillHead: {
+            /** @description Who began it */
+            by: string;
+            /** @description Something was not as expected; null: it is not over */
+            deviated: boolean | null;
+            /** Format: uuid */
+            drill_id: string;
+            /** Format: date-time */
+            end?: string;
+            fast: boolean;
+            /** Format: date-time */
+            injected_at?: string;
+            reason: string;
+            scenario: string;
+            /**
+             * Format: int64
+             * @description 0 to 100; null: it is not over
+             */
+            score: number | null;
+            /** Format: date-time */
+            start: string;
+            /**
+             * @description completed: the loop was seen to its end, however it went; failed: something was not steady, so it did not begin
+             * @enum {string}
+             */
+            status: "preflight" | "injected" | "recovering" | "completed" | "failed" | "aborted" | "interrupted";
+            title: string;
+            /** @description It failed, was aborted or interrupted */
+            why?: string;
+        };
+        DrillPage: {
+            drills: components["schemas"]["DrillHead"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        DrillScenario: {
+            expect: components["schemas"]["Expectation"][];
+            fast: components["schemas"]["FastDrill"];
+            fault: components["schemas"]["Injection"];
+            /** @description What does not work while the fault is there */
+            impact: string;
+            name: string;
+            probe_every: string;
+            runbook: string;
+            steady_state: components["schemas"]["SteadyCondition"][];
+            story: string;
+            title: string;
+            traffic?: boolean;
+        };
+        DrillScenarios: {
+            scenarios: components["schemas"]["DrillScenario"][];
+        };
         EdgeFunction: {
             /** Format: date-time */
             checked_at?: string;
@@ -4619,6 +5231,17 @@ export interface components {
             /** @description The same for people */
             what: string;
         };
+        Expectation: {
+            channel?: string;
+            event: string;
+            hold?: string;
+            key?: boolean;
+            rule?: string;
+            state?: string[];
+            /** Format: int64 */
+            weight: number;
+            within: string;
+        };
         Explanation: {
             also?: string[];
             channel: string;
@@ -4686,6 +5309,14 @@ export interface components {
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
             /** Format: int64 */
             targets: number;
+        };
+        FastDrill: {
+            fault_for: string;
+            hold?: string;
+            probe_every: string;
+            within: {
+                [key: string]: string;
+            };
         };
         Fault: {
             code: string;
@@ -4910,6 +5541,96 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Incident: {
+            /** Format: int64 */
+            alert_count: number;
+            /** @description Of one incident alone */
+            alerts?: components["schemas"]["Alert"][];
+            /** Format: int64 */
+            alerts_firing: number;
+            /** Format: uuid */
+            drill_id?: string;
+            /** Format: uuid */
+            incident_id: string;
+            /** @description It never changes */
+            is_drill: boolean;
+            /** Format: date-time */
+            mitigated_at?: string;
+            /**
+             * Format: int64
+             * @description INC-12
+             */
+            number: number;
+            /** Format: date-time */
+            opened_at: string;
+            /** @description A person, or the alert's rule as alert/messaging-red */
+            opened_by: string;
+            /** @description Who sees to it; absent: nobody yet */
+            owner?: components["schemas"]["Somebody"];
+            /** @description What it was, and what is to follow */
+            resolution?: string;
+            /** Format: date-time */
+            resolved_at?: string;
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            /**
+             * @description mitigated: it does no harm any more, but is not mended
+             * @enum {string}
+             */
+            state: "open" | "mitigated" | "resolved";
+            /** @description Of one incident alone: what became of the runbook's steps */
+            steps?: components["schemas"]["IncidentStep"][];
+            /** @description Of one incident alone: all that happened, oldest first */
+            timeline?: components["schemas"]["IncidentMoment"][];
+            title: string;
+        };
+        IncidentChange: {
+            /** @enum {string} */
+            do: "note" | "owner" | "severity" | "mitigate" | "reopen" | "resolve";
+            /**
+             * Format: uuid
+             * @description Of owner; absent: nobody
+             */
+            owner_id?: string;
+            /**
+             * @description Of severity
+             * @enum {string}
+             */
+            severity?: "info" | "warning" | "critical";
+            /** @description Of note: what; of resolve: what it was, and what is to follow */
+            text?: string;
+        };
+        IncidentMoment: {
+            /** Format: uuid */
+            alert_id?: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Absent: Lastcall itself */
+            by?: string;
+            /** @description opened, alert_fired, notified, acknowledged, alert_resolved, probe, note, owner, severity, step_ticked, step_unticked, step_run, campaigns_paused, mitigated, reopened, resolved */
+            kind: string;
+            /** Format: int64 */
+            step?: number;
+            text?: string;
+        };
+        IncidentPage: {
+            incidents: components["schemas"]["Incident"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        IncidentStep: {
+            /** @description What came of it */
+            came?: string;
+            /** Format: int64 */
+            n: number;
+            /** Format: date-time */
+            ran_at?: string;
+            ran_by?: string;
+            /** Format: date-time */
+            ticked_at?: string;
+            ticked_by?: string;
+        };
         InjectedFault: {
             active: boolean;
             by: string;
@@ -4945,6 +5666,14 @@ export interface components {
              * Format: double
              * @description Of the calls
              */
+            share: number;
+        };
+        Injection: {
+            delay?: string;
+            edge_function: string;
+            for: string;
+            kind: string;
+            /** Format: double */
             share: number;
         };
         Instruction: {
@@ -4984,6 +5713,20 @@ export interface components {
             invitations: components["schemas"]["Invitation"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        JournalEntry: {
+            /** Format: date-time */
+            at: string;
+            name: string;
+            /** @description What was seen: ids, states, counts */
+            output?: unknown;
+            /** @enum {string} */
+            status: "succeeded" | "failed";
+            /**
+             * @description action: the drill did it; probe: it looked; event: the system did it
+             * @enum {string}
+             */
+            type: "action" | "probe" | "event";
         };
         Lease: {
             /** @description Which may; absent: none */
@@ -5214,6 +5957,14 @@ export interface components {
             /** @example Counter phone */
             name: string;
         };
+        NewDrill: {
+            /** @description With thresholds of seconds; the drill acknowledges its alert by its own script */
+            fast?: boolean;
+            /** @description For the audit log */
+            reason: string;
+            /** @example messaging-outage */
+            scenario: string;
+        };
         NewFault: {
             /**
              * Format: int64
@@ -5240,6 +5991,22 @@ export interface components {
              */
             share?: number;
         };
+        NewIncident: {
+            /**
+             * Format: uuid
+             * @description An alert that belongs to it
+             */
+            alert_id?: string;
+            /** @description What to do; absent: nobody has written that down */
+            runbook?: string;
+            /**
+             * @description Absent: warning
+             * @enum {string}
+             */
+            severity?: "info" | "warning" | "critical";
+            /** @description What is wrong; no number, name or message */
+            title: string;
+        };
         NewInvitation: {
             email: string;
             /** @description They may choose another when they accept */
@@ -5250,7 +6017,7 @@ export interface components {
         NewOverride: {
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that is to send
+             * @description Of quiet_hours: the campaign that is to send; or send_id
              */
             campaign_id?: string;
             /** Format: date-time */
@@ -5262,6 +6029,11 @@ export interface components {
             kind?: "quiet_hours" | "production_drill";
             /** @description For whoever decides */
             reason: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the single message that is to go; one that waits
+             */
+            send_id?: string;
             /**
              * Format: date-time
              * @description Absent: as soon as it is approved
@@ -5320,7 +6092,7 @@ export interface components {
             acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
             value: unknown;
         };
         NewSettlement: {
@@ -5469,6 +6241,24 @@ export interface components {
             /** Format: int64 */
             valid_seconds?: number;
         };
+        OnCall: {
+            /** @description Absent: nobody */
+            now?: components["schemas"]["OnCallTurn"];
+            /** @description This one and the next, eight at most */
+            turns: components["schemas"]["OnCallTurn"][];
+            /** @description Whose clocks turns go by */
+            zone: string;
+        };
+        OnCallTurn: {
+            /** Format: date-time */
+            from: string;
+            /** @description An account's address */
+            member: string;
+            /** @description It would be another's turn */
+            swapped?: boolean;
+            /** Format: date-time */
+            until: string;
+        };
         Opening: {
             /** Format: date-time */
             closes: string;
@@ -5549,6 +6339,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OverriddenSend: {
+            /** @description Masked */
+            msisdn: string;
+            /** Format: uuid */
+            send_id: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** @description Its name */
+            template: string;
+        };
         Override: {
             /** Format: date-time */
             active_at?: string;
@@ -5561,7 +6361,7 @@ export interface components {
             campaign?: string;
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that it is for
+             * @description Of quiet_hours: the campaign that it is for, if not a message
              */
             campaign_id?: string;
             campaign_status?: string;
@@ -5602,6 +6402,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of quiet_hours: the single message that it is for, if not a campaign */
+            send?: components["schemas"]["OverriddenSend"];
             /** Format: date-time */
             starts_at: string;
             /**
@@ -5644,17 +6446,21 @@ export interface components {
             ends_at: string;
             /**
              * Format: int64
-             * @description Of them, those that quiet hours held when the campaign last looked
+             * @description Of them, those that quiet hours held when it last looked
              */
             held: number;
             kind: string;
             /**
              * Format: int64
-             * @description Targets of the campaign that have not been sent to
+             * @description Targets of the campaign that have not been sent to; a single message is one
              */
             queued: number;
+            /** Format: uuid */
+            send_id?: string;
             /** Format: date-time */
             starts_at: string;
+            /** @description Of a single message: what it says, by name */
+            template?: string;
         };
         OverrideMoment: {
             /** Format: date-time */
@@ -6089,6 +6895,76 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
+        Runbook: {
+            /** @description Of one runbook alone */
+            blocks?: components["schemas"]["RunbookBlock"][];
+            /** @description SHA-256 of its text, in hex: what somebody has reviewed */
+            digest: string;
+            /** @description When it is for */
+            lead: string;
+            /** @example messaging-failures */
+            name: string;
+            title: string;
+        };
+        RunbookBlock: {
+            /** @enum {string} */
+            kind: "heading" | "text" | "code" | "step";
+            /** @description Of recheck: the edge function */
+            of?: string;
+            /**
+             * @description What Lastcall can do for it
+             * @enum {string}
+             */
+            run?: "pause-all-campaigns" | "recheck" | "void-voucher";
+            /**
+             * Format: int64
+             * @description Of a step: its number
+             */
+            step?: number;
+            text: string;
+        };
+        Runbooks: {
+            /** @description Of all: a change in any changes it */
+            digest: string;
+            runbooks: components["schemas"]["Runbook"][];
+        };
+        Scenario: {
+            expect: components["schemas"]["Expectation"][];
+            fast: components["schemas"]["FastDrill"];
+            fault: components["schemas"]["Injection"];
+            name: string;
+            probe_every: string;
+            runbook: string;
+            steady_state: components["schemas"]["SteadyCondition"][];
+            story: string;
+            title: string;
+            traffic?: boolean;
+        };
+        ScorePart: {
+            /**
+             * Format: double
+             * @description Seconds that it took; null: it was not measured
+             */
+            after: number | null;
+            event: string;
+            /** @description Missed, it caps the score */
+            key?: boolean;
+            met: boolean;
+            /** Format: int64 */
+            points: number;
+            /**
+             * Format: int64
+             * @description The most it is worth
+             */
+            weight: number;
+            /** @description In words */
+            why: string;
+            /**
+             * Format: double
+             * @description Seconds that it had
+             */
+            within: number;
+        };
         Send: {
             /** @description What to do about it */
             advice?: string;
@@ -6167,7 +7043,7 @@ export interface components {
             /** Format: int64 */
             error_code?: number;
             /** @enum {string} */
-            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            kind: "requested" | "held" | "blocked" | "lifted" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
             reason?: string;
             /**
              * Format: date-time
@@ -6481,6 +7357,18 @@ export interface components {
             /** @description What its QR code says */
             qr?: string;
         };
+        SteadyCondition: {
+            edge_function: string;
+            state: string[];
+        };
+        SteadyState: {
+            probes: components["schemas"]["JournalEntry"][];
+            steady_state_met: boolean;
+        };
+        SteadyStates: {
+            after?: components["schemas"]["SteadyState"];
+            before?: components["schemas"]["SteadyState"];
+        };
         Step: {
             /** Format: date-time */
             at: string;
@@ -6489,6 +7377,17 @@ export interface components {
              * @description Since the forecast's beginning
              */
             sent_total: number;
+        };
+        StepOrder: {
+            /** @enum {string} */
+            do: "tick" | "untick" | "run";
+            /** @description Of a step that voids a voucher: why */
+            reason?: string;
+            /**
+             * Format: uuid
+             * @description Of a step that voids a voucher: which
+             */
+            voucher_id?: string;
         };
         SupportTask: {
             /** @description Why it was refused */
@@ -7430,6 +8329,219 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-alert-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRules"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-alerts": {
+        parameters: {
+            query?: {
+                /** @description Only those in one of these; absent: all */
+                state?: ("pending" | "firing" | "resolved")[];
+                /** @description Only those of this rule */
+                rule?: string;
+                /** @description Only those that this drill made */
+                drill_id?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AlertNote"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "acknowledge-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AlertNote"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10502,6 +11614,272 @@ export interface operations {
             };
         };
     };
+    "list-drill-scenarios": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillScenarios"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-drills": {
+        parameters: {
+            query?: {
+                /** @description Only those of this scenario */
+                scenario?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "start-drill": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same drill */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDrill"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "abort-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrillAbort"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-edge-functions": {
         parameters: {
             query?: never;
@@ -10830,6 +12208,357 @@ export interface operations {
             };
         };
     };
+    "list-incidents": {
+        parameters: {
+            query?: {
+                /** @description Only those that are not resolved */
+                open?: boolean;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "open-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same incident */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIncident"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncidentChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-incident-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "do-incident-step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-invitations": {
         parameters: {
             query?: {
@@ -10946,6 +12675,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-on-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnCall"];
                 };
             };
             /** @description Error */
@@ -11190,6 +12948,8 @@ export interface operations {
             query?: {
                 /** @description Only those of this campaign */
                 campaign_id?: string;
+                /** @description Only those of this single message */
+                send_id?: string;
                 /** @description Only those in one of these; absent: all */
                 state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
                 /** @description The next of the page before */
@@ -12070,6 +13830,66 @@ export interface operations {
             };
         };
     };
+    "list-runbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runbooks"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-runbook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runbook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-sends": {
         parameters: {
             query?: {
@@ -12526,7 +14346,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -12562,7 +14382,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -12599,7 +14419,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -12638,7 +14458,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -12680,7 +14500,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
