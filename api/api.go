@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
+	"lastcall/domain/rollout"
 	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -38,6 +39,7 @@ type Deps struct {
 	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
+	RolloutPlan    rollout.Plan       // the configured one
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
@@ -94,6 +96,7 @@ func newServer(d Deps) *server {
 	s.orders()
 	s.approvals()
 	s.overrides()
+	s.rollout()
 	s.resends()
 	s.forecasts()
 	s.imports()

@@ -36,6 +36,8 @@ const (
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
 	KindOverrideMail    = "mail.override"    // MailOverride
+	KindRolloutChanged  = "rollout.changed"  // RolloutChanged
+	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -167,6 +169,17 @@ type MailOverride struct {
 	OverrideID uuid.UUID `json:"override_id"`
 	AccountID  uuid.UUID `json:"account_id"`
 	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
+}
+
+// RolloutChanged tells a rollout's workflow to look again, and starts it if it does not run.
+type RolloutChanged struct {
+	Name string `json:"name"`
+}
+
+// RolloutDecided tells a rollout's workflow that somebody has signed or waived an item.
+type RolloutDecided struct {
+	Name       string    `json:"name"`
+	ApprovalID uuid.UUID `json:"approval_id"`
 }
 
 // querier is what the pool and a transaction's connection have in common.

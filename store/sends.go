@@ -97,6 +97,9 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 	}
 	actor := audit.ActorFrom(ctx)
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.guardSending(s, "sends", one.TemplateID, 0); err != nil {
+			return audit.Entry{}, err
+		}
 		made, err := tx.pgx.Exec(ctx, `INSERT INTO sends (id, channel, msisdn, msisdn_hash, country, zone, locale, template_id, marketing, variables,
 				when_allowed, actor_kind, actor_id, actor, idempotency_key, request_hash)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, ''), $16) ON CONFLICT (idempotency_key) DO NOTHING`,
@@ -328,6 +331,9 @@ func (s *Store) ResendSend(ctx context.Context, id uuid.UUID, o SendOrder) (Send
 			err = domain.E(domain.Conflict, "template_not_approved", "template %s is %s: it may not be sent", t.Name, t.Status)
 		}
 		if err != nil {
+			return audit.Entry{}, err
+		}
+		if err := tx.guardSending(s, sendTarget(id), one.TemplateID, 0); err != nil {
 			return audit.Entry{}, err
 		}
 		if o.WhenAllowed != nil {

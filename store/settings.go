@@ -300,6 +300,11 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 	rev := SettingsRevision{Key: e.Key, Value: e.Value, Actor: audit.ActorFrom(ctx).Name, Reason: e.Reason}
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		rev.Revision = 0
+		if e.Key == "toggles" {
+			if err := tx.guardToggles(set.Toggles.MockRedemptions); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		// One writer at a time: a revision must not become visible after a higher one.
 		if err := tx.orm.Exec("SELECT pg_advisory_xact_lock(hashtext('settings_revisions'))").Error; err != nil {
 			return audit.Entry{}, err

@@ -39,6 +39,9 @@ type Config struct {
 	AppName  string         // shown in pg_stat_activity
 	Sandbox  bool           // messages go to the sandbox: marketing needs no consent, and campaigns no approval, unless the settings say so
 
+	Build              string // of this Lastcall: smoke tests count for the build that they were run on
+	AuditRetentionDays int    // how long entries are kept, by the configuration; 0: nobody told
+
 	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
 }
 
@@ -52,6 +55,9 @@ type Store struct {
 	settings settingsCache
 
 	assumedRate float64
+	sandbox     bool // messages go to the sandbox
+	build       string
+	retention   int // days
 }
 
 // Open connects as AppRole and checks that the schema is there and the pepper belongs to it. It fails
@@ -75,7 +81,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate}
+	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate,
+		sandbox: cfg.Sandbox, build: cfg.Build, retention: cfg.AuditRetentionDays}
 	if cfg.Sandbox {
 		s.defaults.Consent.Required = false
 		s.defaults.Campaigns.Approval = policy.ApprovalRule{Rule: policy.ApprovalNever}
@@ -147,7 +154,7 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) (audit.Entry, error))
 
 // inTx is Write without an entry, for the engine's own steps, which leave their trace in the rows.
 func (s *Store) inTx(ctx context.Context, fn func(tx *Tx) error) error {
-	return again(ctx, func() error { return s.once(ctx, fn) })
+	return s.guarded(ctx, again(ctx, func() error { return s.once(ctx, fn) }))
 }
 
 // again runs fn, and once more as long as that ends in a deadlock or serialisation failure.

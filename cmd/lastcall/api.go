@@ -65,6 +65,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	warnUnlessHealthy(ctx, c, health, log)
 
+	plan, err := c.RolloutPlan(store.KnownCheck)
+	if err != nil {
+		return err
+	}
 	keeper, err := auditKeeper(c, st, log)
 	if err != nil {
 		return err
@@ -96,7 +100,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
-		Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

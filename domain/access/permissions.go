@@ -62,6 +62,11 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
+	RolloutRead Permission = "rollout.read"
+	RolloutRun  Permission = "rollout.run"  // begin one, open its gates, choose who takes part
+	RolloutSign Permission = "rollout.sign" // attest an item, in one's own role's seat
+	RolloutLead Permission = "rollout.lead" // waive an item, change the plan, end it
+
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
 	AuditExport    Permission = "audit.export"
@@ -118,6 +123,11 @@ var granted = map[Permission][]Role{
 	PaymentsRead:    staff,
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
+
+	RolloutRead: staff,
+	RolloutRun:  {Admin, ProjectLead, Ops},
+	RolloutSign: {ProjectLead, Ops, Compliance, Finance},
+	RolloutLead: {ProjectLead},
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},
