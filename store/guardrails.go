@@ -129,10 +129,13 @@ func (tx *Tx) guardStation(id uuid.UUID) error {
 	return nil
 }
 
-// guardToggles makes sure that the phase lets the toggles be so. It is called before the settings are locked.
-func (tx *Tx) guardToggles(mocked bool) error {
-	g, err := tx.guard("SHARE")
-	if err == nil && g.Redemptions == rollout.Mocked && !mocked {
+// toggles makes sure that the phase lets the toggles be so.
+func (g guard) toggles(value []byte) error {
+	if g.Redemptions != rollout.Mocked {
+		return nil
+	}
+	t, err := policy.ParseToggles(value)
+	if err == nil && !t.MockRedemptions {
 		err = g.refuse(GuardrailFacts{Guardrail: "redemptions", Target: "settings/toggles"}, "stations only rehearse: mock_redemptions stays on").About("mock_redemptions")
 	}
 	return err
