@@ -113,7 +113,7 @@ type GateOrder struct {
 
 // RolloutStation is a station that takes part.
 type RolloutStation struct {
-	ID         uuid.UUID `json:"station_id" format:"uuid"`
+	ID         uuid.UUID `json:"id" format:"uuid"`
 	Code       string    `json:"code"`
 	Name       string    `json:"name"`
 	Bar        string    `json:"bar" doc:"Its code"`

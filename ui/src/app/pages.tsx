@@ -6,6 +6,7 @@ import {
   IconListSearch,
   IconLockOpen,
   IconMessage2,
+  IconRocket,
   IconSend,
   IconSpeakerphone,
   IconTicket,
@@ -227,6 +228,13 @@ const overrides = createRoute({
   component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
 });
 
+const rollout = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout',
+  validateSearch: (s: Record<string, unknown>): { item?: string } => ({ item: text(s.item) }),
+  component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
+});
+
 const profile = createRoute({
   getParentRoute: () => root,
   path: '/profile',
@@ -271,6 +279,7 @@ export const router = createRouter({
     campaign,
     approvals,
     overrides,
+    rollout,
     contacts,
     sends,
     optOuts,
@@ -307,6 +316,7 @@ const navigation: {
     | '/campaigns'
     | '/approvals'
     | '/overrides'
+    | '/rollout'
     | '/contacts'
     | '/opt-outs'
     | '/templates'
@@ -330,6 +340,7 @@ const navigation: {
     key: 'v',
     takes: ['campaigns.approve', 'overrides.decide', 'templates.review'],
   },
+  { to: '/rollout', label: 'Rollout', icon: IconRocket, key: 'r', takes: 'rollout.read' },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
