@@ -91,6 +91,9 @@ func (a *Sends) TrySend(ctx context.Context, in TrySendInput) (TrySendResult, er
 func (b *dispatchBatch) sendSingle(ctx context.Context, turn store.SendTurn) (TrySendResult, error) {
 	ctx = context.WithoutCancel(ctx) // what has begun is finished
 	t, err := b.Store.Template(ctx, turn.Send.TemplateID)
+	if err == nil && turn.Send.VoucherID != nil {
+		b.vouchers, turn.Targets[0].Voucher, err = b.offerOf(ctx, *turn.Send.VoucherID)
+	}
 	var end ending
 	if err != nil { // it has not gone: the permit is lost, the message is not
 		end = unsent(0, permitVoid)

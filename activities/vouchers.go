@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"lastcall/domain/contact"
 	"lastcall/domain/payment"
 	"lastcall/domain/voucher"
@@ -28,8 +30,32 @@ type offered struct {
 	terms payment.Terms
 }
 
+// offer is what a campaign's vouchers have in common.
 func (b *dispatchBatch) offer(ctx context.Context, c store.Campaign) (*offered, error) {
-	o := &offered{Offer: *c.Voucher}
+	return b.offered(ctx, *c.Voucher, c.Name)
+}
+
+// offerOf is the same for one voucher, whose message is sent by itself.
+func (b *dispatchBatch) offerOf(ctx context.Context, id uuid.UUID) (*offered, *store.ClaimedVoucher, error) {
+	v, err := b.Store.Voucher(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	giver := "Lastcall"
+	if v.CampaignID != nil {
+		c, err := b.Store.Campaign(ctx, *v.CampaignID)
+		if err != nil {
+			return nil, nil, err
+		}
+		giver = c.Name
+	}
+	o, err := b.offered(ctx, voucher.Offer{Amount: v.Money.Amount, Currency: v.Money.Currency, Stations: v.Stations, ExpiresAt: &v.ExpiresAt}, giver)
+	return o, &store.ClaimedVoucher{ID: v.ID, Code: v.Code, Status: v.Status, ExpiresAt: v.ExpiresAt}, err
+}
+
+// offered is an offer with what its cards say; giver is who gives it where it is no one bar's.
+func (b *dispatchBatch) offered(ctx context.Context, offer voucher.Offer, giver string) (*offered, error) {
+	o := &offered{Offer: offer}
 	place, err := b.Store.OfferPlace(ctx, o.Stations)
 	if err != nil {
 		return nil, err
@@ -41,7 +67,7 @@ func (b *dispatchBatch) offer(ctx context.Context, c store.Campaign) (*offered, 
 	if inForce != nil {
 		o.terms = inForce.Value
 	}
-	o.place, o.from = place, voucher.CardName(cmp.Or(place.Bar, c.Name))
+	o.place, o.from = place, voucher.CardName(cmp.Or(place.Bar, giver))
 	return o, nil
 }
 

@@ -41,10 +41,10 @@ type CampaignOffer struct {
 	ValidSeconds int64            `json:"valid_seconds,omitempty"`
 }
 
-// UnsentVoucher is a voucher of a campaign that its guest has not got, as far as anybody knows.
+// UnsentVoucher is a voucher that its guest has not got, as far as anybody knows.
 type UnsentVoucher struct {
 	Voucher     Voucher              `json:"voucher"`
-	TargetState campaign.TargetState `json:"target_state" enum:"failed,unknown,opted_out,cancelled"`
+	TargetState campaign.TargetState `json:"target_state" enum:"failed,unknown,opted_out,cancelled" doc:"What became of the last message about it"`
 	Reason      string               `json:"reason,omitempty"`
 	ErrorCode   int                  `json:"error_code,omitempty" doc:"The provider's"`
 	EndedAt     time.Time            `json:"ended_at" doc:"When it turned out so"`
@@ -73,9 +73,9 @@ func (s *server) campaignVouchers() {
 		})
 
 	register(s, access.VouchersRead, huma.Operation{OperationID: "list-unsent-vouchers", Method: http.MethodGet, Path: "/vouchers/unsent", Tags: []string{"Vouchers"},
-		Summary: "List the vouchers of campaigns that did not come to their guests, newest first",
-		Description: "Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest " +
-			"after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers."},
+		Summary: "List the vouchers that did not come to their guests, newest first",
+		Description: "Those that can still be redeemed and whose last message finally failed, or of which nobody knows. One leaves the list when it comes to its guest " +
+			"after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending one again, or the campaign's failed ones, sends the same vouchers."},
 		func(ctx context.Context, in *struct {
 			Campaign uuid.UUID `query:"campaign" format:"uuid" doc:"Only those of one campaign"`
 			After    uuid.UUID `query:"after" format:"uuid" doc:"The next of the page before"`

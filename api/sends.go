@@ -56,6 +56,7 @@ type Send struct {
 	ErrorCode       int                  `json:"error_code,omitempty" doc:"WhatsApp's"`
 	Attempts        int                  `json:"attempts" doc:"Tries at WhatsApp"`
 	NotBefore       *time.Time           `json:"not_before,omitempty"`
+	VoucherID       *uuid.UUID           `json:"voucher_id,omitempty" format:"uuid" doc:"The voucher that it brings"`
 	RequestedBy     string               `json:"requested_by"`
 	CreatedAt       time.Time            `json:"created_at"`
 	SentAt          *time.Time           `json:"sent_at,omitempty"`
@@ -168,10 +169,11 @@ func (s *server) sends() {
 			State     []campaign.TargetState `query:"state,explode" enum:"queued,sending,sent,delivered,read,failed,opted_out,unknown,cancelled" doc:"Only those in one of these; absent: all"`
 			Template  string                 `query:"template" maxLength:"512" doc:"Only with the template of this name"`
 			ContactID uuid.UUID              `query:"contact_id" format:"uuid" doc:"Only to this contact"`
+			Voucher   uuid.UUID              `query:"voucher" format:"uuid" doc:"Only about this voucher"`
 			After     uuid.UUID              `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body SendPage }, error) {
-			f := store.SendFilter{States: in.State, Template: in.Template}
+			f := store.SendFilter{States: in.State, Template: in.Template, Voucher: in.Voucher}
 			if in.Template != "" && !templateNameRule.MatchString(in.Template) {
 				return nil, domain.E(domain.Invalid, "bad_template", "use a template's name").About("template")
 			}
@@ -306,7 +308,7 @@ func (s *server) toldSend(ctx context.Context, one store.Send, status int) (*sen
 func (s *server) sendOf(o store.Send) Send {
 	out := Send{SendID: o.ID, MSISDN: o.MSISDN.Masked(), ContactID: o.ContactID, Contact: o.Contact, Country: o.Country, Zone: o.Zone, Locale: o.Locale,
 		Template: o.Template, TemplateVersion: o.Version, Kind: "utility", WhenAllowed: o.WhenAllowed, State: o.State, Reason: o.Reason, Block: o.Block,
-		ErrorCode: o.ErrorCode, Attempts: o.Attempt, NotBefore: o.NotBefore, RequestedBy: o.RequestedBy, CreatedAt: o.CreatedAt, SentAt: o.SentAt,
+		ErrorCode: o.ErrorCode, VoucherID: o.VoucherID, Attempts: o.Attempt, NotBefore: o.NotBefore, RequestedBy: o.RequestedBy, CreatedAt: o.CreatedAt, SentAt: o.SentAt,
 		DeliveredAt: o.DeliveredAt, ReadAt: o.ReadAt, EndedAt: o.EndedAt}
 	if o.Marketing {
 		out.Kind = "marketing"

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"lastcall/domain"
 	"lastcall/domain/access"
 	"lastcall/store"
 )
@@ -53,11 +54,23 @@ func (s *server) stations() {
 		Summary: "List stations, by code"},
 		func(ctx context.Context, in *struct {
 			Bar    uuid.UUID `query:"bar" format:"uuid" doc:"Only this bar's"`
+			IDs    []string  `query:"id,explode" maxItems:"100" doc:"Only these"`
+			Codes  []string  `query:"code,explode" maxItems:"100" doc:"Only those with these codes"`
 			Search string    `query:"search" maxLength:"100" doc:"What the code or the name holds"`
 			After  string    `query:"after" maxLength:"20" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body StationPage }, error) {
 			f := store.StationFilter{Search: strings.TrimSpace(in.Search)}
+			for _, code := range in.Codes {
+				f.Codes = append(f.Codes, strings.ToUpper(strings.TrimSpace(code)))
+			}
+			for _, text := range in.IDs {
+				id, err := uuid.Parse(text)
+				if err != nil {
+					return nil, domain.E(domain.Invalid, "bad_id", "use a station's id").About("id")
+				}
+				f.IDs = append(f.IDs, id)
+			}
 			if in.Bar != uuid.Nil {
 				f.Bars = []uuid.UUID{in.Bar}
 			}

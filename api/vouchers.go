@@ -36,6 +36,7 @@ type Voucher struct {
 	ExpiresAt         time.Time        `json:"expires_at" doc:"Once it has passed nobody can redeem it; within a minute its status says so"`
 	IssuedAt          time.Time        `json:"issued_at"`
 	SentAt            *time.Time       `json:"sent_at,omitempty"`
+	UndeliveredAt     *time.Time       `json:"undelivered_at,omitempty" doc:"Its message was taken and then did not arrive; absent when it did, or its guest was told in another way"`
 	RedeemedAt        *time.Time       `json:"redeemed_at,omitempty"`
 	RedeemedStationID *uuid.UUID       `json:"redeemed_station_id,omitempty" format:"uuid"`
 	ExpiredAt         *time.Time       `json:"expired_at,omitempty"`
@@ -224,12 +225,7 @@ func (s *server) vouchers() {
 			return &struct{ Body RevealedVoucher }{out}, nil
 		})
 
-	register(s, access.VouchersIssue, huma.Operation{OperationID: "mark-voucher-sent", Method: http.MethodPost, Path: "/vouchers/{id}/sent", Tags: tags,
-		Summary: "Note that a voucher's guest was told of it", Description: "As by Support, on the phone."},
-		func(ctx context.Context, in *VoucherPath) (*voucherOutput, error) {
-			v, err := s.Store.MarkVoucherSent(ctx, in.ID)
-			return &voucherOutput{voucherOf(v)}, err
-		})
+	s.voucherSends(tags)
 
 	register(s, access.VouchersVoid, huma.Operation{OperationID: "void-voucher", Method: http.MethodPost, Path: "/vouchers/{id}/void", Tags: tags,
 		Summary: "Withdraw a voucher that has not been redeemed", Description: "It cannot be undone. `wrong_state` when it was redeemed, has expired or was withdrawn."},
@@ -302,7 +298,8 @@ func voucherOf(v store.Voucher) Voucher {
 	out := Voucher{ID: v.ID, CodeMasked: v.Code.Masked(), ContactID: v.ContactID, Amount: v.Money.Plain(), Currency: v.Money.Currency, Scope: v.Scope,
 		Stations: append([]uuid.UUID{}, v.Stations...), CampaignID: v.CampaignID, BatchID: v.BatchID, Reference: v.Reference, Status: v.Status,
 		ExpiresAt: v.ExpiresAt, IssuedAt: v.IssuedAt, SentAt: v.SentAt, RedeemedAt: v.RedeemedAt, RedeemedStationID: v.RedeemedStationID,
-		ExpiredAt: v.ExpiredAt, VoidedAt: v.VoidedAt, VoidReason: v.VoidReason}
+		ExpiredAt: v.ExpiredAt, VoidedAt: v.VoidedAt, VoidReason: v.VoidReason,
+		UndeliveredAt: v.UndeliveredAt}
 	if v.MSISDN != "" {
 		out.MSISDN = v.MSISDN.Masked()
 	}

@@ -35,6 +35,8 @@ func (c *Config) check() (problems []error) {
 	must(c.Temporal.Namespace != "", "temporal.namespace", "must not be empty")
 	must(isHostPort(c.API.Listen), "api.listen", hostPort)
 	optional(isWebURL, c.API.PublicURL, "api.public_url", webURL)
+	optional(isHostPort, c.API.TLSListen, "api.tls_listen", hostPort)
+	must(c.API.TLSListen == "" || c.API.TLSCertFile != "" && c.API.TLSKeyFile != "", "api.tls_listen", "needs api.tls_cert_file and api.tls_key_file")
 	for i, proxy := range c.API.TrustedProxies {
 		must(isNetwork(proxy), "api.trusted_proxies", "entry %d must be an address or a network such as 10.0.0.0/8", i+1)
 	}

@@ -57,6 +57,10 @@ type API struct {
 	Listen    string `key:"listen"`     // host:port; default 127.0.0.1:8700
 	PublicURL string `key:"public_url"` // what links and webhooks begin with; default http://<listen>; https: cookies are for https only
 
+	TLSListen   string `key:"tls_listen"`    // host:port where it answers by https as well; empty: nowhere
+	TLSCertFile string `key:"tls_cert_file"` // PEM, its chain included; needed with tls_listen
+	TLSKeyFile  string `key:"tls_key_file"`  // PEM
+
 	TrustedProxies []string `key:"trusted_proxies"` // addresses and networks whose X-Forwarded-For names the client; default none
 }
 

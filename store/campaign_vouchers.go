@@ -255,15 +255,18 @@ func campaignVouchers(ctx context.Context, db querier, c Campaign) (*CampaignVou
 	return &f, err
 }
 
-// unsent are the vouchers v that have not come to their guests, with targets t that are not tried any more. Those that
-// have ended are nobody's task.
+// unsent are the vouchers v that have not come to their guests, with targets t that are not tried any more, nor is a single
+// message about them. Those that have ended are nobody's task.
 const unsent = `v.target_id IS NOT NULL AND (v.status = 'issued' OR v.status = 'sent' AND v.undelivered_at IS NOT NULL)
-	AND t.ended IS NOT NULL AND v.expires_at > now()`
+	AND t.ended IS NOT NULL AND v.expires_at > now() AND ` + notGone
 
-// UnsentVoucher is a voucher of a campaign that its guest has not got, as far as we know, and why.
+const notGone = `NOT EXISTS (SELECT FROM sends s WHERE s.voucher_id = v.id AND s.state IN ('queued', 'sending', 'sent', 'delivered', 'read'))`
+
+// UnsentVoucher is a voucher that its guest has not got, as far as we know, and why: one of a campaign, or one that was sent
+// by itself.
 type UnsentVoucher struct {
 	Voucher   Voucher
-	State     campaign.TargetState // FailedT, Unknown, OptedOut or Cancelled
+	State     campaign.TargetState // of the last message: FailedT, Unknown, OptedOut or Cancelled
 	Reason    string
 	ErrorCode int // the provider's, 0 for none
 	EndedAt   time.Time
@@ -277,9 +280,17 @@ func (u UnsentVoucher) Diagnosis() delivery.Diagnosis {
 // UnsentVouchers lists the vouchers that have not come to their guests although nothing more is tried, newest first, those
 // before the voucher `before` (uuid.Nil: the newest) on; of one campaign, or of all (uuid.Nil).
 func (s *Store) UnsentVouchers(ctx context.Context, of, before uuid.UUID, limit int) ([]UnsentVoucher, error) {
-	rows, err := s.pool.Query(ctx, `SELECT t.state, coalesce(t.reason, ''), coalesce(t.error_code, 0), coalesce(t.ended_at, v.issued_at), `+voucherColumns+`
-		FROM vouchers v JOIN targets t ON t.id = v.target_id WHERE `+unsent+` AND ($1 = '00000000-0000-0000-0000-000000000000'::uuid OR v.campaign_id = $1)
-			AND ($2 = '00000000-0000-0000-0000-000000000000'::uuid OR v.id < $2) ORDER BY v.id DESC LIMIT $3`, of, before, page(limit))
+	const which = `($1 = '00000000-0000-0000-0000-000000000000'::uuid OR v.campaign_id = $1)
+		AND ($2 = '00000000-0000-0000-0000-000000000000'::uuid OR v.id < $2) ORDER BY v.id DESC LIMIT $3`
+	rows, err := s.pool.Query(ctx, `SELECT coalesce(l.state, f.state), coalesce(l.reason, CASE WHEN l.state IS NULL THEN f.reason END, ''),
+			coalesce(l.error_code, CASE WHEN l.state IS NULL THEN f.error_code END, 0), coalesce(l.ended_at, f.ended_at, v.issued_at), `+voucherColumns+`
+		FROM ((SELECT v.id, t.state, t.reason, t.error_code, t.ended_at FROM vouchers v JOIN targets t ON t.id = v.target_id WHERE `+unsent+` AND `+which+`)
+			UNION ALL (SELECT v.id, NULL, NULL, NULL, NULL FROM vouchers v WHERE v.target_id IS NULL AND v.id IN (SELECT voucher_id FROM sends WHERE voucher_id IS NOT NULL)
+				AND (v.status = 'issued' OR v.status = 'sent' AND v.undelivered_at IS NOT NULL) AND v.expires_at > now() AND `+notGone+` AND `+which+`)
+			ORDER BY 1 DESC LIMIT $3) f
+		JOIN vouchers v USING (id)
+		LEFT JOIN LATERAL (SELECT state, reason, error_code, ended_at FROM sends WHERE voucher_id = v.id ORDER BY id DESC LIMIT 1) l ON true
+		ORDER BY v.id DESC`, of, before, page(limit))
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -133,9 +133,12 @@ func (c ResendChoice) args(id uuid.UUID) []any {
 	return []any{id, states, codes}
 }
 
-// chosen picks the targets t of a choice; those whose person was erased are nobody's to choose.
+// chosen picks the targets t of a choice; those whose person was erased are nobody's to choose, and those whose voucher was
+// sent by itself since have it.
 const chosen = `t.campaign_id = $1 AND t.ended = ANY ($2::text[]) AND t.msisdn LIKE '+%'
-	AND (t.state <> 'failed' OR $3::integer[] IS NULL OR t.error_code = ANY ($3))`
+	AND (t.state <> 'failed' OR $3::integer[] IS NULL OR t.error_code = ANY ($3))
+	AND NOT EXISTS (SELECT FROM sends s JOIN vouchers v ON v.id = s.voucher_id WHERE v.target_id = t.id AND v.campaign_id = t.campaign_id
+		AND s.voucher_id IS NOT NULL AND s.state IN ('queued', 'sending', 'sent', 'delivered', 'read'))`
 
 // resent finds what an earlier request with the same key did.
 func (tx *Tx) resent(id uuid.UUID, o ResendOrder, done *Resent) (bool, error) {

@@ -68,7 +68,10 @@ func (tx *Tx) applySendReceipts(all []Receipt) error {
 		SELECT id, state, attempt, CASE WHEN state = 'failed' THEN 'provider_failed' ELSE 'receipt' END, error_code
 		FROM advanced WHERE state <> old`,
 		ids, attempts, states, at, provider, codes)
-	return wrap(err, "apply receipts of single sends")
+	if err != nil {
+		return wrap(err, "apply receipts of single sends")
+	}
+	return tx.tellSentVouchers(ids, "")
 }
 
 // spreadSends is spread for what single sends tell about templates and about who wants no more. What concerns a channel is

@@ -146,7 +146,7 @@ func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, revision
 		if p.Decision.Revision != revision {
 			return errOutdated
 		}
-		t := ClaimedTarget{Single: one.ID, MSISDN: one.MSISDN, Locale: one.Locale, Variables: one.Variables}
+		t := ClaimedTarget{Single: one.ID, MSISDN: one.MSISDN, Country: one.Country, Zone: one.Zone, Locale: one.Locale, Variables: one.Variables}
 		err = tx.pgx.QueryRow(ctx, `UPDATE sends SET state = 'sending', owner = $2, attempt = attempt + 1, sending_at = clock_timestamp(),
 				reason = NULL, block = NULL, not_before = NULL
 			WHERE id = $1 AND state = 'queued' AND run = $3 AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.msisdn_hash = sends.msisdn_hash)
@@ -224,6 +224,11 @@ func (s *Store) RecordSend(ctx context.Context, l Lane, r Result) error {
 		kind := string(r.State)
 		if r.State == campaign.Queued {
 			kind = "requeued"
+		}
+		if r.State == campaign.Sent {
+			if err := tx.tellSentVouchers([]uuid.UUID{l.Campaign}, r.Form); err != nil {
+				return err
+			}
 		}
 		return tx.tellSend(l.Campaign, SendEvent{Kind: kind, Attempt: attempt, Reason: r.Reason, ErrorCode: r.ErrorCode})
 	})

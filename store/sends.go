@@ -17,6 +17,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/voucher"
 )
 
 // Send is one message to one person, ordered by somebody for them alone.
@@ -48,6 +49,8 @@ type Send struct {
 	ReadAt      *time.Time
 	EndedAt     *time.Time // failed, opted_out, unknown, cancelled
 
+	VoucherID *uuid.UUID // what it brings; nil: words, and no more
+
 	Template  string // its name
 	Version   int
 	ContactID *uuid.UUID // of the contact with the number; nil: there is none
@@ -75,6 +78,8 @@ type NewSend struct {
 	WhenAllowed    bool
 	IdempotencyKey string // of the request, "" for none
 	RequestHash    []byte
+
+	voucher *VoucherOrder // of SendVoucher
 }
 
 // CreateSend orders a message to one person. The policy is asked at once. What it lets go, or what waits until it may, is
@@ -100,11 +105,23 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 		if err := tx.guardSending(s, "sends", one.TemplateID, 0); err != nil {
 			return audit.Entry{}, err
 		}
+		diff := map[string]any{"template": t.Name, "version": t.Version, "when_allowed": one.WhenAllowed}
+		entry := audit.Entry{Action: "send.requested", Target: sendTarget(one.ID), Revision: d.Revision, Diff: diff}
+		if o := n.voucher; o != nil {
+			if err := tx.maySendVoucher(o.Voucher, o.AcceptDuplicate); err != nil {
+				if repeated, failure := tx.keyed(n); repeated || failure != nil { // by this very request, a moment ago
+					err = errors.Join(errRepeated, failure)
+				}
+				return entry, err
+			}
+			diff["send_id"], diff["accept_duplicate"] = one.ID, o.AcceptDuplicate
+			entry.Action, entry.Target, entry.Reason = "voucher.resent", voucherTarget(o.Voucher), o.Reason
+		}
 		made, err := tx.pgx.Exec(ctx, `INSERT INTO sends (id, channel, msisdn, msisdn_hash, country, zone, locale, template_id, marketing, variables,
-				when_allowed, actor_kind, actor_id, actor, idempotency_key, request_hash)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, ''), $16) ON CONFLICT (idempotency_key) DO NOTHING`,
+				when_allowed, actor_kind, actor_id, actor, idempotency_key, request_hash, voucher_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, ''), $16, $17) ON CONFLICT (idempotency_key) DO NOTHING`,
 			one.ID, one.Channel, string(one.MSISDN), s.pepper.Hash(one.MSISDN), one.Country, one.Zone, one.Locale, one.TemplateID, one.Marketing, one.Variables,
-			one.WhenAllowed, actor.Kind, cmp.Or(actor.ID, actor.Name), actor.EntryName(), n.IdempotencyKey, requestHash(n))
+			one.WhenAllowed, actor.Kind, cmp.Or(actor.ID, actor.Name), actor.EntryName(), n.IdempotencyKey, requestHash(n), one.VoucherID)
 		if err == nil && made.RowsAffected() == 0 {
 			return audit.Entry{}, errRepeated
 		}
@@ -114,8 +131,6 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 		if err := tx.tellSend(one.ID, SendEvent{Kind: "requested", By: actor.EntryName()}); err != nil {
 			return audit.Entry{}, err
 		}
-		entry := audit.Entry{Action: "send.requested", Target: sendTarget(one.ID), Revision: d.Revision,
-			Diff: map[string]any{"template": t.Name, "version": t.Version, "when_allowed": one.WhenAllowed}}
 		if blocks(d, now) {
 			if err := tx.holdSend(one, d); err != nil || !one.waits(d) {
 				return entry, err
@@ -177,7 +192,11 @@ func (s *Store) draftSend(ctx context.Context, n NewSend) (Send, Template, error
 			one.Locale = known.Locale
 		}
 	}
-	if _, err := t.Domain().Values(t.Domain().Locale(one.Locale), one.Variables); err != nil {
+	values := one.Variables
+	if n.voucher != nil {
+		one.VoucherID, values = &n.voucher.Voucher, voucher.Specimen(one.Variables)
+	}
+	if _, err := t.Domain().Values(t.Domain().Locale(one.Locale), values); err != nil {
 		if e, ok := errors.AsType[*domain.Error](err); ok {
 			err = domain.E(domain.Invalid, e.Code, "%s", e.Message).About("variables." + e.Field)
 		}
@@ -326,6 +345,11 @@ func (s *Store) ResendSend(ctx context.Context, id uuid.UUID, o SendOrder) (Send
 		case one.State == campaign.Unknown && !o.AcceptDuplicate:
 			return audit.Entry{}, domain.E(domain.Conflict, "may_be_duplicate", "nobody knows whether it arrived: sent again it may arrive twice, which somebody has to accept").About("accept_duplicate")
 		}
+		if one.VoucherID != nil {
+			if err := tx.maySendVoucher(*one.VoucherID, o.AcceptDuplicate); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		t, err := s.Template(ctx, one.TemplateID)
 		if err == nil && !t.Status.Sendable() {
 			err = domain.E(domain.Conflict, "template_not_approved", "template %s is %s: it may not be sent", t.Name, t.Status)
@@ -362,18 +386,19 @@ type SendFilter struct {
 	States   []campaign.TargetState
 	Template string         // its name
 	MSISDN   contact.MSISDN // to this number
+	Voucher  uuid.UUID      // about this voucher
 }
 
 const sendColumns = `s.id, s.channel, s.msisdn, s.country, s.zone, s.locale, s.template_id, s.marketing, coalesce(s.variables, '{}'), s.when_allowed,
 	s.state, coalesce(s.reason, ''), s.block, s.not_before, coalesce(s.owner, ''), s.attempt, s.run, coalesce(s.provider_id, ''), coalesce(s.error_code, 0),
-	s.actor, s.created_at, s.sending_at, s.sent_at, s.delivered_at, s.read_at, s.ended_at, t.name, t.version, c.id, coalesce(c.name, '')`
+	s.actor, s.created_at, s.sending_at, s.sent_at, s.delivered_at, s.read_at, s.ended_at, s.voucher_id, t.name, t.version, c.id, coalesce(c.name, '')`
 
 const sendsJoined = ` FROM sends s JOIN templates t ON t.id = s.template_id LEFT JOIN contacts c ON c.msisdn = s.msisdn `
 
 func scanSend(row pgx.CollectableRow) (o Send, err error) {
 	return o, row.Scan(&o.ID, &o.Channel, &o.MSISDN, &o.Country, &o.Zone, &o.Locale, &o.TemplateID, &o.Marketing, &o.Variables, &o.WhenAllowed,
 		&o.State, &o.Reason, &o.Block, &o.NotBefore, &o.Owner, &o.Attempt, &o.Run, &o.ProviderID, &o.ErrorCode,
-		&o.RequestedBy, &o.CreatedAt, &o.SendingAt, &o.SentAt, &o.DeliveredAt, &o.ReadAt, &o.EndedAt, &o.Template, &o.Version, &o.ContactID, &o.Contact)
+		&o.RequestedBy, &o.CreatedAt, &o.SendingAt, &o.SentAt, &o.DeliveredAt, &o.ReadAt, &o.EndedAt, &o.VoucherID, &o.Template, &o.Version, &o.ContactID, &o.Contact)
 }
 
 // Sends lists single sends, newest first, those older than `before` (uuid.Nil: from the newest on); at most limit.
@@ -395,6 +420,9 @@ func (s *Store) Sends(ctx context.Context, f SendFilter, before uuid.UUID, limit
 	}
 	if f.MSISDN != "" {
 		add("s.msisdn = $%d", string(f.MSISDN))
+	}
+	if f.Voucher != uuid.Nil {
+		add("s.voucher_id = $%d", f.Voucher)
 	}
 	args = append(args, page(limit))
 	rows, err := s.pool.Query(ctx, `SELECT `+sendColumns+sendsJoined+`WHERE `+strings.Join(where, " AND ")+
@@ -476,6 +504,12 @@ func (s *Store) repeatedSend(ctx context.Context, n NewSend) (one Send, found bo
 	}
 	one, err = s.Send(ctx, id)
 	return one, true, err
+}
+
+// keyed reports whether the key of a request was used, by this one or another.
+func (tx *Tx) keyed(n NewSend) (used bool, err error) {
+	err = tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM sends WHERE idempotency_key = nullif($1, ''))`, n.IdempotencyKey).Scan(&used)
+	return used, err
 }
 
 // requestHash is kept beside a key only.

@@ -29,7 +29,9 @@ func (s Station) target() string { return "station/" + s.ID.String() }
 // StationFilter says which stations; what is empty does not matter.
 type StationFilter struct {
 	Bars   []uuid.UUID
-	Search string // in the code or the name
+	IDs    []uuid.UUID // these; none: all
+	Codes  []string    // those with these codes, in capitals; none: all
+	Search string      // in the code or the name
 }
 
 // Stations lists the stations that are not deleted by code, those after the code `after` first; at most limit (1 to 1,000).
@@ -38,6 +40,12 @@ func (s *Store) Stations(ctx context.Context, f StationFilter, after string, lim
 	q := s.orm.WithContext(ctx).Where("deleted_at IS NULL AND code > ?", after).Order("code").Limit(page(limit))
 	if len(f.Bars) > 0 {
 		q = q.Where("bar_id IN ?", f.Bars)
+	}
+	if len(f.IDs) > 0 {
+		q = q.Where("id IN ?", f.IDs)
+	}
+	if len(f.Codes) > 0 {
+		q = q.Where("code IN ?", f.Codes)
 	}
 	if f.Search != "" {
 		like := "%" + likeEscaper.Replace(f.Search) + "%"

@@ -45,10 +45,29 @@ func (tx *Tx) voucherEvent(id uuid.UUID, became voucher.Status, station *uuid.UU
 	return wrap(err, "voucher event")
 }
 
-// MarkVoucherSent records that the guest was told of a voucher. It fails with domain.Conflict of code wrong_state when
-// the voucher is not issued any more.
-func (s *Store) MarkVoucherSent(ctx context.Context, id uuid.UUID) (Voucher, error) {
-	return s.moveVoucher(ctx, id, voucher.Sent, "sent_at", "", audit.Entry{Action: "voucher.sent", Target: voucherTarget(id)})
+// MarkVoucherSent records that the guest was told of a voucher in another way than by a message that arrived, with a note of
+// how, "" for none. It fails with domain.Conflict of code wrong_state when the voucher cannot be redeemed any more, or was
+// sent and nobody knows that it did not arrive.
+func (s *Store) MarkVoucherSent(ctx context.Context, id uuid.UUID, note string) (v Voucher, err error) {
+	if note != "" {
+		if note, err = voucher.ParseReason(note); err != nil {
+			return v, about(err, "note")
+		}
+	}
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		entry := audit.Entry{Action: "voucher.told", Target: voucherTarget(id), Reason: note}
+		told, err := tx.pgx.Exec(tx.ctx, `UPDATE vouchers SET undelivered_at = NULL WHERE id = $1 AND status = 'sent' AND undelivered_at IS NOT NULL`, id)
+		if err != nil || told.RowsAffected() > 0 {
+			if err == nil {
+				v, err = voucherWhere(tx.ctx, tx.pgx, `v.id = $1`, id)
+			}
+			return entry, err
+		}
+		entry.Action = "voucher.sent"
+		v, err = tx.moveVoucher(id, voucher.Sent, "sent_at", note)
+		return entry, err
+	})
+	return v, err
 }
 
 // VoidVoucher withdraws a voucher that has not been redeemed, for a reason. It fails with domain.Conflict of code
@@ -58,8 +77,11 @@ func (s *Store) VoidVoucher(ctx context.Context, id uuid.UUID, reason string) (V
 	if err != nil {
 		return Voucher{}, err
 	}
-	v, err := s.moveVoucher(ctx, id, voucher.Void, "voided_at", reason,
-		audit.Entry{Action: "voucher.voided", Target: voucherTarget(id), Reason: reason})
+	var v Voucher
+	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		v, err = tx.moveVoucher(id, voucher.Void, "voided_at", reason)
+		return audit.Entry{Action: "voucher.voided", Target: voucherTarget(id), Reason: reason}, err
+	})
 	if domain.CodeOf(err) == "wrong_state" {
 		refused := s.Write(ctx, func(*Tx) (audit.Entry, error) {
 			return audit.Entry{Action: "voucher.void_refused", Target: voucherTarget(id), Reason: reason, Diff: map[string]any{"status": v.Status}}, nil
@@ -69,32 +91,29 @@ func (s *Store) VoidVoucher(ctx context.Context, id uuid.UUID, reason string) (V
 	return v, err
 }
 
-// moveVoucher changes a voucher's state if it may, and notes when in the column stamp. Only who voids has a reason.
-func (s *Store) moveVoucher(ctx context.Context, id uuid.UUID, to voucher.Status, stamp, reason string, entry audit.Entry) (v Voucher, err error) {
+// moveVoucher changes a voucher's state if it may, and notes when in the column stamp.
+func (tx *Tx) moveVoucher(id uuid.UUID, to voucher.Status, stamp, reason string) (v Voucher, err error) {
 	var from []voucher.Status
 	for _, status := range voucher.Statuses {
 		if status.MayBecome(to) {
 			from = append(from, status)
 		}
 	}
-	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		rows, err := tx.pgx.Query(tx.ctx, `UPDATE vouchers v SET status = $2, void_reason = nullif($3, ''), `+stamp+` = clock_timestamp()
-			WHERE v.id = $1 AND v.status = ANY ($4) RETURNING `+voucherColumns, id, to, reason, from)
-		if err == nil {
-			v, err = pgx.CollectExactlyOneRow(rows, scanVoucher)
+	rows, err := tx.pgx.Query(tx.ctx, `UPDATE vouchers v SET status = $2, void_reason = CASE WHEN $2 = 'void' THEN $3 END, `+stamp+` = clock_timestamp()
+		WHERE v.id = $1 AND v.status = ANY ($4) RETURNING `+voucherColumns, id, to, reason, from)
+	if err == nil {
+		v, err = pgx.CollectExactlyOneRow(rows, scanVoucher)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		if v, err = voucherWhere(tx.ctx, tx.pgx, `v.id = $1`, id); err != nil {
+			return v, notFound(err, "voucher", id)
 		}
-		if errors.Is(err, pgx.ErrNoRows) {
-			if v, err = voucherWhere(tx.ctx, tx.pgx, `v.id = $1`, id); err != nil {
-				return audit.Entry{}, notFound(err, "voucher", id)
-			}
-			return audit.Entry{}, domain.E(domain.Conflict, "wrong_state", "the voucher is %s", v.Status)
-		}
-		if err != nil {
-			return audit.Entry{}, err
-		}
-		return entry, tx.voucherEvent(id, to, nil, reason)
-	})
-	return v, err
+		return v, domain.E(domain.Conflict, "wrong_state", "the voucher is %s", v.Status)
+	}
+	if err != nil {
+		return v, err
+	}
+	return v, tx.voucherEvent(id, to, nil, reason)
 }
 
 // expireAtOnce is how many vouchers expire in one transaction: some tens of milliseconds' work.

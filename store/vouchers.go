@@ -40,16 +40,17 @@ type Voucher struct {
 	ExpiredAt         *time.Time
 	VoidedAt          *time.Time
 	VoidReason        string
+	UndeliveredAt     *time.Time // when the provider told that the message it had taken did not arrive; nil: not that, or its guest was told since
 }
 
 const voucherColumns = `v.id, v.code, coalesce(v.msisdn, ''), v.contact_id, v.amount, v.currency, v.scope, v.station_ids, v.campaign_id, v.target_id, v.batch_id,
 	coalesce(v.reference, ''), v.status, v.expires_at, v.issued_at, v.sent_at, v.redeemed_at, v.redeemed_station_id, v.expired_at, v.voided_at,
-	coalesce(v.void_reason, '')`
+	coalesce(v.void_reason, ''), v.undelivered_at`
 
 // into are the places of voucherColumns.
 func (v *Voucher) into() []any {
 	return []any{&v.ID, &v.Code, &v.MSISDN, &v.ContactID, &v.Money.Amount, &v.Money.Currency, &v.Scope, &v.Stations, &v.CampaignID, &v.TargetID, &v.BatchID,
-		&v.Reference, &v.Status, &v.ExpiresAt, &v.IssuedAt, &v.SentAt, &v.RedeemedAt, &v.RedeemedStationID, &v.ExpiredAt, &v.VoidedAt, &v.VoidReason}
+		&v.Reference, &v.Status, &v.ExpiresAt, &v.IssuedAt, &v.SentAt, &v.RedeemedAt, &v.RedeemedStationID, &v.ExpiredAt, &v.VoidedAt, &v.VoidReason, &v.UndeliveredAt}
 }
 
 func scanVoucher(row pgx.CollectableRow) (v Voucher, err error) {

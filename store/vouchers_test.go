@@ -171,7 +171,7 @@ func TestAVouchersLife(t *testing.T) {
 			switch do {
 			case "send":
 				to = voucher.Sent
-				_, err = c.MarkVoucherSent(t.Context(), v.ID)
+				_, err = c.MarkVoucherSent(t.Context(), v.ID, "")
 			case "redeem":
 				to = voucher.Redeemed
 				_, _, err = c.Redeem(t.Context(), store.Redemption{By: c.here, Voucher: v.ID, Key: fmt.Sprint(v.ID, i), RequestHash: hash(do)})
@@ -277,7 +277,7 @@ func TestListsAndTotals(t *testing.T) {
 	v, err := c.IssueVoucher(ctx, store.NewVoucher{MSISDN: "+35679000001", Money: euros, ExpiresAt: time.Now().Add(48 * time.Hour)})
 	require.NoError(t, err)
 	all = append(all, v)
-	_, err = c.MarkVoucherSent(ctx, all[1].ID)
+	_, err = c.MarkVoucherSent(ctx, all[1].ID, "")
 	require.NoError(t, err)
 	c.pass(t, all[0].ID)
 	ids := func(f store.VoucherFilter) (found []int) {

@@ -84,6 +84,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
+	voucherKeys := config.OpenVoucherKeys(c.VoucherKeysFile()).Keys
+	keyWatch := store.VoucherKeyWatch{Store: st, Keys: voucherKeys, Log: log}
 	sealer := store.Sealer{Store: st, Log: log}
 	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
 	var working sync.WaitGroup
@@ -92,13 +94,14 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { sweeper.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
+	working.Go(func() { keyWatch.Run(behind) })
 	defer working.Wait()
 	defer stop()
 
 	closing := make(chan struct{})
-	return serve(ctx, c.API.Listen, api.New(api.Deps{
+	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
-		VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys, VoucherCards: vouchercard.New(vouchercard.Config{
+		VoucherKeys: voucherKeys, VoucherCards: vouchercard.New(vouchercard.Config{
 			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
 		Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,

@@ -156,15 +156,15 @@ const (
 // saturation redeems as fast as can be through the store, and does the same in plain SQL before and after.
 func (b *redeemBench) saturation(ctx context.Context) error {
 	b.say("saturation")
-	plain, how, err := b.plain(ctx)
-	if err != nil {
-		return err
-	}
 	vouchers, err := b.vouchers(ctx, redeemVouchers)
 	if err != nil {
 		return err
 	}
 	tills, err := b.sessions(ctx)
+	if err != nil {
+		return err
+	}
+	plain, how, err := b.plain(ctx)
 	if err != nil {
 		return err
 	}
@@ -239,25 +239,37 @@ func (b *redeemBench) vouchers(ctx context.Context, n int) ([]store.Voucher, err
 	}
 }
 
-// plainSchema is a redemption's tables with their indexes, and plainScript what is written to them: what a redemption cannot do
-// without.
+// plainSchema is the tables that a redemption writes, once more: with all their columns, checks, indexes, references and the
+// trigger that keeps final states, and with as many vouchers as can be redeemed in a run. plainScript is what a redemption writes to
+// them, row by row, as plainly as it can be said: the ceiling of any program on this schema.
 const plainSchema = `
-	CREATE TABLE IF NOT EXISTS plain_vouchers (id bigint PRIMARY KEY, code text UNIQUE, status text, redeemed_at timestamptz, station_id uuid, expires_at timestamptz);
-	CREATE INDEX IF NOT EXISTS plain_status ON plain_vouchers (status, id);
-	CREATE TABLE IF NOT EXISTS plain_redemptions (id uuid PRIMARY KEY, voucher_id bigint UNIQUE, key text UNIQUE, hash bytea, response jsonb, station_id uuid,
-		at timestamptz DEFAULT clock_timestamp());
-	CREATE TABLE IF NOT EXISTS plain_events (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, voucher_id bigint, status text, actor text);
-	CREATE TABLE IF NOT EXISTS plain_audit (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, actor text, action text, target text, diff jsonb);
-	CREATE SEQUENCE IF NOT EXISTS plain_next;
-	TRUNCATE plain_vouchers, plain_redemptions, plain_events, plain_audit;
-	ALTER SEQUENCE plain_next RESTART;
-	INSERT INTO plain_vouchers SELECT n, 'CODE' || n, 'issued', NULL, NULL, now() + interval '1 hour' FROM generate_series(1, 200000) n;`
+	DROP SCHEMA IF EXISTS plain CASCADE;
+	CREATE SCHEMA plain;
+	CREATE TABLE plain.vouchers (LIKE public.vouchers INCLUDING ALL);
+	CREATE TRIGGER vouchers_move BEFORE UPDATE OF status ON plain.vouchers FOR EACH ROW EXECUTE FUNCTION public.voucher_moves();
+	CREATE TABLE plain.redemptions (LIKE public.redemptions INCLUDING ALL, FOREIGN KEY (voucher_id) REFERENCES plain.vouchers,
+		FOREIGN KEY (station_id) REFERENCES public.stations);
+	CREATE TABLE plain.voucher_events (LIKE public.voucher_events INCLUDING ALL, FOREIGN KEY (voucher_id) REFERENCES plain.vouchers);
+	CREATE TABLE plain.audit_log (LIKE public.audit_log INCLUDING ALL);
+	CREATE SEQUENCE plain.next;
+	CREATE FUNCTION plain.voucher(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('0192f0c4-7d2b-7c55-9d2e-' || lpad(to_hex(n), 12, '0'))::uuid $$;
+	CREATE TABLE plain.stations AS SELECT n, (SELECT (array_agg(id ORDER BY id))[1 + n % count(*)] FROM public.stations) AS id FROM generate_series(0, 49) n;
+	CREATE UNIQUE INDEX ON plain.stations (n) INCLUDE (id);
+	INSERT INTO plain.vouchers (id, code, msisdn, amount, currency, scope, batch_id, expires_at)
+	SELECT plain.voucher(n), lpad(n::text, 8, '0'), '+25078' || lpad(n::text, 7, '0'), 500, 'RWF', 'all', plain.voucher(0), now() + interval '1 hour'
+	FROM generate_series(1, 100000) n;
+	ANALYZE plain.vouchers, plain.stations;`
 
 var plainScript = []string{
-	`UPDATE plain_vouchers SET status = 'redeemed', redeemed_at = clock_timestamp(), station_id = gen_random_uuid() WHERE id = $1 AND status = 'issued' AND expires_at > clock_timestamp()`,
-	`INSERT INTO plain_redemptions (id, voucher_id, key, hash, response, station_id) VALUES (gen_random_uuid(), $1, gen_random_uuid()::text, '\x00', '{"amount":"500"}', gen_random_uuid())`,
-	`INSERT INTO plain_events (voucher_id, status, actor) VALUES ($1, 'redeemed', 'bench')`,
-	`INSERT INTO plain_audit (actor, action, target, diff) VALUES ('bench', 'voucher.redeemed', 'voucher/' || $1, '{"amount":"500"}')`,
+	`UPDATE plain.vouchers SET status = 'redeemed', redeemed_at = clock_timestamp(), redeemed_station_id = (SELECT id FROM plain.stations WHERE n = mod($1, 50))
+		WHERE id = plain.voucher($1) AND status IN ('issued', 'sent') AND expires_at > clock_timestamp()`,
+	`INSERT INTO plain.redemptions (id, voucher_id, idempotency_key, request_hash, response, station_id, device_id, operator_id, operator, amount, currency)
+		SELECT gen_random_uuid(), plain.voucher($1), gen_random_uuid()::text, decode(repeat('00', 32), 'hex'),
+			'{"amount":"500","currency":"RWF","msisdn":"+250 78• ••• 012","station_code":"ENG-001","station_name":"Counter"}',
+			id, gen_random_uuid(), gen_random_uuid(), 'Bench', 500, 'RWF' FROM plain.stations WHERE n = mod($1, 50)`,
+	`INSERT INTO plain.voucher_events (voucher_id, status, actor_kind, actor) VALUES (plain.voucher($1), 'redeemed', 'operator', 'bench')`,
+	`INSERT INTO plain.audit_log (actor_kind, actor, actor_id, action, target, diff) VALUES ('operator', 'bench', 'bench', 'voucher.redeemed', 'voucher/' || plain.voucher($1),
+		'{"amount":"500","currency":"RWF","station_id":"0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f","device_id":"0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f"}')`,
 }
 
 // plain is how many such transactions a second plain SQL manages, and by what.
@@ -311,7 +323,7 @@ var pgbenchRate = regexp.MustCompile(`tps = ([0-9.]+)`)
 
 func (b *redeemBench) pgbench(ctx context.Context, program string) (float64, error) {
 	var script bytes.Buffer
-	script.WriteString("BEGIN;\nSELECT nextval('plain_next') AS n \\gset\n")
+	script.WriteString("BEGIN;\nSELECT nextval('plain.next') AS n \\gset\n")
 	for _, sql := range plainScript {
 		script.WriteString(regexp.MustCompile(`\$1`).ReplaceAllString(sql, ":n") + ";\n")
 	}

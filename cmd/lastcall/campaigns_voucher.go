@@ -72,10 +72,11 @@ func vouchersUnsent(o *output) *cobra.Command {
 	var p paging
 	var campaign string
 	cmd := &cobra.Command{
-		Use: "unsent", Short: "List the vouchers of campaigns that did not come to their guests, and why", Args: cobra.NoArgs,
-		Long: `Lists the vouchers whose message finally failed, or of which nobody knows, as long as they can be redeemed. To send them
-again, send the campaign's failed targets again: each keeps its voucher. Who was told otherwise is noted in the panel.`,
+		Use: "unsent", Short: "List the vouchers that did not come to their guests, and why", Args: cobra.NoArgs,
+		Long: `Lists the vouchers whose message finally failed, or of which nobody knows, as long as they can be redeemed. Send one of
+them again, or the campaign's failed targets: each keeps its voucher and code. Or tell its guest otherwise, and note it.`,
 		Example: `  lastcall vouchers unsent
+  lastcall vouchers resend 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f
   lastcall campaigns resend 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f --failed --reason "mended"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.sh.client()

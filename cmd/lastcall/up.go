@@ -22,6 +22,7 @@ import (
 
 func upCommand(sh *shell) *cobra.Command {
 	var base int
+	var secure tlsOptions
 	cmd := &cobra.Command{
 		Use:     "up",
 		GroupID: groupRun,
@@ -32,8 +33,12 @@ worker, and says where each is and with what to sign in. Each server is used if 
 LASTCALL_MAIL_ADDRESS, LASTCALL_VOUCHER_CARD_*), else found, else fetched.
 
 State stays in the data directory, so campaigns go on after a restart. Ctrl-C lets the worker finish what
-it is sending and stops what up started, nothing else; a second Ctrl-C hurries.`,
+it is sending and stops what up started, nothing else; a second Ctrl-C hurries.
+
+Everything is reached from this machine only. To try the station app on a phone, --tls --listen 0.0.0.0 serves the API and the panel,
+and nothing else, by https to the network, with a certificate of its own that nobody has signed: compare its fingerprint.`,
 		Example: `  lastcall up
+  lastcall up --tls --listen 0.0.0.0
   lastcall up --port-base 9700 --data-dir /srv/lastcall`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,6 +52,9 @@ it is sending and stops what up started, nothing else; a second Ctrl-C hurries.`
 			if base < 1 || base+portCount > 65536 {
 				return usageError{fmt.Errorf("--port-base must be between 1 and %d: up uses %d ports from there", 65536-portCount, portCount)}
 			}
+			if err := secure.check(); err != nil {
+				return err
+			}
 			c, err := sh.config()
 			if err != nil {
 				return err
@@ -55,11 +63,14 @@ it is sending and stops what up started, nothing else; a second Ctrl-C hurries.`
 			if err != nil {
 				return err
 			}
+			u.secure = secure
 			return u.run(cmd.Context())
 		},
 	}
 	cmd.Flags().IntVar(&base, "port-base", 8700,
-		"the first port: API +0, sandbox +1, Temporal +2, Temporal Web +3, Postgres +4, sandbox mail +5 (also LASTCALL_PORT_BASE)")
+		"the first port: API +0, sandbox +1, Temporal +2, Temporal Web +3, Postgres +4, sandbox mail +5, https +6 (also LASTCALL_PORT_BASE)")
+	cmd.Flags().BoolVar(&secure.on, "tls", false, "serve the API and the panel by https as well, with a self-signed certificate")
+	cmd.Flags().StringVar(&secure.host, "listen", "", "with --tls: the address to serve https on, 0.0.0.0 for all of this machine's (default 127.0.0.1)")
 	return cmd
 }
 
@@ -71,6 +82,7 @@ type up struct {
 	base    int    // the first port
 	program string // this one
 	super   *supervise.Supervisor
+	secure  tlsOptions
 	secrets secrets
 	at      places
 	servers []server // Postgres and Temporal, if they are ours
@@ -94,7 +106,8 @@ type places struct {
 	databaseApp     string // DSN that serves
 	temporalAddress string
 	temporalWeb     string
-	api             string // URL
+	api             string // URL, for what runs on this machine
+	public          string // URL, for people
 	sandbox         string // URL
 }
 
@@ -141,6 +154,9 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := config.EnsureVoucherKeys(u.voucherKeysFile()); err != nil {
+		return err
+	}
+	if err := u.prepareTLS(time.Now()); err != nil {
 		return err
 	}
 	fmt.Fprintf(u.sh.stdout, "lastcall up, with its data in %s\n\n", u.config.DataDir)

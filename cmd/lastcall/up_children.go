@@ -24,6 +24,7 @@ const (
 	portTemporalWeb
 	portPostgres
 	portMail
+	portTLS
 	portCount
 )
 
@@ -81,11 +82,18 @@ func (u *up) checkPorts() error {
 		parts[portPostgres] = "Postgres"
 	}
 	var busy []error
+	if u.secure.on {
+		parts[portTLS] = "https"
+	}
 	for offset := range portCount {
 		if parts[offset] == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", u.listen(offset))
+		address := u.listen(offset)
+		if offset == portTLS {
+			address = u.listenTLS()
+		}
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			busy = append(busy, fmt.Errorf("port %d, meant for %s, is taken by another program", u.port(offset), parts[offset]))
 			continue
@@ -103,6 +111,7 @@ func (u *up) checkPorts() error {
 // startChildren starts Lastcall's own processes and returns when the API says that a campaign could start.
 func (u *up) startChildren(ctx context.Context) error {
 	u.at.api = "http://" + u.listen(portAPI)
+	u.at.public = u.publicURL()
 	kept := u.servers
 	names := []string{"api", "worker"}
 	if u.needsSandbox() {
@@ -197,7 +206,12 @@ func (u *up) settings(child string) []string {
 	}
 
 	set("API_LISTEN", u.listen(portAPI))
-	unless("api.public_url", "API_PUBLIC_URL", "http://"+u.listen(portAPI))
+	unless("api.public_url", "API_PUBLIC_URL", u.publicURL())
+	if u.secure.on {
+		set("API_TLS_LISTEN", u.listenTLS())
+		set("API_TLS_CERT_FILE", u.certificateFile())
+		set("API_TLS_KEY_FILE", u.certificateKeyFile())
+	}
 	set("DATABASE_URL", u.at.databaseApp)
 	set("TEMPORAL_ADDRESS", u.at.temporalAddress)
 	if u.at.temporalWeb != "" {

@@ -34,7 +34,7 @@ func (u *up) announce(took time.Duration) error {
 	u.ready = true
 	out := u.sh.stdout
 	fmt.Fprintf(out, "\nready in %.1f s\n\n", took.Seconds())
-	printPart(u.sh, "panel", u.at.api)
+	printPart(u.sh, "panel", u.at.public)
 	for i, a := range u.secrets.accounts() {
 		what := ""
 		if i == 0 {
@@ -42,11 +42,14 @@ func (u *up) announce(took time.Duration) error {
 		}
 		printPart(u.sh, what, fmt.Sprintf("%-30s %s", a.Email, a.Password))
 	}
-	printPart(u.sh, "station app", u.at.api+"/station/")
+	printPart(u.sh, "station app", u.at.public+"/station/")
 	if !u.realWhatsApp() {
 		printPart(u.sh, "", fixtures.FirstStation+"  PIN "+u.secrets.StationPIN)
 	}
-	printPart(u.sh, "API docs", u.at.api+"/api/v1/docs")
+	if u.secure.on {
+		printPart(u.sh, "certificate", "SHA-256 "+u.secure.fingerprint)
+	}
+	printPart(u.sh, "API docs", u.at.public+"/api/v1/docs")
 	if u.at.sandbox != "" {
 		printPart(u.sh, "sandbox inbox", u.at.sandbox)
 	}

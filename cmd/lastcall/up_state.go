@@ -28,7 +28,8 @@ const (
 // is ready.
 type upFile struct {
 	Ready           bool           `json:"ready"`
-	API             string         `json:"api"`
+	API             string         `json:"api"`     // as this machine reaches it
+	Public          string         `json:"public"`  // as people do
 	Station         string         `json:"station"` // the station app
 	TemporalWeb     string         `json:"temporal_web,omitempty"`
 	TemporalAddress string         `json:"temporal_address"`
@@ -42,7 +43,7 @@ type upFile struct {
 // writeUpFile replaces up.json. Its caller holds u.mu.
 func (u *up) writeUpFile() error {
 	content, err := json.MarshalIndent(upFile{
-		Ready: true, API: u.at.api, Station: u.at.api + "/station/", TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
+		Ready: true, API: u.at.api, Public: u.at.public, Station: u.at.public + "/station/", TemporalWeb: u.at.temporalWeb, TemporalAddress: u.at.temporalAddress, Sandbox: u.at.sandbox,
 		DatabaseURL: u.at.databaseOwner, Token: u.secrets.Token,
 		Accounts: u.accounts(), PIDs: maps.Clone(u.pids),
 	}, "", "  ")

@@ -91,6 +91,18 @@ func Asked(all []template.Variable) []template.Variable {
 	return slices.DeleteFunc(slices.Clone(all), func(v template.Variable) bool { return Fills(v.Name) })
 }
 
+// Specimen adds to given what some voucher would say, to see whether a template then has all that it asks for.
+func Specimen(given map[string]string) map[string]string {
+	filled := maps.Clone(given)
+	if filled == nil {
+		filled = map[string]string{}
+	}
+	for _, name := range []string{VariableCode, VariableAmount, VariableExpiry, VariablePayment} {
+		filled[name] = "0000-0000"
+	}
+	return filled
+}
+
 // CheckTemplate makes sure that every guest gets to read the code, with or without a picture: domain.Invalid of code
 // no_code about "template" when a text does not say it.
 func CheckTemplate(t template.Template) error {

@@ -298,6 +298,84 @@ test('23 redeem by QR: the camera reads the card', async ({ signedIn: page, base
   }
 });
 
+test('a newer app waits to be asked for, the app can be installed, and cleared storage is told', async ({
+  signedIn: page,
+  context,
+}) => {
+  test.slow();
+  const at = await counter(page, 'E');
+  const [ahead, gone] = [await voucher(page, [at.code]), await voucher(page, [at.code])];
+  await camera(page);
+  const restore = await setFor(page, 'offline_redemptions', () => ({ mode: 'on', max_age_minutes: 120 }));
+  try {
+    // The phone's clock is a day ahead. What it accepts is dated by the server's all the same.
+    await page.clock.install({ time: Date.now() + 86_400_000 });
+    await open(page, at);
+    await page.getByRole('button', { name: 'Jeanne' }).click();
+    await page.getByRole('button', { name: 'Accept on this phone' }).click();
+    await expect(page.getByText('This phone accepts QR codes')).toBeVisible();
+
+    // The browser would install the app: the button asks it to, once.
+    await page.evaluate(() => {
+      const asked = Object.assign(new Event('beforeinstallprompt', { cancelable: true }), {
+        prompt: async () => void document.body.setAttribute('data-asked', ''),
+      });
+      window.dispatchEvent(asked);
+    });
+    await page.getByRole('button', { name: 'Install the app on this phone' }).click();
+    await expect(page.locator('body')).toHaveAttribute('data-asked', '');
+    await expect(page.getByRole('button', { name: 'Install the app on this phone' })).toBeHidden();
+    await home(page);
+
+    // Another worker is a newer app: nothing changes until somebody says so.
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.ready;
+      document.body.setAttribute('data-old', '');
+      await navigator.serviceWorker.register('/station/sw.js?newer', { scope: '/station/' });
+    });
+    await expect(page.getByText('A newer app is here.')).toBeVisible({ timeout: 30_000 });
+    await expect(page.locator('body')).toHaveAttribute('data-old', '');
+    await look(page, 'station-newer');
+    await page.getByRole('button', { name: 'A newer app is here.' }).click();
+    await expect(page.locator('body')).not.toHaveAttribute('data-old', '', { timeout: 30_000 });
+    await expect(page.getByRole('button', { name: 'Scan' })).toBeVisible();
+
+    await offline(page, true);
+    await scan(page, ahead.qr);
+    await page.getByRole('button', { name: 'Accept', exact: true }).click({ timeout: 30_000 });
+    await expect(page.getByRole('heading', { name: 'Accepted, not yet redeemed' })).toBeVisible();
+    await offline(page, false);
+    await expect
+      .poll(async () => (await redeemed(page, at)).map((r) => r.voucher_id), { timeout: 60_000 })
+      .toEqual([ahead.id]);
+    const [done] = (await redeemed(page, at)) as unknown as { offline_at: string }[];
+    expect(Math.abs(Date.parse(done?.offline_at ?? '') - Date.now())).toBeLessThan(10 * 60_000);
+    await home(page);
+
+    // The browser clears the storage while a voucher waits: the phone says what that means.
+    await offline(page, true);
+    await scan(page, gone.qr);
+    await page.getByRole('button', { name: 'Accept', exact: true }).click({ timeout: 30_000 });
+    await expect(page.getByRole('heading', { name: 'Accepted, not yet redeemed' })).toBeVisible();
+    const devtools = await context.newCDPSession(page);
+    const origin = new URL(page.url()).origin;
+    await devtools.send('Storage.clearDataForOrigin', { origin, storageTypes: 'indexeddb' });
+    await context.setOffline(false);
+    await page.goto('/station/');
+    await expect(page.getByRole('alert')).toContainText('This phone lost a voucher', { timeout: 30_000 });
+    await look(page, 'station-lost');
+    await page.getByRole('button', { name: 'Support knows' }).click();
+    await expect(page.getByText('This phone lost')).toBeHidden();
+    await page.reload();
+    await expect(page.getByRole('button', { name: 'Scan' })).toBeVisible();
+    await expect(page.getByText('This phone lost')).toBeHidden();
+    expect((await redeemed(page, at)).map((r) => r.voucher_id)).toEqual([ahead.id]);
+  } finally {
+    await context.setOffline(false);
+    await restore();
+  }
+});
+
 test('29 offline: accepted without a connection, kept over a reload, sent once, and honest about it', async ({
   signedIn: page,
   context,

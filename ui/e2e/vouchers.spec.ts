@@ -40,8 +40,24 @@ test('7–11: vouchers are filtered and exported, previewed, degraded, issued on
   await drawer.getByRole('button', { name: 'Show code and number' }).click();
   await expect(drawer.getByText(code)).toBeVisible();
   await expect(drawer.getByText(`+250788${tail}`)).toBeVisible();
-  await drawer.getByRole('button', { name: 'Note as sent' }).click();
-  await expect(drawer.getByRole('list').getByText('Sent')).toBeVisible();
+
+  // It goes in a message of its own; a second one wants somebody who knows that it may arrive twice.
+  await drawer.getByRole('button', { name: 'Send…' }).click();
+  const sending = page.getByRole('dialog', { name: 'Send this voucher', exact: true });
+  await expect(sending.getByLabel('Template').first()).not.toHaveValue('', { timeout: 30_000 });
+  await lookAt(page, 'voucher-send');
+  await sending.getByRole('button', { name: 'Send voucher' }).click();
+  await expect(sending).toBeHidden({ timeout: 30_000 });
+  await expect(drawer.getByRole('region', { name: 'What became of it' }).getByText('Sent')).toBeVisible({
+    timeout: 30_000,
+  });
+  await expect(drawer.getByRole('region', { name: 'Messages' }).getByRole('listitem')).toHaveCount(1);
+  await drawer.getByRole('button', { name: 'Send again…' }).click();
+  const twice = page.getByRole('dialog', { name: 'Send this voucher again' });
+  await expect(twice.getByRole('button', { name: 'Send voucher' })).toBeDisabled();
+  await twice.getByLabel('The guest may have it already').check();
+  await expect(twice.getByRole('button', { name: 'Send voucher' })).toBeEnabled();
+  await twice.getByRole('button', { name: 'Cancel' }).click();
   await expect(drawer.getByRole('img', { name: 'The voucher’s card' })).toBeVisible({ timeout: 30_000 });
   await lookAt(page, 'voucher');
   await drawer.getByRole('button', { name: 'Void…' }).click();

@@ -2,11 +2,11 @@ import { stationRefuses } from './offline';
 import { Title } from './parts';
 import { go } from './route';
 import { waiting } from './sign-in';
-import { known, useStation } from './state';
+import { known, lostSeen, useStation } from './state';
 
 /** Four tiles, and what wants to be known before the next guest. */
 export function Home() {
-  const { online, rows, outcomes, held, update, session } = useStation();
+  const { online, rows, outcomes, held, lost, update, session } = useStation();
   const refused = outcomes.filter((o) => o.refused).length;
   const stops = online ? undefined : stationRefuses(known());
   return (
@@ -19,6 +19,18 @@ export function Home() {
           {stops ??
             'No connection. QR codes of vouchers for this station can be accepted; codes that are typed cannot.'}
         </p>
+      )}
+      {lost !== undefined && (
+        <div className="failed" role="alert">
+          <p>
+            <b>This phone lost {lost === 1 ? 'a voucher' : `${lost} vouchers`}.</b> The browser cleared its storage
+            before {lost === 1 ? 'it was' : 'they were'} sent: {lost === 1 ? 'it is' : 'they are'} not redeemed. Tell
+            Support.
+          </p>
+          <button type="button" onClick={lostSeen}>
+            Support knows
+          </button>
+        </div>
       )}
       {refused > 0 && (
         <button type="button" className="note bad" onClick={() => go('/outbox')}>

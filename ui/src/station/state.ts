@@ -4,6 +4,7 @@ import { call, type Device, type Keys, type Session, type Trouble, troubleOf } f
 import * as clock from './clock';
 import type { Known } from './offline';
 import { sendAll } from './outbox';
+import * as pending from './pending';
 import type { Key } from './token';
 
 // What all pages share: who works here, whether the server is heard of, what waits to be sent. Pages read it with useStation.
@@ -20,6 +21,8 @@ export type Station = {
   outcomes: box.Outcome[];
   /** Why what waits is not sent, when it is not for want of a connection. */
   held?: Trouble;
+  /** How many vouchers waited to be sent when the browser cleared what the phone keeps. */
+  lost?: number;
   /** A newer app is here; calling it changes over. */
   update?: () => void;
   /** The browser would install the app; calling it asks. */
@@ -56,10 +59,21 @@ export async function refresh() {
 }
 
 async function reread() {
-  const [rows, outcomes] = await Promise.all([box.rows(), box.outcomes()]).catch(
-    () => [state.rows, state.outcomes] as const,
-  );
+  const read = await Promise.all([box.rows(), box.outcomes(), box.fact('device')]).catch(() => undefined);
+  if (!read) return;
+  const [rows, outcomes, device] = read;
+  const waited = Math.max(state.rows.length, pending.noted());
+  if (waited > 0 && rows.length === 0 && !device) {
+    pending.note(waited); // until somebody has seen it
+    set({ lost: waited });
+  } else if (!state.lost) pending.note(rows.length);
   set({ rows, outcomes });
+}
+
+/** Somebody has read that vouchers were lost. */
+export function lostSeen() {
+  pending.note(state.rows.length);
+  set({ lost: undefined });
 }
 
 /** What the phone knows of itself, for accepting vouchers without a connection. */

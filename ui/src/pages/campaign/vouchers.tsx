@@ -1,4 +1,5 @@
 import { Alert, Table, Text, Title } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
 import { count, money, share, upper } from '../../parts/format';
@@ -84,8 +85,8 @@ function Unsent({ id, n }: { id: string; n: number }) {
   return (
     <>
       <Alert color="amber" mt="lg" title={`${count(n)} did not come to their guests`}>
-        They are good all the same. Sending again what failed sends the same vouchers; Support can tell a guest
-        otherwise or withdraw one.
+        They are good all the same. Sending again what failed sends the same vouchers; Support can send one by itself,
+        tell its guest otherwise or withdraw it.
       </Alert>
       {query.isError && (
         <Text size="sm" c="dimmed" mt="sm">
@@ -108,7 +109,11 @@ function Unsent({ id, n }: { id: string; n: number }) {
               {query.data.vouchers.map((u) => (
                 <Table.Tr key={u.voucher.id}>
                   <Table.Td>{u.voucher.msisdn}</Table.Td>
-                  <Table.Td className="mono">{u.voucher.code_masked}</Table.Td>
+                  <Table.Td className="mono">
+                    <Link to="/vouchers" search={{ voucher: u.voucher.id }} className="text-link">
+                      {u.voucher.code_masked}
+                    </Link>
+                  </Table.Td>
                   <Table.Td>
                     {statusWord(u.target_state)}
                     <Text size="xs" c="dimmed">

@@ -1,16 +1,4 @@
-import {
-  Alert,
-  Button,
-  FileButton,
-  Group,
-  List,
-  Modal,
-  MultiSelect,
-  Select,
-  Stack,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Alert, Button, FileButton, Group, List, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
 import { IconFileImport } from '@tabler/icons-react';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -19,10 +7,11 @@ import type { components } from '../../api/schema';
 import { CountrySelect } from '../../parts/country';
 import { Facts } from '../../parts/facts';
 import { count, localZone, zoneName } from '../../parts/format';
+import { StationsSelect } from '../../parts/stations';
 import { columnFor, type Head, headOf } from '../wizard/csv';
 import { vouchersChanged } from './drawer';
 import { dayIn } from './issue';
-import { dayStart, useStations } from './parts';
+import { dayStart } from './parts';
 
 type Batch = components['schemas']['VoucherBatch'];
 
@@ -53,7 +42,6 @@ const fields = [
 ];
 
 function BatchForm({ close, working }: { close: () => void; working: (busy: boolean) => void }) {
-  const stations = useStations();
   const [chosen, setChosen] = useState<{ file: File; head: Head; key: string }>();
   const [columns, setColumns] = useState<Record<string, string | null>>({});
   const [country, setCountry] = useState<string | null>(null);
@@ -199,14 +187,7 @@ function BatchForm({ close, working }: { close: () => void; working: (busy: bool
                 onChange={setCountry}
               />
             </div>
-            <MultiSelect
-              label="Redeemed at"
-              description="None: everywhere."
-              data={stations.all.map((s) => ({ value: s.code, label: `${s.code}, ${s.name}` }))}
-              searchable
-              value={where}
-              onChange={setWhere}
-            />
+            <StationsSelect label="Redeemed at" description="None: everywhere." value={where} onChange={setWhere} />
           </>
         )}
         {failure && (

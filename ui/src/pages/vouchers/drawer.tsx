@@ -1,5 +1,6 @@
 import { Button, Code, Group, Stack, Text, Title } from '@mantine/core';
-import { IconBan, IconEye, IconSend } from '@tabler/icons-react';
+import { useDisclosure } from '@mantine/hooks';
+import { IconBan, IconEye, IconPhoneCall, IconSend } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { api, client, queries } from '../../api/client';
@@ -12,7 +13,8 @@ import { Status } from '../../parts/status';
 import { Time } from '../../parts/time';
 import { tell } from '../../parts/toast';
 import { CardPreview } from './card';
-import { useStations, worth } from './parts';
+import { useStationNames, worth } from './parts';
+import { SendAgain, VoucherMessages } from './send';
 
 type Voucher = components['schemas']['Voucher'];
 
@@ -22,9 +24,9 @@ export const vouchersChanged = () =>
 
 /** A voucher: what it is, what became of it, how its card looks. */
 export function VoucherDrawer({ id }: { id: string }) {
-  const stations = useStations();
   const path = { params: { path: { id } } };
   const query = api.useQuery('get', '/vouchers/{id}', path);
+  const stations = useStationNames(query.data?.stations ?? []);
   if (query.isPending) return <Loading label="Loading the voucher" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   const v = query.data;
@@ -45,6 +47,9 @@ export function VoucherDrawer({ id }: { id: string }) {
           ['Good at', stations.named(v.stations)],
           ['Expires', <Time key="expires" at={v.expires_at} />],
           ['Issued', <Time key="issued" at={v.issued_at} />],
+          ...(v.undelivered_at
+            ? [['Not delivered', <Time key="undelivered" at={v.undelivered_at} />] as [string, React.ReactNode]]
+            : []),
           ...(v.void_reason ? [['Void because', v.void_reason] as [string, string]] : []),
           ...(v.reference ? [['Reference', v.reference] as [string, string]] : []),
           ...(v.campaign_id
@@ -80,6 +85,7 @@ export function VoucherDrawer({ id }: { id: string }) {
         ]}
       />
       {open && <Orders voucher={v} />}
+      <VoucherMessages id={id} />
       <Events id={id} />
       <section aria-label="Card">
         <Title order={3} size="h4" mb="xs">
@@ -132,13 +138,19 @@ function Secret({ voucher: v }: { voucher: Voucher }) {
 function Orders({ voucher: v }: { voucher: Voucher }) {
   const ask = useConfirm();
   const path = { params: { path: { id: v.id } } };
-  const told = useMutation({
-    mutationFn: () => client.POST('/vouchers/{id}/sent', path),
-    onSuccess: () => {
-      tell.done('Noted as sent');
-      vouchersChanged();
-    },
-  });
+  const [sending, dialog] = useDisclosure();
+  const told = () =>
+    ask({
+      title: `Note that this voucher’s guest was told?`,
+      impact: ['Its guest knows the code, as from a call. It is no longer listed as not arrived.'],
+      reason: 'optional',
+      action: 'Note as told',
+      run: async (note) => {
+        await client.POST('/vouchers/{id}/sent', { ...path, body: { note } });
+        tell.done('Noted as told');
+        vouchersChanged();
+      },
+    });
   const withdraw = () =>
     ask({
       title: `Void this voucher of ${worth(v)}?`,
@@ -158,19 +170,19 @@ function Orders({ voucher: v }: { voucher: Voucher }) {
     });
   return (
     <Group gap="xs">
-      {v.status === 'issued' && (
-        <Can do="vouchers.issue">
-          <Button
-            variant="default"
-            leftSection={<IconSend size={16} />}
-            loading={told.isPending}
-            onClick={() => told.mutate()}
-            title="Its guest was told the code, as on the phone"
-          >
-            Note as sent
+      <Can do="vouchers.issue">
+        {v.msisdn && (
+          <Button variant="default" leftSection={<IconSend size={16} />} onClick={dialog.open}>
+            {v.status === 'issued' ? 'Send…' : 'Send again…'}
           </Button>
-        </Can>
-      )}
+        )}
+        {(v.status === 'issued' || v.undelivered_at) && (
+          <Button variant="default" leftSection={<IconPhoneCall size={16} />} onClick={told}>
+            Note as told…
+          </Button>
+        )}
+        <SendAgain voucher={v} opened={sending} close={dialog.close} />
+      </Can>
       <Can do="vouchers.void">
         <Button variant="default" leftSection={<IconBan size={16} />} onClick={withdraw}>
           Void…
@@ -181,8 +193,8 @@ function Orders({ voucher: v }: { voucher: Voucher }) {
 }
 
 function Events({ id }: { id: string }) {
-  const stations = useStations();
   const query = api.useQuery('get', '/vouchers/{id}/events', { params: { path: { id } } });
+  const stations = useStationNames(query.data?.events.flatMap((e) => e.station_id ?? []) ?? []);
   if (query.isPending) return <Loading rows={2} label="Loading what became of it" />;
   if (!query.data) return <Failed error={query.error} retry={() => void query.refetch()} />;
   return (

@@ -1,16 +1,4 @@
-import {
-  Alert,
-  Button,
-  Code,
-  CopyButton,
-  Group,
-  Modal,
-  MultiSelect,
-  Select,
-  Stack,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Alert, Button, Code, CopyButton, Group, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useDebouncedValue, useDisclosure } from '@mantine/hooks';
 import { IconFileImport, IconPlus } from '@tabler/icons-react';
@@ -21,12 +9,13 @@ import { Can } from '../../app/session';
 import { Facts } from '../../parts/facts';
 import { showProblem } from '../../parts/form';
 import { localZone, zoneName } from '../../parts/format';
+import { StationsSelect, useStationsOf } from '../../parts/stations';
 import { Time } from '../../parts/time';
 import { tell } from '../../parts/toast';
 import { IssueBatch } from './batch';
 import { CardPreview } from './card';
 import { vouchersChanged } from './drawer';
-import { dayStart, useStations, worth } from './parts';
+import { dayStart, worth } from './parts';
 
 type Voucher = components['schemas']['Voucher'];
 
@@ -60,7 +49,6 @@ export function dayIn(days: number): string {
 }
 
 function IssueOne({ close, show }: { close: () => void; show: (id: string) => void }) {
-  const stations = useStations();
   const [done, setDone] = useState<Voucher>();
   const [failure, setFailure] = useState('');
   const [key] = useState(() => crypto.randomUUID()); // a request that is sent twice issues one voucher
@@ -90,6 +78,7 @@ function IssueOne({ close, show }: { close: () => void; show: (id: string) => vo
   });
   const [shown] = useDebouncedValue(form.values, 400);
   const expires = dayStart(shown.expires_at, 1);
+  const stations = useStationsOf({ code: shown.stations });
   if (done) return <Issued voucher={done} close={close} show={show} />;
   return (
     <form
@@ -131,11 +120,9 @@ function IssueOne({ close, show }: { close: () => void; show: (id: string) => vo
             withAsterisk
             {...form.getInputProps('expires_at')}
           />
-          <MultiSelect
+          <StationsSelect
             label="Stations"
             description="Where it is redeemed. None: everywhere."
-            data={stations.all.map((s) => ({ value: s.code, label: `${s.code}, ${s.name}` }))}
-            searchable
             {...form.getInputProps('stations')}
           />
           <TextInput
@@ -159,7 +146,8 @@ function IssueOne({ close, show }: { close: () => void; show: (id: string) => vo
                     currency: shown.currency,
                     expires_at: expires,
                     locale: shown.currency === 'EUR' ? 'en-MT' : 'rw-RW',
-                    stations: shown.stations.flatMap((c) => stations.all.find((s) => s.code === c)?.name ?? []),
+                    stations:
+                      stations.data?.stations.filter((s) => shown.stations.includes(s.code)).map((s) => s.name) ?? [],
                   }}
                 />
               ) : (

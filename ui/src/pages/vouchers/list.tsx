@@ -9,12 +9,13 @@ import type { components } from '../../api/schema';
 import { Can, useMay } from '../../app/session';
 import { localZone, zoneName } from '../../parts/format';
 import { Empty } from '../../parts/states';
+import { StationSelect } from '../../parts/stations';
 import { Status, statusWord } from '../../parts/status';
 import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
 import type { VouchersSearch } from '../vouchers';
 import { VoucherDrawer } from './drawer';
-import { Days, dayStart, StationSelect, useStations, worth } from './parts';
+import { Days, dayStart, useStationNames, worth } from './parts';
 import { Totals } from './totals';
 
 type Voucher = components['schemas']['Voucher'];
@@ -27,7 +28,6 @@ export function VoucherList() {
   const { voucher, after, ...filters } = route.useSearch();
   const navigate = route.useNavigate();
   const may = useMay();
-  const stations = useStations();
   const campaigns = api.useQuery('get', '/campaigns', { params: { query: { limit: 100 } } });
   const [typed, setTyped] = useState('');
   const [sought] = useDebouncedValue(typed.trim(), 300);
@@ -57,6 +57,7 @@ export function VoucherList() {
   );
   const unreadable = sought !== '' && found.error?.status === 422;
   const query = sought === '' ? list : found;
+  const stations = useStationNames(query.data?.vouchers.flatMap((v) => v.stations) ?? []);
   const filter = (to: VouchersSearch) => void navigate({ search: (s) => ({ ...s, ...to, after: undefined }) });
   const pager = usePager(after, (to) => void navigate({ search: (s) => ({ ...s, after: to }) }));
   const everything = () => {

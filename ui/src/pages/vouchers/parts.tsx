@@ -1,6 +1,6 @@
-import { Group, Select, Text, TextInput } from '@mantine/core';
-import { api } from '../../api/client';
+import { Group, Text, TextInput } from '@mantine/core';
 import { money } from '../../parts/format';
+import { useStationsOf } from '../../parts/stations';
 
 // What the pages about vouchers share.
 
@@ -19,46 +19,23 @@ export function dayStart(day: string | undefined, later = 0): string | undefined
   return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
 }
 
-/** The stations there are, the first hundred by code, and what they are called. */
-export function useStations() {
-  const query = api.useQuery('get', '/stations', { params: { query: { limit: 100 } } });
-  const all = query.data?.stations ?? [];
+/** Where the vouchers of these stations may be redeemed, in words: "ENG-001, ENG-002", or everywhere for no station. */
+export function useStationNames(ids: string[]) {
+  const all = useStationsOf({ id: ids }).data?.stations ?? [];
   return {
     all,
-    /** Where a voucher may be redeemed: "ENG-001, ENG-002", or everywhere for no station. */
-    named: (ids: string[]) => {
-      if (ids.length === 0)
+    named: (of: string[]) => {
+      if (of.length === 0)
         return (
           <Text span size="sm" c="dimmed">
             Everywhere
           </Text>
         );
-      const codes = ids.map((id) => all.find((s) => s.id === id)?.code).filter(Boolean);
-      if (codes.length < ids.length) codes.push(codes.length === 0 ? `${ids.length} stations` : 'others');
+      const codes = of.map((id) => all.find((s) => s.id === id)?.code).filter(Boolean);
+      if (codes.length < of.length) codes.push(codes.length === 0 ? `${of.length} stations` : 'others');
       return codes.length > 2 ? `${codes.slice(0, 2).join(', ')} + ${codes.length - 2}` : codes.join(', ');
     },
   };
-}
-
-export function StationSelect({
-  value,
-  onChange,
-}: {
-  value?: string;
-  onChange: (station: string | undefined) => void;
-}) {
-  const { all } = useStations();
-  return (
-    <Select
-      aria-label="Station"
-      placeholder="Any station"
-      data={all.map((s) => ({ value: s.id, label: `${s.code}, ${s.name}` }))}
-      value={value ?? null}
-      onChange={(to) => onChange(to ?? undefined)}
-      searchable
-      clearable
-    />
-  );
 }
 
 /** Two days, each of them inside. */

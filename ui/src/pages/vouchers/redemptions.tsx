@@ -5,10 +5,11 @@ import { api } from '../../api/client';
 import type { components } from '../../api/schema';
 import { localZone, zoneName } from '../../parts/format';
 import { Empty } from '../../parts/states';
+import { StationSelect } from '../../parts/stations';
 import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
 import type { VouchersSearch } from '../vouchers';
-import { Days, dayStart, StationSelect, worth } from './parts';
+import { Days, dayStart, worth } from './parts';
 
 type Redemption = components['schemas']['Redemption'];
 

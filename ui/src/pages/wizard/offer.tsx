@@ -1,8 +1,8 @@
-import { MultiSelect, NumberInput, Radio, Select, SimpleGrid, Stack, TextInput } from '@mantine/core';
+import { NumberInput, Radio, Select, SimpleGrid, Stack, TextInput } from '@mantine/core';
 import type { UseFormReturnType } from '@mantine/form';
 import { IconMessage, IconTicket } from '@tabler/icons-react';
-import { api } from '../../api/client';
 import type { components } from '../../api/schema';
+import { StationsSelect } from '../../parts/stations';
 import type { Campaign } from './frame';
 
 type NewOffer = components['schemas']['NewCampaignOffer'];
@@ -85,13 +85,8 @@ export function kindOf(c: Campaign, codes: Map<string, string>): Kind {
   };
 }
 
-export function useStations() {
-  return api.useQuery('get', '/stations', { params: { query: { limit: 500 } } });
-}
-
 export function KindFields({ form, fixed }: { form: UseFormReturnType<Kind>; fixed?: boolean }) {
   const k = form.values;
-  const stations = useStations();
   return (
     <Stack gap="lg" maw={560}>
       <TextInput
@@ -146,12 +141,9 @@ export function KindFields({ form, fixed }: { form: UseFormReturnType<Kind>; fix
               {...form.getInputProps('currency')}
             />
           </SimpleGrid>
-          <MultiSelect
+          <StationsSelect
             label="Stations"
             description="Where it can be spent. None chosen: everywhere."
-            data={(stations.data?.stations ?? []).map((s) => ({ value: s.code, label: `${s.code}, ${s.name}` }))}
-            searchable
-            maxValues={100}
             {...form.getInputProps('stations')}
           />
           <Radio.Group label="Good until" {...form.getInputProps('ends')}>

@@ -7,12 +7,13 @@ import type { components } from '../../api/schema';
 import { showProblem } from '../../parts/form';
 import { Page } from '../../parts/page';
 import { Degraded, Empty, Failed, Loading } from '../../parts/states';
+import { useStationsOf } from '../../parts/stations';
 import { Status } from '../../parts/status';
 import { AudienceStep } from './audience';
 import { type Campaign, Foot, take, useSaving, Wizard } from './frame';
 import { forget, newKey, useKept } from './kept';
 import { choices, MessageStep } from './message';
-import { blank, type Kind, KindFields, kindOf, offerOf, rules, saysCode, useStations } from './offer';
+import { blank, type Kind, KindFields, kindOf, offerOf, rules, saysCode } from './offer';
 import { ScheduleStep } from './schedule';
 
 type Template = components['schemas']['Template'];
@@ -165,7 +166,7 @@ function typed(text: string): Kind {
 }
 
 function NameStep({ campaign }: { campaign: Campaign }) {
-  const stations = useStations();
+  const stations = useStationsOf({ id: campaign.voucher?.stations });
   const templates = api.useQuery('get', '/templates');
   if (campaign.voucher?.stations.length && stations.isPending) return <Loading rows={4} />;
   if (templates.isPending) return <Loading rows={4} />;
