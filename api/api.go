@@ -19,6 +19,9 @@ import (
 
 	"lastcall/domain/access"
 	"lastcall/domain/rollout"
+	"lastcall/domain/drill"
+	"lastcall/domain/alert"
+	"lastcall/domain/runbook"
 	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -40,6 +43,9 @@ type Deps struct {
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
 	RolloutPlan    rollout.Plan       // the configured one
+	Drills         []drill.Scenario   // what can be drilled
+	AlertRules     alert.Rules
+	Runbooks       []runbook.Runbook
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
 	Mail           bool               // mail is configured: invitations and password resets can be sent
 	Panel          fs.FS              // the built panel, served at /; nil for none
@@ -120,6 +126,10 @@ func newServer(d Deps) *server {
 	s.optOuts()
 	s.sends()
 	s.smokeRuns()
+	s.drills()
+	s.alerts()
+	s.incidents()
+	s.runbooks()
 	s.settings()
 	s.policy()
 	s.vouchers()
@@ -127,6 +137,8 @@ func newServer(d Deps) *server {
 	s.redemptions()
 	s.voucherCards()
 	s.campaignVouchers()
+	s.edgeFunctions()
+	s.faults()
 	s.events()
 	s.audit()
 	s.bars()

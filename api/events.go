@@ -27,7 +27,8 @@ func (s *server) events() {
 	register(s, access.CampaignsRead, huma.Operation{OperationID: "stream-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Campaigns"},
 		Summary: "Watch campaigns",
 		Description: "Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), " +
-			"then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that " +
+			"then whenever one changes; `import` likewise, as long as a campaign is imported into; without `campaign`, `alerts` with how many alerts fire and wait to be acknowledged, and `edge-functions` with how " +
+			"those are and which faults are active, at once and whenever that changes. A comment every 15 s shows that " +
 			"the line is alive. After a break, connect again. The stream ends with its session or token.",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}},
@@ -65,7 +66,7 @@ func (s *server) stream(l *listener) *huma.StreamResponse {
 
 // event is something that is told.
 type event struct {
-	kind     string // campaign, import or audit
+	kind     string // campaign, import, audit, edge-functions or alerts
 	campaign uuid.UUID
 	body     []byte
 }
@@ -261,6 +262,14 @@ func (f *feed) poll(ctx context.Context) {
 	if err == nil && f.audited() {
 		audited, err = f.server.auditMoved(ctx)
 	}
+	var edges event
+	if err == nil {
+		edges, err = f.server.edgeFunctionsNow(ctx)
+	}
+	var alerts event
+	if err == nil {
+		alerts, err = f.server.alertsNow(ctx)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			f.server.Log.Warn("campaigns cannot be watched now", "error", err)
@@ -278,6 +287,8 @@ func (f *feed) poll(ctx context.Context) {
 			now[i.ID] = event{"import", i.CampaignID, body}
 		}
 	}
+	now[edgeEvent] = edges
+	now[alertEvent] = alerts
 	if audited.body != nil {
 		now[auditEvent] = audited
 	}

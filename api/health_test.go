@@ -33,7 +33,7 @@ func TestReady(t *testing.T) {
 	require.Equal(t, api.Readiness{Checks: map[string]string{"database": "ok", "temporal": "ok", "messaging": "ok",
 		"worker": "no worker is there"}}, r)
 
-	require.NoError(t, b.store.Beat(t.Context(), "worker 1"))
+	require.NoError(t, b.store.Beat(t.Context(), "worker 1", true))
 	status, r = ready()
 	require.Equal(t, http.StatusOK, status)
 	require.True(t, r.Ready)

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lastcall/domain/campaign"
+	"lastcall/domain/probe"
 	"lastcall/store"
 )
 
@@ -37,6 +38,9 @@ type figures struct {
 	at    time.Time // when they were read
 	stats store.Stats
 	err   error
+
+	edges  []store.EdgeFunction
+	faults int // active
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -55,14 +59,17 @@ var (
 	campaigns      = desc("campaigns_active", "Campaigns that were started and have not ended.")
 	targets        = desc("targets", "Targets of the active campaigns.", "state")
 	workers        = desc("workers_alive", "Workers that said within the last seconds that they are there.")
+	alertsFiring   = desc("alerts_firing", "Alerts that fire, acknowledged or not.", "rule", "severity")
 	outbox         = desc("outbox_pending", "Effects that are to follow a commit and were not delivered yet, counted up to 100000.")
+	edges          = desc("edge_function_state", "The state of an edge function: 1 for the one it is in, 0 for the others.", "edge_function", "state")
+	faultsActive   = desc("faults_active", "Faults that are in the way of edge functions on purpose.")
 	inbox          = desc("webhooks_pending", "Webhooks taken and not applied yet, counted up to 100000.")
 )
 
 // Describe is prometheus.Collector.
 func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{databaseUp, permitsGranted, permitsCap, permitsUsed, tierCap, tierUsed, wanting, singles,
-		campaigns, targets, workers, outbox, inbox} {
+		campaigns, targets, workers, alertsFiring, outbox, inbox, edges, faultsActive} {
 		ch <- d
 	}
 }
@@ -100,8 +107,21 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 		gauge(targets, n, string(state))
 	}
 	gauge(workers, st.Workers)
+	for _, a := range st.Alerts {
+		gauge(alertsFiring, a.Firing, a.Rule, string(a.Severity))
+	}
 	gauge(outbox, st.Outbox)
 	gauge(inbox, st.Webhooks)
+	gauge(faultsActive, int64(f.faults))
+	for _, e := range f.edges {
+		for _, state := range []probe.State{probe.Green, probe.Amber, probe.Red, probe.Unknown} {
+			is := int64(0)
+			if state == e.State {
+				is = 1
+			}
+			gauge(edges, is, string(e.Name), string(state))
+		}
+	}
 }
 
 // read reads the figures, at most once every figuresKept.
@@ -112,6 +132,14 @@ func (f *figures) read() (store.Stats, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
 		defer cancel()
 		f.stats, f.err = f.store.Stats(ctx)
+		if f.err == nil {
+			f.edges, f.err = f.store.EdgeFunctions(ctx)
+		}
+		if f.err == nil {
+			var open []store.Fault
+			open, f.err = f.store.OpenFaults(ctx)
+			f.faults = len(open)
+		}
 		if f.err != nil {
 			f.log.Warn("the figures cannot be read", "error", f.err)
 		}

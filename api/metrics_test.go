@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 	}
 	_, err = b.store.GrantSingle(ctx, store.SingleSend{ID: uuid.New(), Channel: policy.ChannelWhatsApp, Recipient: "+250781234569"})
 	require.NoError(t, err)
-	require.NoError(t, b.store.Beat(ctx, "a worker"))
+	require.NoError(t, b.store.Beat(ctx, "a worker", true))
 
 	got := scrape(t, b.router)
 	for _, line := range []string{

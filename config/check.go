@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lastcall/domain"
 	"lastcall/domain/audit"
@@ -71,6 +72,10 @@ func (c *Config) check() (problems []error) {
 	must(isHostPort(c.Sandbox.Listen), "sandbox.listen", hostPort)
 	optional(isHostPort, c.Sandbox.SMTPListen, "sandbox.smtp_listen", hostPort)
 	must(c.Audit.RetentionDays >= audit.MinRetentionDays, "audit.retention_days", "must be at least %d: entries are kept that long", audit.MinRetentionDays)
+	must(c.Probes.Every >= time.Second, "probes.every", "must be at least 1s")
+	optional(isMailAddress, c.Probes.PanelEmail, "probes.panel_email", "must be a mail address")
+	must((c.Probes.PanelEmail == "") == (c.Probes.PanelPassword == ""), "probes.panel_password", "and probes.panel_email go together")
+	optional(isWebURL, c.Probes.PaymentsURL, "probes.payments_url", webURL)
 	if c.Audit.Key != "" {
 		seed, err := base64.StdEncoding.DecodeString(c.Audit.Key.Reveal())
 		_, wrong := audit.NewKey(seed)

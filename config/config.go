@@ -36,6 +36,7 @@ type Config struct {
 	Sandbox     Sandbox     `key:"sandbox"`
 	Audit       Audit       `key:"audit"`
 	Rollout     Rollout     `key:"rollout"`
+	Probes      Probes      `key:"probes"`
 
 	configured map[string]bool // the keys that the file or a variable gave
 }
@@ -157,6 +158,14 @@ type Rollout struct {
 	PlanFile string `key:"plan_file"` // the plan, in YAML; empty: the one that Lastcall comes with
 }
 
+// Probes ask edge functions for a sign of life.
+type Probes struct {
+	Every         time.Duration `key:"every"`          // how often; default 1m
+	PanelEmail    string        `key:"panel_email"`    // an account of its own, of the role viewer, that signs in to the panel from outside; empty: nobody does
+	PanelPassword Secret        `key:"panel_password"` // that account's
+	PaymentsURL   string        `key:"payments_url"`   // stands in for https://revolut.me when the payment link is looked at; empty: that itself
+}
+
 // Defaults are the settings before any file or variable.
 func Defaults() *Config {
 	return &Config{
@@ -171,6 +180,7 @@ func Defaults() *Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Sandbox:   Sandbox{Listen: "127.0.0.1:8701", SMTPListen: "127.0.0.1:8705"},
 		Audit:     Audit{RetentionDays: 365},
+		Probes:    Probes{Every: time.Minute},
 	}
 }
 

@@ -42,6 +42,7 @@ type Campaign struct {
 	Report         json.RawMessage `gorm:"type:jsonb"`
 	Resend         int             // how often it was sent again: which of its workflows looks after it
 	ApprovalID     *uuid.UUID      `gorm:"type:uuid"` // with which it was started, if it needed one
+	IsDrill        bool            // of a drill: in no figure and no signal
 	ClearedAt      *time.Time      // when it was found that it may send: nobody has to approve it, or somebody had
 }
 

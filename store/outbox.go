@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lastcall/domain"
+	"lastcall/domain/probe"
 )
 
 // The kinds of effects that follow a commit.
@@ -25,6 +26,7 @@ const (
 	KindSettingsChanged = "settings.changed" // SettingsChanged
 	KindOpsNotice       = "ops.notice"       // OpsNotice
 	KindMail            = "mail"             // Mail
+	KindAlertNotice     = "alert.notice"     // AlertNotice
 	KindInvitation      = "mail.invitation"  // SendInvitation
 	KindPasswordReset   = "mail.reset"       // SendPasswordReset
 	KindStartImport     = "import.start"     // StartImport
@@ -38,6 +40,9 @@ const (
 	KindOverrideMail    = "mail.override"    // MailOverride
 	KindRolloutChanged  = "rollout.changed"  // RolloutChanged
 	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
+	KindStartDrill      = "drill.start"      // StartDrill
+	KindStopDrill       = "drill.stop"       // StopDrill
+	KindProbe           = "probe.now"        // ProbeNow
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -134,6 +139,11 @@ type Mail struct {
 	Text    string `json:"text"`
 }
 
+// AlertNotice tells a channel of alerts. What it says is written when it goes.
+type AlertNotice struct {
+	NoticeID uuid.UUID `json:"notice_id"`
+}
+
 // SendInvitation mails somebody a link to make an account. The link is made when the mail is: no message holds one.
 type SendInvitation struct {
 	InvitationID uuid.UUID `json:"invitation_id"`
@@ -180,6 +190,22 @@ type RolloutChanged struct {
 type RolloutDecided struct {
 	Name       string    `json:"name"`
 	ApprovalID uuid.UUID `json:"approval_id"`
+}
+
+// StartDrill starts the workflow of a drill.
+type StartDrill struct {
+	DrillID  uuid.UUID `json:"drill_id"`
+	Scenario string    `json:"scenario"`
+}
+
+// StopDrill cancels it.
+type StopDrill struct {
+	DrillID uuid.UUID `json:"drill_id"`
+}
+
+// ProbeNow has one edge function probed now.
+type ProbeNow struct {
+	Name probe.Name `json:"name"`
 }
 
 // querier is what the pool and a transaction's connection have in common.
@@ -301,6 +327,12 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.pruneImports(ctx)
+	}
+	if err == nil {
+		err = s.pruneProbes(ctx)
+	}
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM alert_drill_clocks WHERE expires_at < now() - interval '1 day'`)
 	}
 	return unavailable(err)
 }

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
+	"lastcall/domain/probe"
 	"lastcall/domain/template"
 	"lastcall/domain/voucher"
 )
@@ -60,6 +62,22 @@ func (s *Store) Ready(ctx context.Context, id uuid.UUID) (Check, error) {
 	return c, err
 }
 
+// warnOfDown adds to a check what a campaign needs that probes found down; the campaign waits for it, or does without.
+func warnOfDown(ctx context.Context, db querier, c *Check, vouchers bool) error {
+	rows, err := db.Query(ctx, `SELECT name FROM edge_functions WHERE state = 'red' AND name = ANY ($1) ORDER BY name`,
+		[]probe.Name{probe.Messaging, probe.Dispatcher, probe.VoucherCard})
+	if err != nil {
+		return unavailable(err)
+	}
+	down, err := pgx.CollectRows(rows, pgx.RowTo[probe.Name])
+	for _, name := range down {
+		if f, ok := probe.Find(name); ok && (vouchers || name != probe.VoucherCard) {
+			c.Warnings = append(c.Warnings, Finding{"edge_function_down", f.Title + " is down. " + f.Impact})
+		}
+	}
+	return unavailable(err)
+}
+
 // preflighted is what else a preflight read.
 type preflighted struct{ marketing, consentRequired bool }
 
@@ -98,6 +116,9 @@ func (s *Store) preflight(ctx context.Context, db querier, id uuid.UUID) (c Chec
 	}
 	if offer != nil && offer.Over(now) {
 		c.Problems = append(c.Problems, Finding{"vouchers_over", "the vouchers would be worth nothing any more: they were good until " + offer.ExpiresAt.UTC().Format("2 January 2006, 15:04 MST")})
+	}
+	if err := warnOfDown(ctx, db, &c, offer != nil); err != nil {
+		return c, p, err
 	}
 	if c.Targets == 0 {
 		c.Problems = append(c.Problems, Finding{"no_targets", "the campaign has no targets: import an audience first"})

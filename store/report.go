@@ -30,7 +30,7 @@ type Failures struct {
 }
 
 // Finish writes the report and ends the campaign; the Ops channel and those who get reports are told in
-// the same transaction. Doing it again changes nothing. Ending as campaign.Failed says why in needsHuman.
+// the same transaction, unless it is a drill's. Doing it again changes nothing. Ending as campaign.Failed says why in needsHuman.
 func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, needsHuman string) error {
 	return s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		c, err := tx.lockCampaign(id)
@@ -51,6 +51,10 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 		if err := tx.change(id, map[string]any{"status": to, "report": body, "needs_human": needsHuman, "finished_at": databaseTime}); err != nil {
 			return audit.Entry{}, err
 		}
+		entry := audit.Entry{Action: "campaign.ended", Target: target(id), Diff: map[string]any{"status": to, "report": r}}
+		if c.IsDrill {
+			return entry, nil // its drill tells how it went
+		}
 		level := "info"
 		if r.Counts.Unknown > 0 || to == campaign.Failed {
 			level = "warn"
@@ -62,7 +66,7 @@ func (s *Store) Finish(ctx context.Context, id uuid.UUID, to campaign.Status, ne
 		if _, err := tx.send(KindMail, target(id)+"/mail", Mail{Subject: title, Text: r.String()}); err != nil {
 			return audit.Entry{}, err
 		}
-		return audit.Entry{Action: "campaign.ended", Target: target(id), Diff: map[string]any{"status": to, "report": r}}, nil
+		return entry, nil
 	})
 }
 

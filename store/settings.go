@@ -28,7 +28,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions"}
+var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions", "on_call"}
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -99,6 +99,8 @@ func apply(set *policy.Settings, key string, value json.RawMessage) (err error) 
 		set.Overrides, err = policy.ParseOverrides(value)
 	case "offline_redemptions":
 		set.OfflineRedemptions, err = policy.ParseOfflineRedemptions(value)
+	case "on_call":
+		set.OnCall, err = policy.ParseOnCall(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
 	}
@@ -125,7 +127,7 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
 		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns, "overrides": set.Overrides,
-		"offline_redemptions": set.OfflineRedemptions}[key])
+		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall}[key])
 	return value
 }
 

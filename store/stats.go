@@ -12,10 +12,11 @@ import (
 // Stats are figures about all of Lastcall, for those who watch it. They name nobody.
 type Stats struct {
 	Channels  []ChannelStats
-	Campaigns int64           // active
+	Campaigns int64           // active, and no drill's
 	Targets   campaign.Counts // theirs
 	Workers   int64           // that are there
 	Outbox    int64           // messages not delivered yet; counted up to StatsCountTo
+	Alerts    []AlertCount    // that fire
 	Webhooks  int64           // not applied yet; counted up to StatsCountTo
 }
 
@@ -44,18 +45,21 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		return st, err
 	}
 	t := &st.Targets
-	err = s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM campaigns WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')),
+	err = s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM campaigns WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND NOT is_drill),
 			(SELECT count(*) FROM workers WHERE seen_at > clock_timestamp() - $1::interval),
 			(SELECT count(*) FROM (SELECT FROM outbox WHERE delivered_at IS NULL LIMIT $2) o),
 			(SELECT count(*) FROM (SELECT FROM webhook_inbox WHERE error IS NULL LIMIT $2) w), k.*
 		FROM (SELECT coalesce(sum(targets), 0)::bigint, coalesce(sum(queued), 0)::bigint, coalesce(sum(sending), 0)::bigint,
 			coalesce(sum(sent), 0)::bigint, coalesce(sum(delivered), 0)::bigint, coalesce(sum(read), 0)::bigint, coalesce(sum(failed), 0)::bigint,
 			coalesce(sum(opted_out), 0)::bigint, coalesce(sum(unknown), 0)::bigint, coalesce(sum(cancelled), 0)::bigint
-			FROM cohorts WHERE campaign_id IN (SELECT id FROM campaigns WHERE status NOT IN ('draft', 'done', 'stopped', 'failed'))) k`,
+			FROM cohorts WHERE campaign_id IN (SELECT id FROM campaigns WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND NOT is_drill)) k`,
 		WorkerSilent, StatsCountTo).Scan(&st.Campaigns, &st.Workers, &st.Outbox, &st.Webhooks,
 		&t.Targets, &t.Queued, &t.Sending, &t.Sent, &t.Delivered, &t.Read, &t.Failed, &t.OptedOut, &t.Unknown, &t.Cancelled)
 	if err != nil {
 		return st, unavailable(err)
+	}
+	if st.Alerts, err = s.AlertCounts(ctx); err != nil {
+		return st, err
 	}
 	for channel, limits := range set.Throttle {
 		some, err := s.channelStats(ctx, channel, limits)

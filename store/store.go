@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"database/sql"
@@ -25,6 +26,7 @@ import (
 	"lastcall/domain/audit"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/probe"
 )
 
 // AppRole is the database role that serves. It owns nothing: it cannot change the schema, the audit
@@ -43,6 +45,8 @@ type Config struct {
 	AuditRetentionDays int    // how long entries are kept, by the configuration; 0: nobody told
 
 	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
+
+	ProbesEvery time.Duration // how often edge functions are probed; 0: probe.Every
 }
 
 // Store is the database, opened for serving.
@@ -55,7 +59,8 @@ type Store struct {
 	settings settingsCache
 
 	assumedRate float64
-	sandbox     bool // messages go to the sandbox
+	probesEvery time.Duration
+	sandbox     bool // nobody gets what is sent
 	build       string
 	retention   int // days
 }
@@ -82,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, unavailable(err)
 	}
 	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate,
-		sandbox: cfg.Sandbox, build: cfg.Build, retention: cfg.AuditRetentionDays}
+		probesEvery: cmp.Or(cfg.ProbesEvery, probe.Every), sandbox: cfg.Sandbox, build: cfg.Build, retention: cfg.AuditRetentionDays}
 	if cfg.Sandbox {
 		s.defaults.Consent.Required = false
 		s.defaults.Campaigns.Approval = policy.ApprovalRule{Rule: policy.ApprovalNever}

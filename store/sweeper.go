@@ -22,6 +22,7 @@ const Abandoned = 90 * time.Second
 type Sweeper struct {
 	Store *Store
 	Open  func(ctx context.Context, id uuid.UUID, resend int) (bool, error) // whether that workflow of the campaign is open
+	Drill func(ctx context.Context, id uuid.UUID) (bool, error)             // whether the workflow of the drill is open
 	Log   *slog.Logger
 	Every time.Duration // 0: 30 s
 }
@@ -61,6 +62,11 @@ func (w *Sweeper) Sweep(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if lost, err := w.Store.SweepDrills(ctx, w.Drill); err != nil {
+		return err
+	} else if lost > 0 {
+		w.Log.Warn("a drill's workflow is gone; its fault is gone, too", "drills", lost)
 	}
 	working, err := w.Store.working(ctx)
 	if err != nil {

@@ -140,7 +140,7 @@ func setup(t *testing.T) *bundle {
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },
 	}}
 	messenger := workflows.NewMessenger(c)
-	b.sweeper = &store.Sweeper{Store: b.Store, Open: messenger.Open, Log: quiet}
+	b.sweeper = &store.Sweeper{Store: b.Store, Open: messenger.Open, Drill: messenger.DrillOpen, Log: quiet}
 	for kind, handle := range messenger.Handlers() {
 		relay.Handlers[kind] = handle
 	}

@@ -24,16 +24,19 @@ const DrainFor = 30 * time.Second
 
 // Worker works on both task queues and says every two seconds that it does.
 type Worker struct {
-	name    string
-	acts    *activities.Campaigns
-	log     *slog.Logger
-	workers []worker.Worker
+	name     string
+	acts     *activities.Campaigns
+	log      *slog.Logger
+	client   client.Client
+	control  worker.Worker
+	dispatch dispatching
+	probing  Probing
 }
 
 // New prepares a worker that is known by name. It registers nothing with Temporal yet.
 func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Logger) *Worker {
-	w := &Worker{name: name, acts: acts, log: log}
-	for _, queue := range []string{workflows.ControlQueue, workflows.DispatchQueue} {
+	w := &Worker{name: name, acts: acts, log: log, client: c}
+	on := func(queue string) worker.Worker {
 		options := worker.Options{
 			Identity:          name,
 			WorkerStopTimeout: DrainFor,
@@ -49,8 +52,10 @@ func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Log
 		}
 		each := worker.New(c, queue, options)
 		Register(each, acts, queue)
-		w.workers = append(w.workers, each)
+		return each
 	}
+	w.control = on(workflows.ControlQueue)
+	w.dispatch.make = func() worker.Worker { return on(workflows.DispatchQueue) }
 	return w
 }
 
@@ -76,39 +81,25 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes
 // back to the queues.
 func (w *Worker) Run(ctx context.Context) error {
-	for i, each := range w.workers {
-		if err := each.Start(); err != nil {
-			for _, started := range w.workers[:i] {
-				started.Stop()
-			}
-			return fmt.Errorf("start worker: %w", err)
-		}
+	if err := w.control.Start(); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	if err := w.dispatch.start(); err != nil {
+		w.control.Stop()
+		return fmt.Errorf("start worker: %w", err)
 	}
 	w.log.Info("worker ready", "name", w.name)
-	beat := time.NewTicker(2 * time.Second)
-	defer beat.Stop()
-	for {
-		if err := w.acts.Store.Beat(ctx, w.name); err != nil && ctx.Err() == nil {
-			w.log.Warn("cannot say that the worker is there", "error", err)
-		}
-		select {
-		case <-beat.C:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
+	scheduled := make(chan struct{})
+	go func() { defer close(scheduled); w.schedule(ctx) }()
+	defer func() { <-scheduled }()
+	w.beat(ctx)
 	w.log.Info("worker drains")
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	err := w.acts.Store.Leave(leave, w.name)
 	cancel()
-	done := make(chan struct{})
-	for _, each := range w.workers {
-		go func() { each.Stop(); done <- struct{}{} }()
-	}
-	for range w.workers {
-		<-done
-	}
+	w.dispatch.stop()
+	w.control.Stop()
+	w.dispatch.ending.Wait()
 	w.log.Info("worker stopped")
 	return err
 }

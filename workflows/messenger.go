@@ -30,6 +30,7 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"campaign.start":   m.start,
 		"campaign.order":   m.order,
 		"campaign.recover": m.recover,
+		"probe.now":        m.probe,
 		"campaign.approve": m.approve,
 		"settings.changed": m.settingsChanged,
 		"import.start":     m.startImport,
@@ -41,6 +42,8 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"override.changed": m.overrideChanged,
 		"rollout.changed":  m.rolloutChanged,
 		"rollout.decided":  m.rolloutDecided,
+		"drill.start":      m.startDrill,
+		"drill.stop":       m.stopDrill,
 	}
 }
 

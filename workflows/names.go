@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
+
+	"lastcall/domain/probe"
 )
 
 // The task queues. Dispatch has its own, so that a flood of sends never delays an order.
@@ -73,6 +75,14 @@ type RolloutInput struct {
 // RolloutChanged tells a rollout to look again. It understands Decide, too.
 const RolloutChanged = "changed"
 
+// DrillID is the id of a drill's workflow.
+func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
+
+// DrillInput starts the workflow of a drill that stands in Postgres.
+type DrillInput struct {
+	DrillID uuid.UUID `json:"drill_id"`
+}
+
 // The messages an override understands.
 const (
 	Decide          = "decide" // Decided
@@ -83,6 +93,17 @@ const (
 // that is not there, or is of something else, changes nothing.
 type Decided struct {
 	ApprovalID string `json:"approval_id"`
+}
+
+// ProbesSchedule is the id of the schedule that probes all edge functions.
+const ProbesSchedule = "probes"
+
+// ProbeID is the id of the workflow that probes one edge function because somebody asked for it.
+func ProbeID(name probe.Name) string { return "probe/" + string(name) }
+
+// ProbeInput says what to probe.
+type ProbeInput struct {
+	Only probe.Name `json:"only,omitempty"` // "": all
 }
 
 // The messages a campaign understands. Orders are Updates: they answer when they have taken effect.

@@ -14,9 +14,10 @@ import (
 
 	"lastcall/api"
 	"lastcall/config"
+	"lastcall/domain/probe"
+	"lastcall/gateway/faults"
 	"lastcall/gateway/mail"
 	"lastcall/gateway/opschannel"
-	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/ui"
@@ -74,25 +75,46 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 		return err
 	}
 
+	scenarios, err := config.Drills()
+	if err != nil {
+		return err
+	}
+	rules, err := config.AlertRules(c.Probes.Every)
+	if err != nil {
+		return err
+	}
+
+	books, err := config.Runbooks()
+	if err != nil {
+		return err
+	}
+
 	// What goes on behind the answers ends after the last of them: some wait for it.
 	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
+	board := faults.NewBoard(st, log)
+	provider.Wrap = board.Wrap(probe.Messaging)
 	messages := whatsapp.New(provider)
-	handlers := outboxHandlers(c, temporal)
-	maps.Copy(handlers, linkHandlers(c, st))
-	handlers[store.KindOverrideMail] = overrideMailHandler(c, st)
+	handlers := outboxHandlers(c, temporal, board)
+	maps.Copy(handlers, linkHandlers(c, st, board))
+	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
 	handlers[store.KindReply] = replyHandler(st, messages)
+	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
 	voucherKeys := config.OpenVoucherKeys(c.VoucherKeysFile()).Keys
 	keyWatch := store.VoucherKeyWatch{Store: st, Keys: voucherKeys, Log: log}
 	sealer := store.Sealer{Store: st, Log: log}
-	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Log: log}
+	watchdog := store.NewWatchdog(st, log)
+	sweeper := store.Sweeper{Store: st, Open: messenger.Open, Drill: messenger.DrillOpen, Log: log}
 	var working sync.WaitGroup
 	working.Go(func() { relay.Run(behind) })
 	working.Go(func() { applier.Run(behind) })
 	working.Go(func() { sweeper.Run(behind) })
+	working.Go(func() { watchdog.Run(behind) })
 	working.Go(func() { sealer.Run(behind) })
+	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
+	working.Go(func() { alerts.Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	working.Go(func() { keyWatch.Run(behind) })
 	defer working.Wait()
@@ -101,9 +123,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	closing := make(chan struct{})
 	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
-		VoucherKeys: voucherKeys, VoucherCards: vouchercard.New(vouchercard.Config{
-			BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()}),
-		Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board),
+		Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }
@@ -118,12 +139,12 @@ func warnUnlessHealthy(ctx context.Context, c *config.Config, health func(contex
 }
 
 // outboxHandlers deliver what follows a commit. A notice or mail for which nothing is configured is done.
-func outboxHandlers(c *config.Config, temporal client.Client) map[string]store.Handler {
+func outboxHandlers(c *config.Config, temporal client.Client, board *faults.Board) map[string]store.Handler {
 	handlers := map[string]store.Handler{}
 	for kind, handle := range workflows.NewMessenger(temporal).Handlers() {
 		handlers[kind] = handle
 	}
-	ops := opschannel.New(c.Ops.WebhookURL.Reveal())
+	ops := opsChannel(c, board)
 	handlers[store.KindOpsNotice] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
 		var n store.OpsNotice
 		if err := json.Unmarshal(payload, &n); err != nil || c.Ops.WebhookURL == "" {
@@ -131,7 +152,7 @@ func outboxHandlers(c *config.Config, temporal client.Client) map[string]store.H
 		}
 		return ops.Post(ctx, opschannel.Notice{Title: n.Title, Text: n.Text, Level: opschannel.Level(n.Level)})
 	}
-	sender := mailSender(c)
+	sender := mailSender(c, board)
 	handlers[store.KindMail] = func(ctx context.Context, _ int64, payload json.RawMessage) error {
 		var m store.Mail
 		if err := json.Unmarshal(payload, &m); err != nil || c.Mail.Address == "" || len(c.Mail.Reports) == 0 {

@@ -115,7 +115,7 @@ func (s *benchStack) freshWorker(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("the API is not ready after %s", readyTime))
 	defer cancel()
 	for {
-		if status, _ := probe(ctx, s.api.base+"/readyz"); status == http.StatusOK {
+		if status, _ := answerOf(ctx, s.api.base+"/readyz"); status == http.StatusOK {
 			return nil
 		}
 		select {

@@ -304,7 +304,7 @@ type chaosMessage struct {
 func (c *chaos) judge(t *testing.T) {
 	require.Eventually(t, func() bool { return c.status() == "done" }, 5*time.Minute, 200*time.Millisecond, "it does not end")
 	require.Eventually(t, func() bool {
-		status, _ := probe(t.Context(), c.API+"/readyz")
+		status, _ := answerOf(t.Context(), c.API+"/readyz")
 		return status == http.StatusOK
 	}, time.Minute, 50*time.Millisecond, "not everything is back")
 	figures, status := c.campaign(t, c.id) // its sums add up

@@ -11,14 +11,16 @@ import (
 	"lastcall/config"
 	"lastcall/domain"
 	"lastcall/domain/access"
+	"lastcall/domain/probe"
+	"lastcall/gateway/faults"
 	"lastcall/gateway/mail"
 	"lastcall/store"
 )
 
 // linkHandlers mail the links by which people come in. A link is made when its mail is: tried again, the mail has another
 // link, and the one before leads nowhere. What is not wanted any more is done.
-func linkHandlers(c *config.Config, st *store.Store) map[string]store.Handler {
-	sender := mailSender(c)
+func linkHandlers(c *config.Config, st *store.Store, board *faults.Board) map[string]store.Handler {
+	sender := mailSender(c, board)
 	return map[string]store.Handler{
 		store.KindInvitation: func(ctx context.Context, _ int64, payload json.RawMessage) error {
 			var m store.SendInvitation
@@ -68,7 +70,7 @@ The link is good once, for %d minutes, and signs you out everywhere. If it was n
 // welcomeLink is where an invitation is accepted. What stands behind the # reaches no server, and so no log.
 func welcomeLink(c *config.Config, token string) string { return c.API.PublicURL + "/welcome#" + token }
 
-func mailSender(c *config.Config) *mail.Sender {
+func mailSender(c *config.Config, board *faults.Board) *mail.Sender {
 	return mail.New(mail.Config{Address: c.Mail.Address, From: c.Mail.From, Username: c.Mail.Username,
-		Password: c.Mail.Password.Reveal(), TLS: c.Mail.TLS})
+		Password: c.Mail.Password.Reveal(), TLS: c.Mail.TLS, Dial: board.Dial(probe.Mail)})
 }

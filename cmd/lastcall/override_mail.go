@@ -8,13 +8,14 @@ import (
 
 	"lastcall/config"
 	"lastcall/domain"
+	"lastcall/gateway/faults"
 	"lastcall/gateway/mail"
 	"lastcall/store"
 )
 
 // overrideMailHandler mails who may decide about an override, and who asked for it. A mail for which nothing is configured is done.
-func overrideMailHandler(c *config.Config, st *store.Store) store.Handler {
-	sender := mailSender(c)
+func overrideMailHandler(c *config.Config, st *store.Store, board *faults.Board) store.Handler {
+	sender := mailSender(c, board)
 	return func(ctx context.Context, _ int64, payload json.RawMessage) error {
 		var m store.MailOverride
 		if err := json.Unmarshal(payload, &m); err != nil || c.Mail.Address == "" {

@@ -85,13 +85,13 @@ func TestNoticesAndMailGoWhereConfigured(t *testing.T) {
 	notice, err := json.Marshal(store.OpsNotice{Title: "Campaign done: Friday", Text: "all well", Level: "info"})
 	require.NoError(t, err)
 	for _, kind := range []string{store.KindOpsNotice, store.KindMail} {
-		require.NoError(t, outboxHandlers(c, nil)[kind](t.Context(), 1, notice), "%s: nothing is configured, so it is done", kind)
-		require.Error(t, outboxHandlers(c, nil)[kind](t.Context(), 1, []byte("{")))
+		require.NoError(t, outboxHandlers(c, nil, nil)[kind](t.Context(), 1, notice), "%s: nothing is configured, so it is done", kind)
+		require.Error(t, outboxHandlers(c, nil, nil)[kind](t.Context(), 1, []byte("{")))
 	}
 	c.Ops.WebhookURL = config.Secret(ops.URL)
-	require.NoError(t, outboxHandlers(c, nil)[store.KindOpsNotice](t.Context(), 1, notice))
+	require.NoError(t, outboxHandlers(c, nil, nil)[store.KindOpsNotice](t.Context(), 1, notice))
 	require.Contains(t, <-posted, "Campaign done: Friday")
 	for _, kind := range []string{store.KindStartCampaign, store.KindOrderCampaign, store.KindRecoverCampaign, store.KindSettingsChanged} {
-		require.Contains(t, outboxHandlers(c, nil), kind)
+		require.Contains(t, outboxHandlers(c, nil, nil), kind)
 	}
 }

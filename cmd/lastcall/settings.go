@@ -82,6 +82,9 @@ end seem swapped, is refused unless it is acknowledged; settings impact tells be
   overrides      {"max_window":"4h","request_ttl":"24h"}      how long an override may hold, up to 24h, and how
                                                               long a request waits for a decision
 
+  on_call        {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}
+                                                              who is to be woken, a week each in turn; alerts go to them
+
 A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
 recipients in any 24 hours, and seconds between two messages to one recipient:
 

@@ -22,7 +22,7 @@ import (
 func TestTheAccountOfUpSignsIn(t *testing.T) {
 	w := &whole{dir: dataDir(t), base: portBase(t)}
 	w.start(t)
-	require.Len(t, w.Accounts, len(access.Roles)+3)
+	require.Len(t, w.Accounts, len(access.Roles)+4)
 	for i, role := range access.Roles {
 		require.Equal(t, role, w.Accounts[i].Role, "one account a role comes first")
 	}

@@ -24,8 +24,12 @@ var fixtureAccounts = func() (all []store.NewAccount) {
 	for _, role := range access.Roles {
 		all = append(all, fixtureAccount(role, ""))
 	}
-	return append(all, fixtureAccount(access.ProjectLead, "two"), fixtureAccount(access.Support, "two"), fixtureAccount(access.Finance, "two"))
+	return append(all, fixtureAccount(access.ProjectLead, "two"), fixtureAccount(access.Support, "two"), fixtureAccount(access.Finance, "two"),
+		store.NewAccount{Email: probeEmail, Name: "Panel probe", Role: string(access.Viewer)})
 }()
+
+// probeEmail is the account with which a worker signs in to the panel from outside, to see whether people could.
+const probeEmail = "probe@lastcall.test"
 
 func fixtureAccount(role access.Role, number string) store.NewAccount {
 	words := strings.Split(string(role), "_")

@@ -214,6 +214,13 @@ func (u *up) settings(child string) []string {
 	}
 	set("DATABASE_URL", u.at.databaseApp)
 	set("TEMPORAL_ADDRESS", u.at.temporalAddress)
+	if child == "worker" && !u.config.Configured("probes.panel_email") {
+		set("PROBES_PANEL_EMAIL", probeEmail)
+		set("PROBES_PANEL_PASSWORD", u.secrets.AccountPasswords[probeEmail])
+	}
+	if u.needsSandbox() {
+		unless("probes.payments_url", "PROBES_PAYMENTS_URL", sandbox+"/payments")
+	}
 	if u.at.temporalWeb != "" {
 		set("TEMPORAL_WEB_URL", u.at.temporalWeb)
 	}
@@ -257,7 +264,7 @@ func (u *up) awaitReady(ctx context.Context, parts []server) error {
 	late := time.After(readyTime)
 	last := "it does not answer"
 	for {
-		if status, body := probe(ctx, u.at.api+"/readyz"); status == http.StatusOK {
+		if status, body := answerOf(ctx, u.at.api+"/readyz"); status == http.StatusOK {
 			return nil
 		} else if status != 0 {
 			last = fmt.Sprintf("%d %s", status, body)
@@ -274,8 +281,8 @@ func (u *up) awaitReady(ctx context.Context, parts []server) error {
 	}
 }
 
-// probe is the status and the beginning of the body; 0 if there is no answer.
-func probe(ctx context.Context, address string) (int, string) {
+// answerOf is the status and the beginning of the body; 0 if there is no answer.
+func answerOf(ctx context.Context, address string) (int, string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

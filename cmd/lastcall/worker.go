@@ -15,7 +15,8 @@ import (
 	"lastcall/activities"
 	"lastcall/api"
 	"lastcall/config"
-	"lastcall/gateway/vouchercard"
+	"lastcall/domain/probe"
+	"lastcall/gateway/faults"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/worker"
@@ -57,24 +58,35 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err := worker.RegisterSearchAttributes(ctx, temporal, c.Temporal.Namespace); err != nil {
 				return err
 			}
+			rules, err := config.AlertRules(c.Probes.Every)
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
 			}
+			board := faults.NewBoard(db, log)
+			provider.Wrap = board.Wrap(probe.Messaging)
 			acts := &activities.Campaigns{Store: db, WhatsApp: whatsapp.New(provider), Log: log, Options: activities.Options{
 				Lanes: c.Dispatch.Lanes, Concurrency: c.Dispatch.Concurrency, BatchTargets: c.Dispatch.BatchTargets,
 				BatchTime: c.Dispatch.BatchTime, ReconcileAfter: c.Reconcile.After, Retries: c.Dispatch.Retries,
 			}, VoucherKeys: config.OpenVoucherKeys(c.VoucherKeysFile()).Keys}
 			if c.VoucherCard.BaseURL != "" {
-				acts.Cards = vouchercard.New(vouchercard.Config{BaseURL: c.VoucherCard.BaseURL, Secret: c.VoucherCard.Secret.Reveal()})
+				acts.Cards = voucherCards(c, board)
 			}
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
+			asks := probes(c, db, temporal, board, acts, log)
+			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
+				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Log: log}})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}
+				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}
 				return besides(ctx, func(ctx context.Context) {
 					var both sync.WaitGroup
 					both.Go(func() { sealer.Run(ctx) })
 					both.Go(func() { expiry.Run(ctx) })
+					both.Go(func() { alerts.Run(ctx) })
 					both.Wait()
 				}, w.Run)
 			})

@@ -44,6 +44,9 @@ const (
 	SmokeRead  Permission = "smoke.read"
 	SmokeWrite Permission = "smoke.write" // record what smoke tests found
 
+	DrillsRead Permission = "drills.read"
+	DrillsRun  Permission = "drills.run" // begin and stop incidents on purpose
+
 	SettingsRead  Permission = "settings.read"
 	SettingsWrite Permission = "settings.write"
 	ChannelsRun   Permission = "channels.run" // suspend and resume channels and templates
@@ -66,6 +69,14 @@ const (
 	RolloutRun  Permission = "rollout.run"  // begin one, open its gates, choose who takes part
 	RolloutSign Permission = "rollout.sign" // attest an item, in one's own role's seat
 	RolloutLead Permission = "rollout.lead" // waive an item, change the plan, end it
+	ProbesRead   Permission = "probes.read"
+	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
+	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+
+	AlertsRead     Permission = "alerts.read"
+	AlertsAck      Permission = "alerts.ack" // and test them
+	IncidentsRead  Permission = "incidents.read"
+	IncidentsWrite Permission = "incidents.write"
 
 	AccountsManage Permission = "accounts.manage"
 	AuditRead      Permission = "audit.read"
@@ -106,6 +117,9 @@ var granted = map[Permission][]Role{
 	SmokeRead:  staff,
 	SmokeWrite: {Admin, Ops},
 
+	DrillsRead: staff,
+	DrillsRun:  {Admin, Ops},
+
 	SettingsRead:  staff,
 	SettingsWrite: {Admin, Ops},
 	ChannelsRun:   {Admin, Ops},
@@ -128,6 +142,14 @@ var granted = map[Permission][]Role{
 	RolloutRun:  {Admin, ProjectLead, Ops},
 	RolloutSign: {ProjectLead, Ops, Compliance, Finance},
 	RolloutLead: {ProjectLead},
+	ProbesRead:   staff,
+	ProbesCheck:  {Admin, Ops},
+	FaultsInject: {Admin, Ops},
+
+	AlertsRead:     staff,
+	AlertsAck:      {Admin, ProjectLead, Ops},
+	IncidentsRead:  staff,
+	IncidentsWrite: {Admin, ProjectLead, Ops},
 
 	AccountsManage: {Admin},
 	AuditRead:      {Admin, Compliance},

@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"lastcall/domain/oncall"
+)
 
 // ChannelWhatsApp is the WhatsApp Cloud API, so far the only channel.
 const ChannelWhatsApp = "whatsapp"
@@ -19,6 +23,7 @@ type Settings struct {
 	Overrides    Overrides
 
 	OfflineRedemptions OfflineRedemptions
+	OnCall             oncall.Rota // who is to be woken
 }
 
 // MissingZone says what quiet hours make of a recipient whose zone nobody knows. JSON: {"policy":"hold"}.
@@ -119,5 +124,6 @@ func Defaults() Settings {
 		Overrides:   Overrides{MaxWindow: Span(4 * time.Hour), RequestTTL: Span(24 * time.Hour)},
 
 		OfflineRedemptions: OfflineRedemptions{Mode: OfflineOff},
+		OnCall:             oncall.Rota{Zone: "Africa/Kigali", Starts: "2026-11-23T09:00", Members: []string{}},
 	}
 }

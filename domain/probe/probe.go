@@ -34,25 +34,42 @@ const (
 // Function is an edge function.
 type Function struct {
 	Name     Name
-	Critical bool   // red for long is a signal to roll back
-	Title    string // for people
-	Impact   string // what is lost while it is red, and what still works
+	Critical bool          // red for long is a signal to roll back
+	Slow     time.Duration // an answer that takes longer is amber
+	Title    string        // for people
+	Impact   string        // what is lost while it is red, and what still works
 }
 
-// Every is how often each is probed.
+// Every is how often each is probed, unless the configuration says otherwise.
 const Every = time.Minute
 
-// Stale is how long after its last probe an edge function's state is unknown.
-const Stale = 2*Every + 15*time.Second
+// Stale is how long after its last probe an edge function's state is unknown, probed so often.
+func Stale(every time.Duration) time.Duration { return 2*every + 15*time.Second }
+
+// OutageAfter is how long an edge function is red until the audit log has it as an outage.
+const OutageAfter = 30 * time.Minute
+
+// Kept is how long results are kept.
+const Kept = 90 * 24 * time.Hour
 
 // Functions is the registry, in the order people see.
 var Functions = []Function{
-	{Messaging, true, "WhatsApp messaging", "Nothing is sent. Campaigns hold what they have and go on by themselves; stations still redeem."},
-	{Dispatcher, true, "Campaign dispatcher", "Campaigns cannot start or go on. What was sent stays sent; stations still redeem."},
-	{VoucherCard, false, "Voucher cards", "You can still issue vouchers; recipients see the code as text."},
-	{Payments, false, "Payment link", "Vouchers show no link to pay by. They are issued and redeemed as before."},
-	{OpsChannel, false, "Ops channel", "Ops are told by mail only. Alerts wait for the channel; none is lost."},
-	{Mail, false, "Mail", "Invitations, resets and notices wait. The Ops channel still works."},
-	{Panel, false, "Panel sign-in", "Support may be unable to sign in. Campaigns go on; stations still redeem."},
-	{Database, true, "Database", "Nothing works until it answers again. Nothing that was committed is lost."},
+	{Messaging, true, 2 * time.Second, "WhatsApp messaging", "Nothing is sent. Campaigns hold what they have and go on by themselves; stations still redeem."},
+	{Dispatcher, true, 2 * time.Second, "Campaign dispatcher", "Campaigns cannot start or go on. What was sent stays sent; stations still redeem."},
+	{VoucherCard, false, 2 * time.Second, "Voucher cards", "You can still issue vouchers; recipients see the code as text."},
+	{Payments, false, 3 * time.Second, "Payment link", "The link to pay by does not open. Vouchers are issued and redeemed as before."},
+	{OpsChannel, false, 3 * time.Second, "Ops channel", "Ops are told by mail only. Alerts wait for the channel; none is lost."},
+	{Mail, false, 3 * time.Second, "Mail", "Invitations, resets and notices wait. The Ops channel still works."},
+	{Panel, false, 3 * time.Second, "Panel sign-in", "Support may be unable to sign in. Campaigns go on; stations still redeem."},
+	{Database, true, 500 * time.Millisecond, "Database", "Nothing works until it answers again. Nothing that was committed is lost."},
+}
+
+// Find returns the function of a name.
+func Find(name Name) (Function, bool) {
+	for _, f := range Functions {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Function{}, false
 }

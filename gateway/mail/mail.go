@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"strconv"
 	"time"
@@ -27,7 +28,13 @@ type Config struct {
 	Username string // "" to send without signing in
 	Password string // secret; given only to an encrypted connection or to this machine
 	TLS      string // "" STARTTLS when offered | "starttls" or nothing | "tls" from the first byte | "none"
+
+	// Dial is asked before each connection for a dialer in place of the usual one, and may answer with nil; nil: nobody is.
+	Dial func(ctx context.Context) Dialer
 }
+
+// Dialer opens connections.
+type Dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // New makes a sender. What is wrong with the configuration shows at Send.
 func New(c Config) *Sender { return &Sender{config: c} }
@@ -42,7 +49,7 @@ type Message struct {
 // Send delivers a message to the server, in 30 s at most. Errors: domain.Invalid (mail_config,
 // mail_address, about the field) and domain.Unavailable (mail_not_sent), after which it may still have arrived.
 func (s *Sender) Send(ctx context.Context, m Message) error {
-	client, err := s.client()
+	client, err := s.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,7 +73,24 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-func (s *Sender) client() (*gomail.Client, error) {
+// Ping asks the server for a sign of life: it connects, signs in where Send would, and sends nothing. An error that wraps
+// a *textproto.Error is the server's own refusal.
+func (s *Sender) Ping(ctx context.Context) error {
+	client, err := s.client(ctx)
+	if err != nil {
+		return err
+	}
+	conn, err := client.DialToSMTPClientWithContext(ctx)
+	if err == nil {
+		err = errors.Join(conn.Noop(), conn.Quit())
+	}
+	if err != nil {
+		return domain.E(domain.Unavailable, "mail_down", "The mail server does not answer as one.").Because(err)
+	}
+	return nil
+}
+
+func (s *Sender) client(ctx context.Context) (*gomail.Client, error) {
 	c := s.config
 	host, portText, err := net.SplitHostPort(c.Address)
 	port, portErr := strconv.Atoi(portText)
@@ -92,6 +116,11 @@ func (s *Sender) client() (*gomail.Client, error) {
 	if c.Username != "" {
 		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
 			gomail.WithUsername(c.Username), gomail.WithPassword(c.Password))
+	}
+	if c.Dial != nil {
+		if dial := c.Dial(ctx); dial != nil {
+			options = append(options, gomail.WithDialContextFunc(dial))
+		}
 	}
 	client, err := gomail.NewClient(host, options...)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -23,6 +24,12 @@ type Channel struct {
 // New makes a channel. The address is a secret: who knows it can post.
 func New(webhookURL string) *Channel {
 	return &Channel{webhookURL: webhookURL, client: &http.Client{Timeout: 10 * time.Second}}
+}
+
+// Through puts something before the transport of the channel, which it returns.
+func (c *Channel) Through(wrap func(http.RoundTripper) http.RoundTripper) *Channel {
+	c.client.Transport = wrap(http.DefaultTransport)
+	return c
 }
 
 // Notice is what Ops should know. It holds no phone number, name or message text.
@@ -66,6 +73,38 @@ func (c *Channel) Post(ctx context.Context, n Notice) error {
 		err = failed.Err
 	}
 	return domain.E(domain.Unavailable, "ops_channel_down", "The Ops channel did not take the notice.").Because(err)
+}
+
+// Ping asks the webhook for a sign of life and posts nothing: a webhook that works refuses a message without a text, and
+// says so. Errors are domain.Unavailable: ops_channel_not_set; ops_channel_refuses, where it answers something else; and
+// ops_channel_down, where nothing answers, or says that there is no such channel any more.
+func (c *Channel) Ping(ctx context.Context) error {
+	if c.webhookURL == "" {
+		return domain.E(domain.Unavailable, "ops_channel_not_set", "No Ops channel is configured.")
+	}
+	down := func(cause error) error {
+		return domain.E(domain.Unavailable, "ops_channel_down", "The Ops channel does not answer.").Because(cause)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.webhookURL, strings.NewReader("{}"))
+	if err != nil {
+		return down(errors.New("the webhook's address is not a URL"))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.client.Do(req)
+	if err != nil {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err
+		}
+		return down(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	switch {
+	case res.StatusCode == http.StatusBadRequest:
+		return nil
+	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
+		return domain.E(domain.Unavailable, "ops_channel_down", "The Ops channel is not there any more (HTTP %d).", res.StatusCode)
+	}
+	return domain.E(domain.Unavailable, "ops_channel_refuses", "The Ops channel answers, but not as one (HTTP %d).", res.StatusCode)
 }
 
 // color is the bar beside the text: amber, orange or red.

@@ -26,7 +26,7 @@ type faults struct {
 // fault is one thing that is wrong, until it ends by itself.
 type fault struct {
 	kind    string
-	scope   string  // whose: scopeMessaging or scopeCard
+	scope   string  // whose: of scopes
 	share   float64 // of the requests that it concerns
 	code    int     // of faultError
 	latency time.Duration
@@ -50,7 +50,13 @@ const (
 const (
 	scopeMessaging = "messaging"
 	scopeCard      = "voucher-card"
+	scopeOps       = "ops-channel"
 )
+
+var scopes = []string{scopeMessaging, scopeCard, scopeOps}
+
+// What a notice to the Ops channel may meet: nothing that stores it without saying so.
+var opsFaults = []string{faultOutage, faultLatency, faultRate, faultError, faultReset}
 
 var faultKinds = []string{faultOutage, faultLatency, faultRate, faultError, faultTimeout, faultReset, faultSlow, faultWrong}
 
@@ -161,8 +167,11 @@ func readFault(raw []byte) (*fault, error) {
 	if !slices.Contains(faultKinds, one.kind) {
 		return nil, domain.E(domain.Invalid, "unknown_kind", "The kind must be one of %s.", strings.Join(faultKinds, ", ")).About("kind")
 	}
-	if one.scope != scopeMessaging && one.scope != scopeCard {
-		return nil, domain.E(domain.Invalid, "unknown_scope", "The scope must be %s or %s.", scopeMessaging, scopeCard).About("scope")
+	if !slices.Contains(scopes, one.scope) {
+		return nil, domain.E(domain.Invalid, "unknown_scope", "The scope must be one of %s.", strings.Join(scopes, ", ")).About("scope")
+	}
+	if one.scope == scopeOps && !slices.Contains(opsFaults, one.kind) {
+		return nil, domain.E(domain.Invalid, "unknown_kind", "The kind of a fault of %s must be one of %s.", scopeOps, strings.Join(opsFaults, ", ")).About("kind")
 	}
 	if wanted.Share != nil {
 		one.share = *wanted.Share
@@ -177,8 +186,8 @@ func readFault(raw []byte) (*fault, error) {
 		return nil, domain.E(domain.Invalid, "not_wanted", "Only the kind error has a code.").About("code")
 	case isError && (*wanted.Code < 0 || *wanted.Code > maxErrorCode):
 		return nil, domain.E(domain.Invalid, "out_of_range", "A code lies between 0 and %d.", maxErrorCode).About("code")
-	case isError && one.scope == scopeCard && (*wanted.Code < 400 || *wanted.Code > 599):
-		return nil, domain.E(domain.Invalid, "out_of_range", "The code of %s is an HTTP status from 400 to 599.", scopeCard).About("code")
+	case isError && one.scope != scopeMessaging && (*wanted.Code < 400 || *wanted.Code > 599):
+		return nil, domain.E(domain.Invalid, "out_of_range", "The code of %s is an HTTP status from 400 to 599.", one.scope).About("code")
 	case isError:
 		one.code = *wanted.Code
 	}

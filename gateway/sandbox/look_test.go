@@ -32,7 +32,7 @@ func TestOpsChannel(t *testing.T) {
 		got := decode[[]struct {
 			entry
 			notice
-		}](t, second(look.do(http.MethodGet, "/ops.json", "")))
+		}](t, second(look.do(http.MethodGet, "/ops-channel.json", "")))
 		require.Len(t, got, 2)
 		require.Equal(t, "R&B <paused>\ntwo\n*lines\nOpen in Lastcall: http://x.test/?a&b", got[0].Text)
 		require.Equal(t, "#D64545", got[0].Color)

@@ -16,6 +16,21 @@ func (s *Server) postNotice(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text)
 	}
+	struck := s.faults.strike(scopeOps, true)
+	s.linger(struck.latency)
+	switch struck.kind {
+	case faultOutage:
+		hangUp()
+	case faultReset:
+		reset(w)
+		return
+	case faultRate:
+		answer(http.StatusTooManyRequests, "rate_limited")
+		return
+	case faultError:
+		answer(struck.code, "the sandbox was told to answer so")
+		return
+	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var m slackMessage
 	if err != nil || json.Unmarshal(raw, &m) != nil {

@@ -140,11 +140,12 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("PUT /templates/{name}", s.putTemplate)
 	mux.HandleFunc("POST /inbound", s.postInbound)
 	mux.HandleFunc("POST /ops/webhook", s.postNotice)
-	mux.HandleFunc("GET /ops.json", s.list(s.ops))
+	mux.HandleFunc("GET /ops-channel.json", s.list(s.ops))
 	mux.HandleFunc("GET /mail.json", s.list(s.mails))
 	mux.HandleFunc("GET /functions/voucher-card", s.getCardFunction)
 	mux.HandleFunc("POST /functions/voucher-card", s.postCard)
 	mux.HandleFunc("GET /cards/{file}", s.getCard)
+	mux.HandleFunc("GET /payments/{name}", getPayments)
 	mux.HandleFunc("GET /{$}", s.getPage)
 	return mux
 }

@@ -32,6 +32,8 @@ type Config struct {
 	BaseURL string        // the function is at /functions/voucher-card below it; "" for none
 	Secret  string        // the bearer token it demands
 	Timeout time.Duration // of one call from start to end; default 5 s
+
+	Wrap func(http.RoundTripper) http.RoundTripper // goes before the transport; nil: nothing does
 }
 
 // Request is what the function is asked for.
@@ -68,10 +70,14 @@ func New(c Config) *Client {
 	if c.Timeout <= 0 {
 		c.Timeout = 5 * time.Second
 	}
+	var way http.RoundTripper = &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second}
+	if c.Wrap != nil {
+		way = c.Wrap(way)
+	}
 	return &Client{
 		config: c, function: strings.TrimSuffix(c.BaseURL, "/") + "/functions/voucher-card",
 		client: &http.Client{Timeout: c.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second}},
+			Transport: way},
 	}
 }
 

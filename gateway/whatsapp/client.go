@@ -25,9 +25,10 @@ import (
 type Client struct {
 	config     Config
 	transport  *http.Transport
-	messages   *url.URL // where messages are posted
-	number     *url.URL // the phone number itself
-	templates  *url.URL // where templates are listed; nil without an account
+	way        http.RoundTripper // the transport, and what Config.Wrap puts before it
+	messages   *url.URL          // where messages are posted
+	number     *url.URL          // the phone number itself
+	templates  *url.URL          // where templates are listed; nil without an account
 	postHeader http.Header
 	getHeader  http.Header
 	configErr  error // why no request can be made at all
@@ -46,6 +47,8 @@ type Config struct {
 	VerifyToken string        // secret; answers the webhook handshake
 	Timeout     time.Duration // for one call from start to end, default 10 s
 	MaxConns    int           // calls at once, and connections kept open; default 256. More calls wait.
+
+	Wrap func(http.RoundTripper) http.RoundTripper // goes before the transport; nil: nothing does
 }
 
 // New makes a client. A configuration that no request can be made with (an unreadable BaseURL) shows
@@ -81,6 +84,9 @@ func New(c Config) *Client {
 		},
 		postHeader: http.Header{"Authorization": {"Bearer " + c.AccessToken}, "Content-Type": {"application/json"}},
 		getHeader:  http.Header{"Authorization": {"Bearer " + c.AccessToken}},
+	}
+	if client.way = client.transport; c.Wrap != nil {
+		client.way = c.Wrap(client.transport)
 	}
 	base, err := url.Parse(c.BaseURL)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
@@ -218,7 +224,7 @@ func (c *Client) call(ctx context.Context, startBy time.Time, req *http.Request)
 			tooLate.Reset(time.Until(end))
 		},
 	})
-	res, err := c.transport.RoundTrip(req.WithContext(ctx))
+	res, err := c.way.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		if !connected {
 			return answer{}, failed(ErrNotSent, err)

@@ -7,7 +7,9 @@ CREATE TABLE edge_functions (
     since timestamptz NOT NULL DEFAULT clock_timestamp(), -- in this state
     checked_at timestamptz,                               -- null: never probed
     latency_ms integer CHECK (latency_ms >= 0),
-    detail text NOT NULL DEFAULT '' CHECK (length(detail) <= 300) -- what was found, for people
+    detail text NOT NULL DEFAULT '' CHECK (length(detail) <= 300), -- what was found, for people
+    is_drill boolean NOT NULL DEFAULT false, -- a fault was in the way of the last probe on purpose
+    told_since timestamptz                   -- the since of the outage that is in the audit log already
 );
 GRANT SELECT, INSERT, UPDATE ON edge_functions TO lastcall_app;
 
@@ -17,6 +19,7 @@ CREATE TABLE probe_results (
     edge_function text NOT NULL REFERENCES edge_functions,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     state text NOT NULL CHECK (state IN ('green', 'amber', 'red')),
+    outcome text NOT NULL DEFAULT 'answered' CHECK (outcome IN ('answered', 'refused', 'unreachable', 'not_set')), -- of this probe alone
     latency_ms integer CHECK (latency_ms >= 0),
     detail text NOT NULL DEFAULT '' CHECK (length(detail) <= 300),
     is_drill boolean NOT NULL DEFAULT false -- a fault was in its way on purpose: in no figure of availability
@@ -41,10 +44,13 @@ CREATE TABLE faults (
     ended_at timestamptz, -- switched off before its expiry
     CONSTRAINT faults_bounded CHECK (expires_at > created_at AND expires_at - created_at <= interval '2 hours')
 );
--- A fault at a time for each edge function.
+-- An edge function has one open fault at a time: its row is locked to make one.
 CREATE INDEX faults_open ON faults (edge_function, expires_at) WHERE ended_at IS NULL;
 GRANT SELECT, INSERT ON faults TO lastcall_app;
 GRANT UPDATE (ended_at) ON faults TO lastcall_app;
+
+-- A worker that is told not to polls no dispatch, and lives on.
+ALTER TABLE workers ADD COLUMN polls_dispatch boolean NOT NULL DEFAULT true;
 
 -- What a drill makes stays out of figures and signals, forever.
 ALTER TABLE campaigns ADD COLUMN is_drill boolean NOT NULL DEFAULT false;
@@ -55,4 +61,5 @@ ALTER TABLE redemption_refusals ADD COLUMN is_drill boolean NOT NULL DEFAULT fal
 ALTER TABLE redemption_refusals DROP COLUMN is_drill;
 ALTER TABLE sends DROP COLUMN is_drill;
 ALTER TABLE campaigns DROP COLUMN is_drill;
+ALTER TABLE workers DROP COLUMN polls_dispatch;
 DROP TABLE faults, probe_results, edge_functions;

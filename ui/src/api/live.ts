@@ -1,6 +1,7 @@
 import { useEffect, useSyncExternalStore } from 'react';
 import { active, type Campaign } from '../pages/campaign/campaign';
 import { client, queries } from './client';
+import { takeEdgeFunctions } from './edge';
 import type { components } from './schema';
 
 type CampaignPage = components['schemas']['CampaignPage'];
@@ -46,6 +47,11 @@ export function useLive() {
         opened = true;
       });
       source.addEventListener('campaign', (event) => take(JSON.parse(event.data)));
+      source.addEventListener('alerts', () => {
+        for (const path of ['/alerts', '/alerts/{id}', '/incidents'])
+          void queries.invalidateQueries({ queryKey: ['get', path] });
+      });
+      source.addEventListener('edge-functions', (event) => takeEdgeFunctions(JSON.parse(event.data)));
       source.addEventListener('error', () => {
         become(opened ? 'reconnecting' : 'connecting');
         // The browser gives up for good when the answer is no stream, and tries at once when it is: we wait instead.

@@ -1,12 +1,15 @@
 import {
   IconAdjustments,
+  IconBellRinging,
   IconBuildingStore,
   IconCheckbox,
   IconCreditCard,
+  IconFlame,
   IconListSearch,
   IconLockOpen,
   IconMessage2,
   IconRocket,
+  IconPlugConnected,
   IconSend,
   IconSpeakerphone,
   IconTicket,
@@ -16,6 +19,7 @@ import {
 } from '@tabler/icons-react';
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
+import type { EdgeFunction } from '../api/edge';
 import type { View } from '../pages/campaign';
 import type { State } from '../pages/campaign/targets';
 import type { Show } from '../pages/campaigns';
@@ -41,6 +45,18 @@ const targetStates: State[] = [
   'opted_out',
   'unknown',
   'cancelled',
+];
+
+/** The services that are probed. */
+const edges: EdgeFunction['name'][] = [
+  'messaging',
+  'dispatcher',
+  'voucher-card',
+  'payments',
+  'ops-channel',
+  'mail',
+  'panel',
+  'database',
 ];
 
 const root = createRootRoute({ component: Shell });
@@ -233,6 +249,20 @@ const rollout = createRoute({
   path: '/rollout',
   validateSearch: (s: Record<string, unknown>): { item?: string } => ({ item: text(s.item) }),
   component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
+const drills = createRoute({
+  getParentRoute: () => root,
+  path: '/drills',
+  validateSearch: (s: Record<string, unknown>): { after?: string; start?: true } => ({
+    after: text(s.after),
+    start: s.start === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('../pages/drills'), 'DrillsPage'),
+});
+
+const drill = createRoute({
+  getParentRoute: () => root,
+  path: '/drills/$id',
+  component: lazyRouteComponent(() => import('../pages/drill/drill'), 'DrillPage'),
 });
 
 const profile = createRoute({
@@ -270,6 +300,49 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('../pages/audit'), 'AuditPage'),
 });
 
+const incidents = createRoute({
+  getParentRoute: () => root,
+  path: '/incidents',
+  validateSearch: (s: Record<string, unknown>): { show?: 'all'; after?: number } => ({
+    show: oneOf(s.show, ['all']),
+    after: whole(s.after),
+  }),
+  component: lazyRouteComponent(() => import('../pages/incidents/incidents'), 'IncidentsPage'),
+});
+
+const incident = createRoute({
+  getParentRoute: () => root,
+  path: '/incidents/$id',
+  component: lazyRouteComponent(() => import('../pages/incidents/incident'), 'IncidentPage'),
+});
+
+const alerts = createRoute({
+  getParentRoute: () => root,
+  path: '/alerts',
+  validateSearch: (s: Record<string, unknown>): { show?: 'all'; after?: string; alert?: string } => ({
+    show: oneOf(s.show, ['all']),
+    after: text(s.after),
+    alert: text(s.alert),
+  }),
+  component: lazyRouteComponent(() => import('../pages/incidents/alerts'), 'AlertsPage'),
+});
+
+const runbooks = createRoute({
+  getParentRoute: () => root,
+  path: '/runbooks',
+  validateSearch: (s: Record<string, unknown>): { runbook?: string } => ({ runbook: text(s.runbook) }),
+  component: lazyRouteComponent(() => import('../pages/incidents/runbooks'), 'RunbooksPage'),
+});
+
+const integrations = createRoute({
+  getParentRoute: () => root,
+  path: '/integrations',
+  validateSearch: (s: Record<string, unknown>): { edge?: EdgeFunction['name'] } => ({
+    edge: oneOf(s.edge, edges),
+  }),
+  component: lazyRouteComponent(() => import('../pages/integrations'), 'IntegrationsPage'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
@@ -280,6 +353,8 @@ export const router = createRouter({
     approvals,
     overrides,
     rollout,
+    drills,
+    drill,
     contacts,
     sends,
     optOuts,
@@ -290,6 +365,11 @@ export const router = createRouter({
     tableCodes,
     vouchers,
     payments,
+    incidents,
+    incident,
+    alerts,
+    runbooks,
+    integrations,
     settings,
     audit,
     users,
@@ -317,6 +397,7 @@ const navigation: {
     | '/approvals'
     | '/overrides'
     | '/rollout'
+    | '/drills'
     | '/contacts'
     | '/opt-outs'
     | '/templates'
@@ -324,6 +405,8 @@ const navigation: {
     | '/vouchers'
     | '/bars'
     | '/payments'
+    | '/incidents'
+    | '/integrations'
     | '/settings'
     | '/audit'
     | '/users';
@@ -348,7 +431,10 @@ const navigation: {
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
+  { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },
+  { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
   { to: '/settings', label: 'Settings', icon: IconAdjustments, key: 's', takes: 'settings.read' },
   { to: '/audit', label: 'Audit log', icon: IconListSearch, key: 'a', takes: 'audit.read' },
   { to: '/users', label: 'Users', icon: IconUserShield, key: 'u', takes: 'accounts.manage' },

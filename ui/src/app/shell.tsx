@@ -2,8 +2,9 @@ import { AppShell, Avatar, Burger, Group, Menu, Text, UnstyledButton } from '@ma
 import { useDisclosure } from '@mantine/hooks';
 import { IconKeyboard, IconLogout, IconSearch, IconSelector, IconUser } from '@tabler/icons-react';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { lazy, Suspense, useEffect, useRef } from 'react';
 import { api } from '../api/client';
+import { useEdgeFunctions } from '../api/edge';
 import { useLine, useLive } from '../api/live';
 import { Bell } from '../parts/bell';
 import { Commands, openCommands, openShortcuts } from './commands';
@@ -58,6 +59,8 @@ export function Shell() {
                 <Icon size={18} aria-hidden />
                 {label}
                 {to === '/approvals' && <Waiting />}
+                {to === '/incidents' && <Unseen />}
+                {to === '/integrations' && <EdgeSign />}
               </Link>
             ))}
           </AppShell.Section>
@@ -70,12 +73,31 @@ export function Shell() {
         </AppShell.Navbar>
         <AppShell.Main id="main" ref={main} tabIndex={-1}>
           <div className="frame-main">
+            <Faults />
             <Outlet />
           </div>
         </AppShell.Main>
       </AppShell>
       <Commands />
     </>
+  );
+}
+
+/** How many alerts fire that nobody has seen. The stream says so at once. */
+function Unseen() {
+  const query = api.useQuery(
+    'get',
+    '/alerts',
+    { params: { query: { state: ['firing'], limit: 100 } } },
+    { refetchInterval: 60_000 },
+  );
+  const unseen = query.data?.alerts.filter((a) => !a.acknowledged_at && !a.symptom_of).length ?? 0;
+  if (!unseen) return null;
+  return (
+    <span className="nav-count">
+      {unseen}
+      <span className="sr-only"> {unseen === 1 ? 'alert fires' : 'alerts fire'}, not seen yet</span>
+    </span>
   );
 }
 
@@ -89,6 +111,34 @@ function Waiting() {
       {mine}
       <span className="sr-only"> waiting for you</span>
     </span>
+  );
+}
+
+/** How many services are down; nothing while none is. */
+function EdgeSign() {
+  const down = useEdgeFunctions().data?.functions.filter((f) => f.state === 'red').length ?? 0;
+  if (down === 0) return null;
+  return (
+    <span className="nav-count" data-tone="bad">
+      {down}
+      <span className="sr-only"> down</span>
+    </span>
+  );
+}
+
+const FaultBanner = lazy(() => import('../parts/edge').then((m) => ({ default: m.FaultBanner })));
+
+/** What is made to fail on purpose, over every page. */
+function Faults() {
+  const faults = useEdgeFunctions().data?.faults ?? [];
+  return (
+    <div role="status" aria-label="Faults">
+      {faults.length > 0 && (
+        <Suspense>
+          <FaultBanner />
+        </Suspense>
+      )}
+    </div>
   );
 }
 

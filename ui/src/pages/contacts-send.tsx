@@ -5,6 +5,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
+import { EdgeDegraded } from '../parts/edge';
 import { showProblem } from '../parts/form';
 import { localeName } from '../parts/format';
 import { Phone } from '../parts/phone';
@@ -25,6 +26,7 @@ export function SendMessage({ contact, close }: { contact: Contact; close: () =>
       <Title order={3} size="h3" mb="md" className="wrap">
         Send a message{contact.name && ` to ${contact.name}`}
       </Title>
+      <EdgeDegraded of="messaging" mb="md" />
       {templates.isPending && <Loading label="Loading the templates" />}
       {templates.isError && <Failed error={templates.error} retry={() => void templates.refetch()} />}
       {templates.data && <Form contact={contact} offered={choices(templates.data.templates)} close={close} />}

@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { client } from '../../api/client';
 import { problemOf } from '../../api/problem';
 import type { components } from '../../api/schema';
+import { EdgeDegraded } from '../../parts/edge';
 
 type Card = components['schemas']['CardPreview'];
 
@@ -37,6 +38,7 @@ export function CardPreview({ card }: { card: Card }) {
     >
       <Stack gap="xs" align="flex-start">
         <Text size="sm">{problem.message}</Text>
+        {down && <EdgeDegraded of="voucher-card" />}
         {problem.text && (
           <>
             <Text size="sm">Until then messages say:</Text>

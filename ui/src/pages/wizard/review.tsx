@@ -3,6 +3,7 @@ import { Link, useRouter } from '@tanstack/react-router';
 import { useRef, useState } from 'react';
 import { api } from '../../api/client';
 import { problemOf } from '../../api/problem';
+import { EdgeDegraded } from '../../parts/edge';
 import { count, dayTimeZone } from '../../parts/format';
 import { Degraded, Failed, Loading } from '../../parts/states';
 import { tell } from '../../parts/toast';
@@ -111,11 +112,16 @@ export function ReviewStep({ campaign }: { campaign: Campaign }) {
               The campaign can start when its recipients are in. {to('audience', 'See how far it is')}
             </Alert>
           )}
-          {check.data?.warnings?.map((w) => (
-            <Alert key={w.code} color="amber" title="You should know">
-              {sentence(w.message)}
-            </Alert>
-          ))}
+          <EdgeDegraded of="messaging" />
+          <EdgeDegraded of="dispatcher" />
+          {campaign.voucher && <EdgeDegraded of="voucher-card" />}
+          {check.data?.warnings
+            ?.filter((w) => w.code !== 'edge_function_down') // said above, and live
+            .map((w) => (
+              <Alert key={w.code} color="amber" title="You should know">
+                {sentence(w.message)}
+              </Alert>
+            ))}
           {approval.isError && approval.data === undefined && (
             <Failed error={approval.error} retry={() => void approval.refetch()} />
           )}

@@ -1,0 +1,16 @@
+import { Tabs } from '@mantine/core';
+import { useNavigate } from '@tanstack/react-router';
+
+/** The three pages that belong together. */
+export function IncidentTabs({ at }: { at: '/incidents' | '/alerts' | '/runbooks' }) {
+  const navigate = useNavigate();
+  return (
+    <Tabs value={at} onChange={(to) => void navigate({ to: to as typeof at })} mb="lg" activateTabWithKeyboard={false}>
+      <Tabs.List aria-label="Incidents, alerts and runbooks">
+        <Tabs.Tab value="/incidents">Incidents</Tabs.Tab>
+        <Tabs.Tab value="/alerts">Alerts</Tabs.Tab>
+        <Tabs.Tab value="/runbooks">Runbooks</Tabs.Tab>
+      </Tabs.List>
+    </Tabs>
+  );
+}
