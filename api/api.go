@@ -98,6 +98,7 @@ func newServer(d Deps) *server {
 	s.accounts()
 	s.invitations()
 	s.permissions()
+	s.dashboard()
 	s.campaigns()
 	s.orders()
 	s.approvals()
@@ -151,7 +152,7 @@ func newServer(d Deps) *server {
 	s.webhooks()
 	s.cspReports()
 	s.health()
-	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log)))
+	s.router.GET("/metrics", gin.WrapH(Metrics(d.Store, d.Log, s.streams())))
 	return s
 }
 

@@ -59,6 +59,7 @@ type AuditWanted struct {
 	RequestID string    `query:"request_id" maxLength:"64"`
 	From      time.Time `query:"from" doc:"At or after"`
 	To        time.Time `query:"to" doc:"Before"`
+	Block     string    `query:"block" maxLength:"40" doc:"Only decisions of the policy that held something back for this reason" example:"quiet_hours"`
 }
 
 func (w AuditWanted) filter() (store.AuditFilter, error) {

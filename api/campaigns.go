@@ -113,11 +113,12 @@ func (s *server) campaigns() {
 	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-campaigns", Method: http.MethodGet, Path: "/campaigns", Tags: tags,
 		Summary: "List campaigns, newest first"},
 		func(ctx context.Context, in *struct {
-			After  uuid.UUID         `query:"after" format:"uuid" doc:"The next of the page before"`
-			Status []campaign.Status `query:"status,explode" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed" doc:"Only those in one of these; absent: all"`
+			After     uuid.UUID         `query:"after" format:"uuid" doc:"The next of the page before"`
+			Status    []campaign.Status `query:"status,explode" enum:"draft,scheduled,preflight,running,paused,settling,done,stopped,failed" doc:"Only those in one of these; absent: all"`
+			SentSince time.Time         `query:"sent_since" doc:"Only those of which messages were sent in the quarter of an hour of then, or later"`
 			Limit
 		}) (*struct{ Body CampaignPage }, error) {
-			all, err := s.Store.Campaigns(ctx, in.Status, in.After, in.fetch())
+			all, err := s.Store.Campaigns(ctx, store.CampaignFilter{Statuses: in.Status, SentSince: in.SentSince}, in.After, in.fetch())
 			if err != nil {
 				return nil, err
 			}

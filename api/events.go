@@ -174,6 +174,13 @@ func (f *feed) remove(l *listener) {
 	}
 }
 
+// open is how many listen.
+func (f *feed) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.listeners)
+}
+
 func (f *feed) run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,9 +22,23 @@ const (
 	messagingKept = 2 * time.Second // how long an answer of the provider counts
 )
 
-// health serves /healthz, which says that the process is alive, and /readyz, which asks those it needs.
+// Build is which build of Lastcall this is: its commit, else its version.
+var Build = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return cmp.Or(info.Main.Version, "unknown")
+})
+
+// health serves /healthz, which says that the process is alive and of which build it is, and /readyz, which asks those it needs.
 func (s *server) health() {
-	s.router.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"ok": true}) })
+	s.router.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"ok": true, "build": Build()}) })
 	s.router.GET("/readyz", func(c *gin.Context) {
 		r := s.ready(c.Request.Context())
 		status := http.StatusOK

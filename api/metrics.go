@@ -18,11 +18,12 @@ import (
 
 // Metrics serves what Prometheus scrapes: figures about all of Lastcall, read from Postgres, and about this
 // process. They hold nothing personal, so that it needs no token. Where several processes serve it, the figures
-// that begin with lastcall_ are the same at all of them: take those of one.
-func Metrics(st *store.Store, log *slog.Logger) http.Handler {
+// that begin with lastcall_ are the same at all of them, but own, which are about this process: take those of one.
+func Metrics(st *store.Store, log *slog.Logger, own ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&figures{store: st, log: log})
+		&figures{store: st, log: log}, &flow{store: st, log: log})
+	registry.MustRegister(own...)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)})
 }
 

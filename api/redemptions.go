@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,6 +61,23 @@ type Redemption struct {
 	RedeemedAt  time.Time        `json:"redeemed_at"`
 	OfflineAt   *time.Time       `json:"offline_at,omitempty" doc:"When the device accepted it without a connection, by its own clock"`
 	SettledAt   *time.Time       `json:"settled_at,omitempty" doc:"When its station was paid"`
+}
+
+// RedemptionRefusalPage is one page of redemptions that did not happen, newest first.
+type RedemptionRefusalPage struct {
+	Refusals []RedemptionRefusal `json:"refusals"`
+	Next     string              `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+}
+
+// RedemptionRefusal is a redemption that did not happen.
+type RedemptionRefusal struct {
+	ID        int64      `json:"id"`
+	At        time.Time  `json:"at"`
+	Kind      string     `json:"kind" enum:"business,system" doc:"The rules at work, or our fault"`
+	Code      string     `json:"code" example:"already_redeemed"`
+	VoucherID *uuid.UUID `json:"voucher_id,omitempty" format:"uuid" doc:"Absent when none was found"`
+	StationID uuid.UUID  `json:"station_id" format:"uuid"`
+	Station   string     `json:"station" example:"ENG-001"`
 }
 
 // RedemptionPage is one page of redemptions, newest first.
@@ -231,6 +249,23 @@ func (s *server) redemptions() {
 		}) (*struct{ Body RedemptionPage }, error) {
 			all, err := s.Store.Redemptions(ctx, store.RedemptionFilter{Station: in.Station, Campaign: in.Campaign, From: in.From, Before: in.Before}, in.After, in.fetch())
 			return &struct{ Body RedemptionPage }{redemptionPage(all, in.Limit)}, err
+		})
+
+	register(s, access.VouchersRead, huma.Operation{OperationID: "list-redemption-refusals", Method: http.MethodGet, Path: "/redemption-refusals", Tags: panel,
+		Summary: "List redemptions that did not happen, newest first", Description: "`business` is the rules at work, `system` our fault. Rehearsals and drills are not among them."},
+		func(ctx context.Context, in *struct {
+			Kind  string    `query:"kind" enum:"business,system" doc:"Only these; absent: all"`
+			From  time.Time `query:"from" doc:"Then or later"`
+			After int64     `query:"after" minimum:"0" doc:"The next of the page before"`
+			Limit
+		}) (*struct{ Body RedemptionRefusalPage }, error) {
+			all, err := s.Store.RedemptionRefusals(ctx, in.Kind, in.From, in.After, in.fetch())
+			all, next := cut(all, in.Limit, func(r store.RedemptionRefusal) string { return strconv.FormatInt(r.ID, 10) })
+			page := RedemptionRefusalPage{Refusals: make([]RedemptionRefusal, len(all)), Next: next}
+			for i, r := range all {
+				page.Refusals[i] = RedemptionRefusal(r)
+			}
+			return &struct{ Body RedemptionRefusalPage }{page}, err
 		})
 
 	register(s, access.PaymentsConfirm, huma.Operation{OperationID: "settle-station", Method: http.MethodPost, Path: "/stations/{id}/settlements", Tags: panel,

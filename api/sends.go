@@ -169,11 +169,12 @@ func (s *server) sends() {
 			State     []campaign.TargetState `query:"state,explode" enum:"queued,sending,sent,delivered,read,failed,opted_out,unknown,cancelled" doc:"Only those in one of these; absent: all"`
 			Template  string                 `query:"template" maxLength:"512" doc:"Only with the template of this name"`
 			ContactID uuid.UUID              `query:"contact_id" format:"uuid" doc:"Only to this contact"`
+			SentFrom  time.Time              `query:"sent_from" doc:"Only those that WhatsApp took then or later"`
 			Voucher   uuid.UUID              `query:"voucher" format:"uuid" doc:"Only about this voucher"`
 			After     uuid.UUID              `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body SendPage }, error) {
-			f := store.SendFilter{States: in.State, Template: in.Template, Voucher: in.Voucher}
+			f := store.SendFilter{States: in.State, Template: in.Template, SentFrom: in.SentFrom, Voucher: in.Voucher}
 			if in.Template != "" && !templateNameRule.MatchString(in.Template) {
 				return nil, domain.E(domain.Invalid, "bad_template", "use a template's name").About("template")
 			}

@@ -26,11 +26,12 @@ type NewSmokeRun struct {
 type SmokeRun struct {
 	SmokeRunID uuid.UUID `json:"smoke_run_id" format:"uuid"`
 	NewSmokeRun
-	Outcome   string    `json:"outcome" enum:"passed,failed"`
-	Passed    int       `json:"passed"`
-	Failed    int       `json:"failed"`
-	By        string    `json:"by" doc:"Who ran it"`
-	CreatedAt time.Time `json:"created_at"`
+	Outcome      string    `json:"outcome" enum:"passed,failed,inconclusive" doc:"inconclusive: nothing failed, and something could not be proven"`
+	Passed       int       `json:"passed"`
+	Failed       int       `json:"failed"`
+	Inconclusive int       `json:"inconclusive" doc:"What could not be proven"`
+	By           string    `json:"by" doc:"Who ran it"`
+	CreatedAt    time.Time `json:"created_at"`
 }
 
 // SmokeRunPage is one page of runs, newest first.
@@ -70,5 +71,5 @@ func (s *server) smokeRuns() {
 
 func smokeRunOf(r store.SmokeRun) SmokeRun {
 	return SmokeRun{SmokeRunID: r.ID, NewSmokeRun: NewSmokeRun{Kind: r.Kind, Build: r.Build, Environment: r.Environment, StartedAt: r.StartedAt,
-		FinishedAt: r.FinishedAt, Items: r.Items}, Outcome: r.Outcome(), Passed: r.Passed, Failed: r.Failed, By: r.By, CreatedAt: r.CreatedAt}
+		FinishedAt: r.FinishedAt, Items: r.Items}, Outcome: r.Outcome(), Passed: r.Passed, Failed: r.Failed, Inconclusive: r.Inconclusive, By: r.By, CreatedAt: r.CreatedAt}
 }

@@ -21,6 +21,7 @@ type AuditFilter struct {
 	RequestID string    // exactly this
 	From      time.Time // at or after
 	To        time.Time // before
+	Block     string    // only policy checks that held something back for this reason
 }
 
 // AuditPlace is an entry's place in the list, which is sorted by time, then id.
@@ -115,6 +116,9 @@ func (s *Store) auditWhere(ctx context.Context, f AuditFilter) (where string, ar
 	}
 	if !f.To.IsZero() {
 		only(`l.created_at < $%d`, f.To)
+	}
+	if f.Block != "" {
+		only(`l.action = 'outbound_policy_check' AND l.diff->>'reason' = $%d`, f.Block)
 	}
 	if f.Action != "" {
 		all, err := s.auditActions(ctx)

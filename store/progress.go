@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,11 +54,20 @@ type Wait struct {
 	NeedsHuman bool `json:"needs_human,omitempty"` // somebody has to mend something
 }
 
-// Campaigns lists the campaigns in one of the statuses (none: in any), newest first, those older than the
-// campaign `before` (uuid.Nil: from the newest).
-func (s *Store) Campaigns(ctx context.Context, statuses []campaign.Status, before uuid.UUID, limit int) ([]Progress, error) {
-	return s.progress(ctx, `WHERE ($1 = '00000000-0000-0000-0000-000000000000'::uuid OR c.id < $1)
-		AND (cardinality($2::text[]) = 0 OR c.status = ANY($2)) ORDER BY c.id DESC LIMIT $3`, before, append([]campaign.Status{}, statuses...), page(limit))
+// CampaignFilter says which campaigns; what is empty does not matter.
+type CampaignFilter struct {
+	Statuses  []campaign.Status
+	SentSince time.Time // some of its messages were sent in the quarter of an hour of then, or later
+}
+
+// Campaigns lists campaigns, newest first, those older than the campaign `before` (uuid.Nil: from the newest).
+func (s *Store) Campaigns(ctx context.Context, f CampaignFilter, before uuid.UUID, limit int) ([]Progress, error) {
+	where, args := `WHERE ($1 = '00000000-0000-0000-0000-000000000000'::uuid OR c.id < $1)
+		AND (cardinality($2::text[]) = 0 OR c.status = ANY($2))`, []any{before, append([]campaign.Status{}, f.Statuses...), page(limit)}
+	if !f.SentSince.IsZero() {
+		where, args = where+` AND `+fmt.Sprintf(sentSince, "$4"), append(args, f.SentSince)
+	}
+	return s.progress(ctx, where+` ORDER BY c.id DESC LIMIT $3`, args...)
 }
 
 // Progress returns one campaign's progress.

@@ -173,16 +173,51 @@ func (s *Store) SettleStation(ctx context.Context, station uuid.UUID, paid vouch
 	return done, err
 }
 
-// RedemptionRate is how redemptions went of late: what the rollback signal looks at. Business refusals and rehearsals do
-// not count.
+// RedemptionRate is how redemptions went of late: what the rollback signal looks at. Business refusals, rehearsals and drills
+// do not count.
 type RedemptionRate struct {
 	Redeemed int64
 	Failed   int64 // by our fault
 }
 
 // RedemptionRate counts the redemptions of the last so long.
-func (s *Store) RedemptionRate(ctx context.Context, last time.Duration) (r RedemptionRate, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM redemptions WHERE created_at > now() - $1::interval),
-		(SELECT count(*) FROM redemption_refusals WHERE NOT mock AND kind = 'system' AND at > now() - $1::interval)`, last).Scan(&r.Redeemed, &r.Failed)
+func (s *Store) RedemptionRate(ctx context.Context, last time.Duration) (RedemptionRate, error) {
+	now := time.Now()
+	r, err := s.redemptionRate(ctx, now.Add(-last), now.Add(time.Minute)) // the database's clock may be ahead of ours
 	return r, unavailable(err)
+}
+
+func (s *Store) redemptionRate(ctx context.Context, from, to time.Time) (r RedemptionRate, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM redemptions r JOIN vouchers v ON v.id = r.voucher_id LEFT JOIN campaigns c ON c.id = v.campaign_id
+			WHERE c.is_drill IS NOT TRUE AND r.created_at >= $1 AND r.created_at < $2),
+		(SELECT count(*) FROM redemption_refusals WHERE NOT mock AND NOT is_drill AND kind = 'system' AND at >= $1 AND at < $2)`, from, to).Scan(&r.Redeemed, &r.Failed)
+	return r, err
+}
+
+// RedemptionRefusal is a redemption that did not happen.
+type RedemptionRefusal struct {
+	ID        int64
+	At        time.Time
+	Kind      string // business: the rules at work; system: our fault
+	Code      string
+	VoucherID *uuid.UUID // nil: no voucher was found
+	StationID uuid.UUID
+	Station   string // "ENG-001"
+}
+
+// RedemptionRefusals lists redemptions that did not happen, newest first, those before the one with the id (0: the newest) on;
+// of one kind, or of all (""), at a time or later. Rehearsals and drills are not among them.
+func (s *Store) RedemptionRefusals(ctx context.Context, kind string, from time.Time, before int64, limit int) ([]RedemptionRefusal, error) {
+	var since *time.Time
+	if !from.IsZero() {
+		since = &from
+	}
+	rows, err := s.pool.Query(ctx, `SELECT r.id, r.at, r.kind, r.code, r.voucher_id, r.station_id, s.code FROM redemption_refusals r JOIN stations s ON s.id = r.station_id
+		WHERE NOT r.mock AND NOT r.is_drill AND ($1 = '' OR r.kind = $1) AND ($2::timestamptz IS NULL OR r.at >= $2) AND ($3 = 0 OR r.id < $3) ORDER BY r.id DESC LIMIT $4`,
+		kind, since, before, page(limit))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RedemptionRefusal])
+	return all, unavailable(err)
 }

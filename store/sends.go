@@ -386,6 +386,7 @@ type SendFilter struct {
 	States   []campaign.TargetState
 	Template string         // its name
 	MSISDN   contact.MSISDN // to this number
+	SentFrom time.Time      // the provider took it then or later
 	Voucher  uuid.UUID      // about this voucher
 }
 
@@ -420,6 +421,9 @@ func (s *Store) Sends(ctx context.Context, f SendFilter, before uuid.UUID, limit
 	}
 	if f.MSISDN != "" {
 		add("s.msisdn = $%d", string(f.MSISDN))
+	}
+	if !f.SentFrom.IsZero() {
+		add("s.sent_at >= $%d", f.SentFrom)
 	}
 	if f.Voucher != uuid.Nil {
 		add("s.voucher_id = $%d", f.Voucher)

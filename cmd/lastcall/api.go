@@ -115,6 +115,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { sealer.Run(behind) })
 	alerts := store.AlertEngine{Store: st, Rules: rules, Log: log}
 	working.Go(func() { alerts.Run(behind) })
+	working.Go(func() { (&store.TallyFolder{Store: st, Log: log}).Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	working.Go(func() { keyWatch.Run(behind) })
 	defer working.Wait()

@@ -163,8 +163,10 @@ func (c *apiClient) open(ctx context.Context, method, path string, header http.H
 		return nil, 0, err
 	}
 	req.Header = header
-	if c.visitor == nil {
+	if c.visitor == nil && c.token != "" { // else it is a station's, which has its cookies
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	} else if c.visitor == nil {
+		req.Header.Set("User-Agent", "lastcall/cli")
 	} else if err := c.visitor.identify(ctx, c, req); err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errInterrupted

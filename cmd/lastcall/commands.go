@@ -11,7 +11,7 @@ import (
 
 // clientCommands are the commands that people use; they speak to the API.
 func clientCommands(sh *shell) []*cobra.Command {
-	all := []*cobra.Command{campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), sendCommand(sh), sendsCommand(sh),
+	all := []*cobra.Command{dashboardCommand(sh), campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), sendCommand(sh), sendsCommand(sh),
 		optOutsCommand(sh), settingsCommand(sh), policyCommand(sh), barsCommand(sh), stationsCommand(sh), paymentsCommand(sh), accountsCommand(sh),
 		tokensCommand(sh), vouchersCommand(sh), auditCommand(sh), overridesCommand(sh), rolloutCommand(sh), alertsCommand(sh), incidentsCommand(sh), smokeCommand(sh), probesCommand(sh), faultsCommand(sh), drillCommand(sh)}
 	for _, cmd := range all {
@@ -22,7 +22,7 @@ func clientCommands(sh *shell) []*cobra.Command {
 
 // serverCommands are the parts that run, each alone, and what looks after the database.
 func serverCommands(sh *shell) []*cobra.Command {
-	return []*cobra.Command{apiCommand(sh), workerCommand(sh), sandboxCommand(sh), migrateCommand(sh), benchCommand(sh), openapiCommand(sh)}
+	return []*cobra.Command{apiCommand(sh), workerCommand(sh), sandboxCommand(sh), migrateCommand(sh), fixturesCommand(sh), benchCommand(sh), openapiCommand(sh)}
 }
 
 // group is a command that only holds others. All of them print a table or JSON.

@@ -23,8 +23,8 @@ const (
 	bootstrapAdminVariable = "LASTCALL_BOOTSTRAP_ADMIN"
 	// bootstrapAccountsVariable holds accounts as JSON, each made after migrating unless it is there: how up makes its own.
 	bootstrapAccountsVariable = "LASTCALL_BOOTSTRAP_ACCOUNTS"
-	// bootstrapPINVariable holds the PIN of an operator of bars that do not exist, which are made after migrating: how up
-	// makes its own.
+	// bootstrapPINVariable holds the PIN of an operator of the staging set, which is loaded after migrating where it never was:
+	// how up loads it.
 	bootstrapPINVariable = "LASTCALL_BOOTSTRAP_PIN"
 )
 
@@ -105,10 +105,12 @@ func furnish(ctx context.Context, c *config.Config, token string, accounts []sto
 		}
 	}
 	if pin := os.Getenv(bootstrapPINVariable); pin != "" && err == nil {
-		if err = fixtures.Places(ctx, st, pin); err != nil {
-			err = fmt.Errorf("places to try it with: %w", err)
-		} else if err = fixtures.Vouchers(ctx, st); err != nil {
-			err = fmt.Errorf("vouchers to try it with: %w", err)
+		set, err := fixtures.Staging(pin, nil) // it has accounts of its own
+		if err == nil {
+			err = fixtures.Once(ctx, st, set)
+		}
+		if err != nil {
+			return templates, fmt.Errorf("the staging set: %w", err)
 		}
 	}
 	return templates, err

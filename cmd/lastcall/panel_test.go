@@ -56,6 +56,7 @@ func TestPanel(t *testing.T) {
 	units.Wait()
 	require.NoError(t, failed)
 	require.NoError(t, err)
+	require.Empty(t, w.smoke(t, "22,29,30").problems(), "what of the smoke tests wants the station app in the binary")
 	var instead string
 	if *screenshots {
 		instead = "1"

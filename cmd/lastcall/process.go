@@ -34,7 +34,8 @@ func openStore(ctx context.Context, c *config.Config, name string) (*store.Store
 	}
 	return store.Open(ctx, store.Config{URL: c.Database.URL.Reveal(), Pepper: contact.Pepper(c.Pepper.Reveal()),
 		MaxConns: c.Database.MaxConns, AppName: "lastcall " + name, Sandbox: c.WhatsApp.Sandbox(),
-		AssumedRate: float64(c.Dispatch.AssumedRate), ProbesEvery: c.Probes.Every, Build: build(), AuditRetentionDays: c.Audit.RetentionDays})
+		AssumedRate: float64(c.Dispatch.AssumedRate), ProbesEvery: c.Probes.Every, Build: api.Build(), AuditRetentionDays: c.Audit.RetentionDays,
+		RunbooksDigest: config.RunbooksDigest, Staging: func() (store.Fixtures, error) { return fixtures.Staging("", nil) }})
 }
 
 func temporalOptions(c *config.Config, log *slog.Logger) temporal.Options {

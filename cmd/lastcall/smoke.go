@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -22,7 +22,7 @@ import (
 
 func smokeCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "smoke", "Smoke tests of a running Lastcall", smokePolicy(o))
+	return smokePanel(o, group(o, "smoke", "Smoke tests of a running Lastcall", smokePolicy(o)))
 }
 
 func smokePolicy(o *output) *cobra.Command {
@@ -53,12 +53,12 @@ type policySmoke struct {
 	*output
 	template string
 
-	admin, support *apiClient
-	found          map[string]json.RawMessage // settings as they were
-	optedOut       []string                   // numbers that the run opted out
-	blocks         []seenBlock
-	campaigns      []string // started and perhaps not ended
-	items          []store.SmokeItem
+	smokeSettings
+	support   *apiClient
+	optedOut  []string // numbers that the run opted out
+	blocks    []seenBlock
+	campaigns []string // started and perhaps not ended
+	items     []store.SmokeItem
 }
 
 // evidence is what a scenario saw: ids, states and times, no numbers.
@@ -97,33 +97,31 @@ func (p *policySmoke) run(ctx context.Context) (err error) {
 	if p.support, err = p.supportClient(); err != nil {
 		return err
 	}
+	p.why, p.found = "smoke: policy", map[string]json.RawMessage{}
 	began := time.Now()
-	if p.found, err = p.settings(ctx); err != nil {
-		return err
-	}
 	all := p.scenarios()
-	show := p.smokeProgress(len(all))
+	show := smokeProgress(p.output, len(all))
 	for _, s := range all {
 		if ctx.Err() != nil {
 			break
 		}
-		show.begin(s)
+		show.begin(s.id, s.name)
 		started := time.Now()
 		seen, err := s.run(ctx)
 		if seen == nil {
 			seen = evidence{}
 		}
 		seen["seconds"] = float64(time.Since(started).Milliseconds()) / 1000
-		outcome := "passed"
+		outcome := store.SmokePassed
 		if err != nil {
-			outcome, seen["problem"] = "failed", err.Error()
+			outcome, seen["problem"] = store.SmokeFailed, err.Error()
 		}
 		raw, failed := json.Marshal(seen)
 		if failed != nil {
 			return failed
 		}
 		p.items = append(p.items, store.SmokeItem{ID: s.id, Name: s.name, Outcome: outcome, Evidence: raw})
-		show.end(s, err)
+		show.end(s.id, s.name, outcome, err)
 	}
 	show.close()
 	undone := p.undo(context.WithoutCancel(ctx))
@@ -138,14 +136,14 @@ func (p *policySmoke) run(ctx context.Context) (err error) {
 func (p *policySmoke) report(ctx context.Context, began time.Time) error {
 	out := smokeResult{Scenarios: p.items}
 	for _, item := range p.items {
-		if item.Outcome == "passed" {
+		if item.Outcome == store.SmokePassed {
 			out.Passed++
 		} else {
 			out.Failed++
 		}
 	}
 	var kept api.SmokeRun
-	_, failed := p.admin.call(ctx, http.MethodPost, "/smoke-runs", api.NewSmokeRun{Kind: "policy", Build: build(), Environment: p.admin.base,
+	_, failed := p.admin.call(ctx, http.MethodPost, "/smoke-runs", api.NewSmokeRun{Kind: store.SmokePolicy, Build: p.admin.build(ctx), Environment: p.admin.base,
 		StartedAt: began, FinishedAt: time.Now(), Items: p.items}, &kept)
 	if failed == nil {
 		out.SmokeRunID = kept.SmokeRunID.String()
@@ -179,25 +177,38 @@ func (p *policySmoke) supportClient() (*apiClient, error) {
 	return c, nil
 }
 
-// build says which build of Lastcall this is.
-func build() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+// build says which build of Lastcall answers, "unknown" if it does not say.
+func (c *apiClient) build(ctx context.Context) string {
+	var alive struct{ Build string }
+	res, err := c.page(ctx, "/healthz")
+	if err == nil {
+		defer func() { _ = res.Body.Close() }()
+		err = json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&alive)
+	}
+	if err != nil {
 		return "unknown"
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
+	return cmp.Or(alive.Build, "unknown")
+}
+
+// page asks for an address beside the API, as who calls without signing in.
+func (c *apiClient) page(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, err
 	}
-	return cmp.Or(info.Main.Version, "unknown")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.silent(err)
+	}
+	return res, nil
 }
 
 // smokeProgress is a bar on a terminal, else a line a scenario.
-func (p *policySmoke) smokeProgress(total int) *smokeView {
-	v := &smokeView{output: p.output, total: total}
-	if p.live() {
-		v.progress = mpb.New(mpb.WithOutput(p.sh.stderr), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond))
+func smokeProgress(o *output, total int) *smokeView {
+	v := &smokeView{output: o}
+	if o.live() {
+		v.progress = mpb.New(mpb.WithOutput(o.sh.stderr), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond))
 		v.bar = v.progress.New(int64(total), barStyle(), mpb.PrependDecorators(decor.CountersNoUnit("%d / %d ")), mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_MMSS)))
 	}
 	return v
@@ -205,7 +216,6 @@ func (p *policySmoke) smokeProgress(total int) *smokeView {
 
 type smokeView struct {
 	*output
-	total    int
 	progress *mpb.Progress
 	bar      *mpb.Bar
 }
@@ -218,18 +228,18 @@ func (v *smokeView) line(text string) {
 	v.say("%s", text)
 }
 
-func (v *smokeView) begin(s scenario) {
+func (v *smokeView) begin(id int, name string) {
 	if v.progress == nil {
-		v.line(fmt.Sprintf("… %d %s", s.id, s.name))
+		v.line(fmt.Sprintf("… %d %s", id, name))
 	}
 }
 
-func (v *smokeView) end(s scenario, err error) {
+func (v *smokeView) end(id int, name, outcome string, err error) {
+	line := fmt.Sprintf("%s %d %s", map[string]string{store.SmokePassed: "✓", store.SmokeFailed: "✗", store.SmokeInconclusive: "?"}[outcome], id, name)
 	if err != nil {
-		v.line(fmt.Sprintf("✗ %d %s: %v", s.id, s.name, err))
-	} else {
-		v.line(fmt.Sprintf("✓ %d %s", s.id, s.name))
+		line += ": " + err.Error()
 	}
+	v.line(line)
 	if v.bar != nil {
 		v.bar.Increment()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,21 +25,15 @@ var calm = map[string]string{
 	"throttle": `{"whatsapp":{"per_minute":6000000}}`, "quiet_hours": `{}`, "campaigns": `{"approval":"never","max_late":"2h","approval_ttl":"24h"}`,
 }
 
-// settings reads those that the run will save, as they are.
-func (p *policySmoke) settings(ctx context.Context) (map[string]json.RawMessage, error) {
-	found := map[string]json.RawMessage{}
-	for key := range calm {
-		var now store.SettingsRevision
-		if err := p.admin.get(ctx, "/settings/"+key, nil, &now); err != nil {
-			return nil, err
-		}
-		found[key] = now.Value
-	}
-	return found, nil
+// smokeSettings are settings that a run saves and puts back.
+type smokeSettings struct {
+	admin *apiClient
+	why   string
+	found map[string]json.RawMessage // as they were before the run saved them
 }
 
 // begin makes the settings those of a scenario: calm, but for its quiet hours.
-func (p *policySmoke) begin(ctx context.Context, quietHours []byte) error {
+func (p *smokeSettings) begin(ctx context.Context, quietHours []byte) error {
 	for key, value := range calm {
 		if key == "quiet_hours" && quietHours != nil {
 			value = string(quietHours)
@@ -50,16 +45,19 @@ func (p *policySmoke) begin(ctx context.Context, quietHours []byte) error {
 	return nil
 }
 
-// save saves a setting, unless it is like this. Whoever runs this knows of its dangers.
-func (p *policySmoke) save(ctx context.Context, key string, value json.RawMessage) error {
+// save saves a setting, unless it is like this, and keeps what it was. Whoever runs this knows of its dangers.
+func (p *smokeSettings) save(ctx context.Context, key string, value json.RawMessage) error {
 	var now store.SettingsRevision
 	if err := p.admin.get(ctx, "/settings/"+key, nil, &now); err != nil {
 		return err
 	}
+	if _, kept := p.found[key]; !kept {
+		p.found[key] = slices.Clone(now.Value) // now is read into again
+	}
 	if sameJSON(now.Value, value) {
 		return nil
 	}
-	edit := api.NewSetting{Value: value, Reason: "smoke: policy"}
+	edit := api.NewSetting{Value: value, Reason: p.why}
 	_, err := p.admin.call(ctx, http.MethodPut, "/settings/"+key, edit, &now)
 	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Code == "settings_danger" {
 		var imp store.Impact
@@ -77,6 +75,15 @@ func (p *policySmoke) save(ctx context.Context, key string, value json.RawMessag
 		return fmt.Errorf("save the setting %s: %w", key, err)
 	}
 	return nil
+}
+
+// restore puts back what was saved.
+func (p *smokeSettings) restore(ctx context.Context) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(p.found)) {
+		errs = append(errs, p.save(ctx, key, p.found[key]))
+	}
+	return errors.Join(errs...)
 }
 
 // sameJSON compares values however they are written.
@@ -98,10 +105,7 @@ func (p *policySmoke) undo(ctx context.Context) error {
 	for _, id := range p.campaigns {
 		errs = append(errs, p.end(ctx, id))
 	}
-	for key, value := range p.found {
-		errs = append(errs, p.save(ctx, key, value))
-	}
-	errs = append(errs, p.optIn(ctx))
+	errs = append(errs, p.restore(ctx), p.optIn(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("not everything could be put back: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lastcall/domain/access"
+	"lastcall/fixtures"
 	"lastcall/store"
 )
 
@@ -18,27 +19,22 @@ type upAccount struct {
 	PIN      string      `json:"pin,omitempty"`
 }
 
-// fixtureAccounts are the accounts that up makes: one a role, and then a second of those whose word must not be
-// their own last.
-var fixtureAccounts = func() (all []store.NewAccount) {
-	for _, role := range access.Roles {
-		all = append(all, fixtureAccount(role, ""))
+// fixtureAccounts are the accounts that up makes: those of the staging set, one a role, and then a second of those whose word
+// must not be their own last.
+var fixtureAccounts = func() []store.NewAccount {
+	all := fixtures.Accounts()
+	for _, a := range all {
+		switch access.Role(a.Role) {
+		case access.ProjectLead, access.Support, access.Finance:
+			name, domain, _ := strings.Cut(a.Email, "@")
+			all = append(all, store.NewAccount{Email: name + ".two@" + domain, Name: a.Name + " two", Role: a.Role})
+		}
 	}
-	return append(all, fixtureAccount(access.ProjectLead, "two"), fixtureAccount(access.Support, "two"), fixtureAccount(access.Finance, "two"),
-		store.NewAccount{Email: probeEmail, Name: "Panel probe", Role: string(access.Viewer)})
+	return append(all, store.NewAccount{Email: probeEmail, Name: "Panel probe", Role: string(access.Viewer)})
 }()
 
 // probeEmail is the account with which a worker signs in to the panel from outside, to see whether people could.
 const probeEmail = "probe@lastcall.test"
-
-func fixtureAccount(role access.Role, number string) store.NewAccount {
-	words := strings.Split(string(role), "_")
-	if number != "" {
-		words = append(words, number)
-	}
-	name := strings.Join(words, " ")
-	return store.NewAccount{Email: strings.Join(words, ".") + "@lastcall.test", Name: strings.ToUpper(name[:1]) + name[1:], Role: string(role)}
-}
 
 // accounts are the accounts of this data directory, with the passwords they are made with.
 func (s *secrets) accounts() []store.NewAccount {

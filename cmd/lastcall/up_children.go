@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"lastcall/config"
 	"lastcall/devstack/supervise"
 )
 
@@ -37,9 +38,11 @@ func (u *up) listen(offset int) string {
 // The parts of the outside world are configured, each for itself, or the sandbox stands in for them.
 var whatsAppKeys = []string{"whatsapp.phone_number_id", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token"}
 
-func (u *up) realWhatsApp() bool {
+func (u *up) realWhatsApp() bool { return realWhatsApp(u.config) }
+
+func realWhatsApp(c *config.Config) bool {
 	for _, key := range append(whatsAppKeys, "whatsapp.base_url") {
-		if u.config.Configured(key) {
+		if c.Configured(key) {
 			return true
 		}
 	}

@@ -80,14 +80,15 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
 				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Log: log}})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
-				sealer, expiry := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}
+				sealer, expiry, folder := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}, store.TallyFolder{Store: db, Log: log}
 				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}
 				return besides(ctx, func(ctx context.Context) {
-					var both sync.WaitGroup
-					both.Go(func() { sealer.Run(ctx) })
-					both.Go(func() { expiry.Run(ctx) })
-					both.Go(func() { alerts.Run(ctx) })
-					both.Wait()
+					var all sync.WaitGroup
+					all.Go(func() { sealer.Run(ctx) })
+					all.Go(func() { expiry.Run(ctx) })
+					all.Go(func() { folder.Run(ctx) })
+					all.Go(func() { alerts.Run(ctx) })
+					all.Wait()
 				}, w.Run)
 			})
 		},

@@ -72,6 +72,7 @@ const (
 	ProbesRead   Permission = "probes.read"
 	ProbesCheck  Permission = "probes.check"  // have an edge function probed now
 	FaultsInject Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
+	DashboardRead Permission = "dashboard.read"
 
 	AlertsRead     Permission = "alerts.read"
 	AlertsAck      Permission = "alerts.ack" // and test them
@@ -145,6 +146,7 @@ var granted = map[Permission][]Role{
 	ProbesRead:   staff,
 	ProbesCheck:  {Admin, Ops},
 	FaultsInject: {Admin, Ops},
+	DashboardRead: staff,
 
 	AlertsRead:     staff,
 	AlertsAck:      {Admin, ProjectLead, Ops},

@@ -1,6 +1,6 @@
 import { expect, lookAt, test } from './support';
 
-test('what somebody did is found, told in words, sealed, followed live and taken home', async ({ signedIn: page }) => {
+test('[smoke 18] what somebody did is found, told in words, sealed, followed live and taken home', async ({ signedIn: page }) => {
   test.slow();
   const tail = String(Date.now()).slice(-6);
   const was = (await (await page.request.get('/api/v1/settings/toggles')).json()).value;

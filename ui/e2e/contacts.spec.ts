@@ -1,6 +1,6 @@
 import { expect, lookAt, test } from './support';
 
-test('a contact is added, found, filtered, edited, and their word about marketing kept', async ({
+test('[smoke 3, 4] a contact is added, found, filtered, edited, and their word about marketing kept; nobody fits', async ({
   signedIn: page,
   complaints,
 }) => {
@@ -46,6 +46,12 @@ test('a contact is added, found, filtered, edited, and their word about marketin
   await edit.getByLabel('Name').fill('Amina Changed');
   await edit.getByRole('button', { name: 'Save' }).click();
   await expect(drawer.getByRole('heading', { name: 'Amina Changed' })).toBeVisible();
+  const { searchParams } = new URL(page.url());
+  const target = `contact/${searchParams.get('contact')}`;
+  await drawer.getByRole('button', { name: 'Show the number' }).click();
+  await expect(drawer.getByText(`+250788${tail}`)).toBeVisible();
+  const entries = await page.request.get('/api/v1/audit/entries', { params: { action: 'number.revealed', target } });
+  expect((await entries.json()).entries, 'the audit log notes who looked').toHaveLength(1);
   await page.keyboard.press('Escape');
   await expect(drawer).toBeHidden();
 

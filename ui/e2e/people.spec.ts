@@ -16,7 +16,7 @@ async function nextLink(page: Page, address: string, had: number): Promise<strin
   return (await linksTo(page, address)).at(-1) ?? '';
 }
 
-test('somebody is invited, comes in by the link, gets another role and is disabled', async ({
+test('[smoke 18] somebody is invited, comes in by the link, gets another role and is disabled', async ({
   signedIn: page,
   browser,
   complaints,

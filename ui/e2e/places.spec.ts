@@ -1,7 +1,7 @@
 import { request } from '@playwright/test';
 import { accessible, expect, lookAt, password, test } from './support';
 
-test('a bar and its station are added, changed, staffed, equipped and deleted', async ({
+test('[smoke 17, 20] a bar and its station are added, changed, staffed, equipped and deleted', async ({
   signedIn: page,
   complaints,
   baseURL,

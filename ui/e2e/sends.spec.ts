@@ -1,6 +1,6 @@
 import { expect, lookAt, setFor, test } from './support';
 
-test('a message to one contact: blocked by quiet hours, it waits, is cancelled, goes, and tells its story', async ({
+test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is cancelled, goes, and tells its story', async ({
   signedIn: page,
 }) => {
   test.slow();

@@ -16,7 +16,7 @@ async function agree(page: Page, action: string, reason: string) {
   await expect(dialog).toBeHidden();
 }
 
-test('quiet hours are drawn, changed for a weekday and a language, and saved with their reason', async ({
+test('[smoke 19] quiet hours are drawn, changed for a weekday and a language, and saved with their reason', async ({
   signedIn: page,
 }) => {
   test.slow(); // it looks at much

@@ -130,7 +130,7 @@ async function offline(page: Page, is: boolean) {
 
 const home = (page: Page) => page.getByRole('button', { name: 'Home', exact: true }).last().click();
 
-test('21 sign-in, 22 home, 30 contrast: a phone is enrolled, somebody signs in and finds what there is to do', async ({
+test('[smoke 21, 22, 30] sign-in, home, contrast: a phone is enrolled, somebody signs in and finds what there is to do', async ({
   signedIn: page,
 }) => {
   test.slow();
@@ -172,7 +172,7 @@ test('21 sign-in, 22 home, 30 contrast: a phone is enrolled, somebody signs in a
   await expect(page.getByRole('heading', { name: 'Long counter' })).toBeVisible();
 });
 
-test('24 redeem by code, 25 wrong code, 26 replay, 27 balance, 28 history paging', async ({
+test('[smoke 24, 25, 26, 27, 28] redeem by code, wrong code, replay, balance, history paging', async ({
   signedIn: page,
   context,
 }) => {
@@ -268,7 +268,7 @@ test('24 redeem by code, 25 wrong code, 26 replay, 27 balance, 28 history paging
   await look(page, 'station-detail');
 });
 
-test('23 redeem by QR: the camera reads the card', async ({ signedIn: page, baseURL }, info) => {
+test('[smoke 23] redeem by QR: the camera reads the card', async ({ signedIn: page, baseURL }, info) => {
   test.slow();
   const at = await counter(page, 'C');
   const one = await voucher(page, [at.code]);
@@ -376,7 +376,7 @@ test('a newer app waits to be asked for, the app can be installed, and cleared s
   }
 });
 
-test('29 offline: accepted without a connection, kept over a reload, sent once, and honest about it', async ({
+test('[smoke 29] offline: accepted without a connection, kept over a reload, sent once, and honest about it', async ({
   signedIn: page,
   context,
 }) => {

@@ -23,7 +23,7 @@ test('a template is read as a phone shows it, in each of its languages', async (
   await expect(page.getByRole('heading', { name: 'There is no such template' })).toBeVisible();
 });
 
-test('a template is written, changed at the request of compliance, approved, locked and followed by a new version', async ({
+test('[smoke 5, 6] a template is written, changed at the request of compliance, approved, locked and followed by a new version', async ({
   signedIn: page,
   browser,
 }) => {

@@ -1,7 +1,7 @@
 import { request } from '@playwright/test';
 import { expect, lookAt, sandbox, test } from './support';
 
-test('7–11: vouchers are filtered and exported, previewed, degraded, issued one by one and from a file, and void', async ({
+test('[smoke 7, 8, 9, 10, 11] vouchers are filtered and exported, previewed, degraded, issued one by one and from a file, and void', async ({
   signedIn: page,
   complaints,
 }) => {

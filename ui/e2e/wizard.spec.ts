@@ -26,11 +26,12 @@ async function campaign(page: Page, id: string) {
   return (await page.request.get(`/api/v1/campaigns/${id}`)).json();
 }
 
-test('a first campaign, from sign-in to its start, with nothing but the screen', async ({ page }) => {
+test('[smoke 14, 15] a first campaign, from sign-in to its start, with nothing but the screen', async ({ page }) => {
   test.setTimeout(300_000); // every step is looked at
   const name = `Friday happy hour ${Date.now()}`;
   await page.goto('/');
   await signIn(page);
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Campaigns' }).click();
   await main(page).getByRole('link', { name: 'New campaign' }).first().click();
   await expect(page).toHaveURL('/campaigns/new');
   await next(page).click();
@@ -126,7 +127,7 @@ test('clicking twice makes one draft, and a lost answer too', async ({ signedIn:
   complaints.splice(0); // the browser notes the lost answer
 });
 
-test('a draft is left and reopened where it was, and the browser goes back step by step', async ({
+test('[smoke 13] a draft is left and reopened where it was, and the browser goes back step by step', async ({
   signedIn: page,
 }) => {
   const name = `Draft ${Date.now()}`;

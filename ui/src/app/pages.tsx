@@ -5,6 +5,7 @@ import {
   IconCheckbox,
   IconCreditCard,
   IconFlame,
+  IconLayoutDashboard,
   IconListSearch,
   IconLockOpen,
   IconMessage2,
@@ -17,7 +18,7 @@ import {
   IconUserShield,
   IconUsers,
 } from '@tabler/icons-react';
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import type { EdgeFunction } from '../api/edge';
 import type { View } from '../pages/campaign';
@@ -64,16 +65,15 @@ const root = createRootRoute({ component: Shell });
 const home = createRoute({
   getParentRoute: () => root,
   path: '/',
-  beforeLoad: () => {
-    throw redirect({ to: '/campaigns', replace: true });
-  },
+  component: lazyRouteComponent(() => import('../pages/dashboard'), 'DashboardPage'),
 });
 
 const campaigns = createRoute({
   getParentRoute: () => root,
   path: '/campaigns',
-  validateSearch: (s: Record<string, unknown>): { show?: Show; after?: string } => ({
+  validateSearch: (s: Record<string, unknown>): { show?: Show; since?: string; after?: string } => ({
     show: oneOf(s.show, ['active', 'draft', 'ended']),
+    since: moment(s.since),
     after: text(s.after),
   }),
   component: lazyRouteComponent(() => import('../pages/campaigns'), 'CampaignsPage'),
@@ -107,8 +107,9 @@ const sends = createRoute({
   path: '/sends',
   validateSearch: (
     s: Record<string, unknown>,
-  ): { state?: SendState; template?: string; send?: string; after?: string } => ({
+  ): { state?: SendState; template?: string; since?: string; send?: string; after?: string } => ({
     state: oneOf(s.state, targetStates),
+    since: moment(s.since),
     template: text(s.template),
     send: text(s.send),
     after: text(s.after),
@@ -171,7 +172,9 @@ const vouchers = createRoute({
   getParentRoute: () => root,
   path: '/vouchers',
   validateSearch: (s: Record<string, unknown>): VouchersSearch => ({
-    view: oneOf(s.view, ['redemptions', 'tasks']),
+    view: oneOf(s.view, ['redemptions', 'refusals', 'tasks']),
+    kind: oneOf(s.kind, ['business', 'system']),
+    since: moment(s.since),
     status: oneOf(s.status, ['issued', 'sent', 'redeemed', 'expired', 'void']),
     campaign: text(s.campaign),
     batch: text(s.batch),
@@ -278,6 +281,8 @@ const audit = createRoute({
     s: Record<string, unknown>,
   ): {
     action?: string;
+    block?: string;
+    since?: string;
     actor?: string;
     target?: string;
     request?: string;
@@ -288,6 +293,8 @@ const audit = createRoute({
     live?: true;
   } => ({
     action: text(s.action),
+    block: text(s.block),
+    since: moment(s.since),
     actor: text(s.actor),
     target: text(s.target),
     request: text(s.request),
@@ -393,6 +400,7 @@ declare module '@tanstack/react-router' {
 /** What stands in the navigation, in order. `key` is typed after g; it takes a permission to see it, one of several. */
 const navigation: {
   to:
+    | '/'
     | '/campaigns'
     | '/approvals'
     | '/overrides'
@@ -415,6 +423,7 @@ const navigation: {
   key: string;
   takes: string | string[];
 }[] = [
+  { to: '/', label: 'Dashboard', icon: IconLayoutDashboard, key: 'd', takes: 'dashboard.read' },
   { to: '/campaigns', label: 'Campaigns', icon: IconSpeakerphone, key: 'c', takes: 'campaigns.read' },
   {
     to: '/approvals',
@@ -452,6 +461,11 @@ function whole(v: unknown): number | undefined {
 
 function day(v: unknown): string | undefined {
   return typeof v === 'string' && /^\d{4}-\d\d-\d\d$/.test(v) ? v : undefined;
+}
+
+/** A moment as the API tells it. */
+function moment(v: unknown): string | undefined {
+  return typeof v === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(v) && !Number.isNaN(Date.parse(v)) ? v : undefined;
 }
 
 function oneOf<T extends string>(v: unknown, allowed: T[]): T | undefined {

@@ -55,7 +55,7 @@ export function Shell() {
           </AppShell.Section>
           <AppShell.Section grow>
             {useNavigation().map(({ to, label, icon: Icon }) => (
-              <Link key={to} to={to} className="nav-link" onClick={close}>
+              <Link key={to} to={to} className="nav-link" onClick={close} activeOptions={{ exact: to === '/' }}>
                 <Icon size={18} aria-hidden />
                 {label}
                 {to === '/approvals' && <Waiting />}
@@ -214,8 +214,7 @@ function useFocusOnArrival(arrived: () => void) {
   const before = useRef(path);
   useEffect(() => {
     if (before.current === path) return;
-    // From the first address to the page it leads to nobody has moved.
-    if (before.current !== '/') main.current?.focus({ preventScroll: true });
+    main.current?.focus({ preventScroll: true });
     before.current = path;
     arrived();
   }, [path, arrived]);

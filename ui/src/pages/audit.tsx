@@ -8,6 +8,7 @@ import type { components } from '../api/schema';
 import { Can } from '../app/session';
 import { localZone, upper, words, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
+import { Since } from '../parts/since';
 import { Empty } from '../parts/states';
 import { type Column, DataTable, usePager } from '../parts/table';
 import { Time } from '../parts/time';
@@ -15,7 +16,16 @@ import { ChainState } from './audit-chain';
 import { EntryFacts } from './audit-drawer';
 
 type Entry = components['schemas']['AuditEntry'];
-type Filters = { action?: string; actor?: string; target?: string; request?: string; from?: string; to?: string };
+type Filters = {
+  action?: string;
+  block?: string;
+  since?: string;
+  actor?: string;
+  target?: string;
+  request?: string;
+  from?: string;
+  to?: string;
+};
 
 const route = getRouteApi('/audit');
 
@@ -76,7 +86,8 @@ export function AuditPage() {
     actor: filters.actor,
     target: filters.target,
     request_id: filters.request,
-    from: dayStart(filters.from),
+    block: filters.block,
+    from: dayStart(filters.from) ?? filters.since,
     to: dayStart(filters.to, 1),
   };
   const query = api.useQuery(
@@ -116,6 +127,11 @@ export function AuditPage() {
           </Button>
         )}
       </Group>
+      <Since
+        at={filters.from ? undefined : filters.since}
+        what={filters.block ? `Only what was held back for: ${words(filters.block)}` : 'Only entries'}
+        clear={() => filter({ since: undefined, block: undefined })}
+      />
       <DataTable
         caption="audit log"
         query={query}

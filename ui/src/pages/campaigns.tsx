@@ -8,6 +8,7 @@ import { Can } from '../app/session';
 import { localZone, upper, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Progress } from '../parts/progress';
+import { Since } from '../parts/since';
 import { Empty } from '../parts/states';
 import { Status } from '../parts/status';
 import { type Column, DataTable, usePager } from '../parts/table';
@@ -70,13 +71,13 @@ const newCampaign = (
 );
 
 export function CampaignsPage() {
-  const { show = 'all', after } = route.useSearch();
+  const { show = 'all', since, after } = route.useSearch();
   const navigate = route.useNavigate();
   const status = shows[show].status;
   const query = api.useQuery(
     'get',
     '/campaigns',
-    { params: { query: { limit: 25, after, status } } },
+    { params: { query: { limit: 25, after, status, sent_since: since } } },
     { placeholderData: keepPreviousData },
   );
   const pager = usePager(after, (to) => void navigate({ search: (s) => ({ ...s, after: to }) }));
@@ -87,9 +88,10 @@ export function CampaignsPage() {
           aria-label="Show"
           value={show}
           data={Object.entries(shows).map(([value, { label }]) => ({ value, label }))}
-          onChange={(to) => void navigate({ search: { show: to === 'all' ? undefined : (to as Show) } })}
+          onChange={(to) => void navigate({ search: { since, show: to === 'all' ? undefined : (to as Show) } })}
         />
       </Group>
+      <Since at={since} what="Only those that sent something" clear={() => void navigate({ search: {} })} />
       <DataTable
         caption="campaigns"
         query={query}
@@ -103,12 +105,14 @@ export function CampaignsPage() {
         })}
         pager={pager}
         empty={
-          show === 'all' ? (
+          show === 'all' && !since ? (
             <Empty title="No campaigns yet">
               A campaign sends one template to a list of recipients, each in the hours that suit them.
             </Empty>
           ) : (
-            <Empty title={`No ${shows[show].label.toLowerCase()} campaigns`}>Others may be under another filter.</Empty>
+            <Empty title={`No ${show === 'all' ? 'such' : shows[show].label.toLowerCase()} campaigns`}>
+              Others may be under another filter.
+            </Empty>
           )
         }
       />

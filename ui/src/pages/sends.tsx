@@ -6,6 +6,7 @@ import type { components } from '../api/schema';
 import { Can } from '../app/session';
 import { localZone, upper, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
+import { Since } from '../parts/since';
 import { Empty } from '../parts/states';
 import { statusWord } from '../parts/status';
 import { type Column, DataTable, usePager } from '../parts/table';
@@ -56,12 +57,12 @@ const columns: Column<Send>[] = [
 
 /** Messages to one person each: what became of them, and what is to be done. */
 export function SendsPage() {
-  const { state, template, send, after } = route.useSearch();
+  const { state, template, since, send, after } = route.useSearch();
   const navigate = route.useNavigate();
   const query = api.useQuery(
     'get',
     '/sends',
-    { params: { query: { limit: 25, after, state: state && [state], template } } },
+    { params: { query: { limit: 25, after, state: state && [state], template, sent_from: since } } },
     {
       placeholderData: keepPreviousData,
       refetchInterval: (q) => (q.state.data?.sends.some(moves) ? 3000 : false),
@@ -70,7 +71,7 @@ export function SendsPage() {
   const templates = api.useQuery('get', '/templates');
   const names = [...new Set(templates.data?.templates.map((t) => t.name))];
   const pager = usePager(after, (to) => void navigate({ search: (s) => ({ ...s, after: to }) }));
-  const filtered = state !== undefined || template !== undefined;
+  const filtered = state !== undefined || template !== undefined || since !== undefined;
   return (
     <Page
       title="Messages"
@@ -99,13 +100,18 @@ export function SendsPage() {
           onChange={(to) => void navigate({ search: (s) => ({ ...s, after: undefined, template: to || undefined }) })}
         />
       </Group>
+      <Since
+        at={since}
+        what="Only those sent"
+        clear={() => void navigate({ search: (s) => ({ ...s, since: undefined, after: undefined }) })}
+      />
       <DataTable
         caption="messages"
         query={query}
         rows={(page) => page.sends}
         next={(page) => page.next}
         rowKey={(s) => s.send_id}
-        rowLink={(s) => ({ to: '/sends', search: { state, template, after, send: s.send_id } })}
+        rowLink={(s) => ({ to: '/sends', search: { state, template, since, after, send: s.send_id } })}
         columns={columns}
         pager={pager}
         empty={

@@ -4,11 +4,16 @@ import { Page } from '../parts/page';
 import { IssueActions } from './vouchers/issue';
 import { VoucherList } from './vouchers/list';
 import { Redemptions } from './vouchers/redemptions';
+import { Refusals } from './vouchers/refusals';
 import { SupportTasks } from './vouchers/tasks';
 
 /** What of the page stands in its address: no code and no number. Days are those of whoever looks. */
 export type VouchersSearch = {
-  view?: 'redemptions' | 'tasks';
+  view?: 'redemptions' | 'refusals' | 'tasks';
+  /** Of refusals. */
+  kind?: 'business' | 'system';
+  /** Issued, redeemed or refused at this moment or later. */
+  since?: string;
   status?: 'issued' | 'sent' | 'redeemed' | 'expired' | 'void';
   campaign?: string;
   batch?: string;
@@ -45,6 +50,7 @@ export function VouchersPage() {
         <Tabs.List className="tabs">
           <Tabs.Tab value="vouchers">Vouchers</Tabs.Tab>
           <Tabs.Tab value="redemptions">Redemptions</Tabs.Tab>
+          <Tabs.Tab value="refusals">Refused</Tabs.Tab>
           <Tabs.Tab value="tasks">For Support</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="vouchers" pt="md">
@@ -52,6 +58,9 @@ export function VouchersPage() {
         </Tabs.Panel>
         <Tabs.Panel value="redemptions" pt="md">
           <Redemptions />
+        </Tabs.Panel>
+        <Tabs.Panel value="refusals" pt="md">
+          <Refusals />
         </Tabs.Panel>
         <Tabs.Panel value="tasks" pt="md">
           <SupportTasks />

@@ -19,6 +19,14 @@ export function share(part: number, whole: number): string {
   return `${Math.min(99, Math.max(1, Math.round((100 * part) / whole)))} %`;
 }
 
+/** 97.6 %, of 0.976, cut off to a tenth: never 100 % before everything is in, nor 0 % once something is. */
+export function percent(of: number): string {
+  if (of >= 1) return '100 %';
+  if (of <= 0) return '0 %';
+  if (of < 0.001) return '< 0.1 %';
+  return `${(Math.floor(of * 1000 + 1e-9) / 10).toFixed(1)} %`;
+}
+
 const regions = new Intl.DisplayNames('en', { type: 'region' });
 const languages = new Intl.DisplayNames('en', { type: 'language', languageDisplay: 'standard' });
 

@@ -8,6 +8,7 @@ import { api } from '../../api/client';
 import type { components } from '../../api/schema';
 import { Can, useMay } from '../../app/session';
 import { localZone, zoneName } from '../../parts/format';
+import { Since } from '../../parts/since';
 import { Empty } from '../../parts/states';
 import { StationSelect } from '../../parts/stations';
 import { Status, statusWord } from '../../parts/status';
@@ -37,6 +38,7 @@ export function VoucherList() {
     batch: filters.batch,
     contact: filters.contact,
     station: filters.station,
+    issued_from: filters.since,
     expires_from: dayStart(filters.from),
     expires_before: dayStart(filters.to, 1),
   };
@@ -126,6 +128,7 @@ export function VoucherList() {
           </Button>
         </Group>
       )}
+      <Since at={filters.since} what="Only those issued" clear={() => filter({ since: undefined })} />
       {sought === '' && (
         <Can do="vouchers.totals">
           <Totals of={choice} />

@@ -4,6 +4,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import type { components } from '../../api/schema';
 import { localZone, zoneName } from '../../parts/format';
+import { Since } from '../../parts/since';
 import { Empty } from '../../parts/states';
 import { StationSelect } from '../../parts/stations';
 import { type Column, DataTable, usePager } from '../../parts/table';
@@ -72,12 +73,16 @@ const columns: Column<Redemption>[] = [
 
 /** What was redeemed, newest first, by station and day. */
 export function Redemptions() {
-  const { after, station, from, to, campaign } = route.useSearch();
+  const { after, station, from, to, campaign, since } = route.useSearch();
   const navigate = route.useNavigate();
   const query = api.useQuery(
     'get',
     '/redemptions',
-    { params: { query: { station, campaign, from: dayStart(from), before: dayStart(to, 1), limit: 25, after } } },
+    {
+      params: {
+        query: { station, campaign, from: dayStart(from) ?? since, before: dayStart(to, 1), limit: 25, after },
+      },
+    },
     { placeholderData: keepPreviousData },
   );
   const filter = (change: VouchersSearch) => void navigate({ search: (s) => ({ ...s, ...change, after: undefined }) });
@@ -88,6 +93,7 @@ export function Redemptions() {
         <StationSelect value={station} onChange={(s) => filter({ station: s })} />
         <Days label="Redeemed" from={from} to={to} change={filter} />
       </Group>
+      {!from && <Since at={since} what="Only those redeemed" clear={() => filter({ since: undefined })} />}
       <DataTable
         caption="redemptions"
         query={query}
@@ -98,7 +104,7 @@ export function Redemptions() {
         columns={columns}
         pager={pager}
         empty={
-          station || from || to || campaign ? (
+          station || from || to || campaign || since ? (
             <Empty title="Nothing was redeemed">Not at this station or on these days.</Empty>
           ) : (
             <Empty title="Nothing was redeemed yet">What stations redeem will stand here. Rehearsals do not.</Empty>
