@@ -18,35 +18,21 @@ func init() {
 // checkEdgeFunctions proves that the last probe of each edge function found it green or amber. One that was not probed
 // lately is unknown, and proves nothing.
 func checkEdgeFunctions(ctx context.Context, c checking) (rollout.Evidence, error) {
-	rows, err := c.db.Query(ctx, `SELECT name, CASE WHEN checked_at > clock_timestamp() - $1::interval THEN state ELSE 'unknown' END FROM edge_functions`, probe.Stale)
+	all, err := c.store.EdgeFunctions(ctx)
 	if err != nil {
-		return rollout.Evidence{}, err
-	}
-	states := map[probe.Name]probe.State{}
-	for rows.Next() {
-		var name probe.Name
-		var state probe.State
-		if err := rows.Scan(&name, &state); err != nil {
-			return rollout.Evidence{}, err
-		}
-		states[name] = state
-	}
-	if err := rows.Err(); err != nil {
 		return rollout.Evidence{}, err
 	}
 	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "every edge function is green or amber"}
 	var red, unknown []string
-	for _, f := range probe.Functions {
-		state := states[f.Name]
-		switch state {
+	for _, f := range all {
+		switch f.State {
 		case probe.Green, probe.Amber:
 		case probe.Red:
 			red = append(red, f.Title)
 		default:
-			state = probe.Unknown
 			unknown = append(unknown, f.Title)
 		}
-		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: string(state), Link: "/integrations"})
+		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: string(f.State), Link: "/integrations"})
 	}
 	switch {
 	case len(red) > 0:
@@ -58,27 +44,11 @@ func checkEdgeFunctions(ctx context.Context, c checking) (rollout.Evidence, erro
 }
 
 // checkAvailability proves that each critical edge function was green for the item's threshold of the last 24 hours, in
-// percent of their minutes. A minute without a probe counts against it; drills count neither way.
+// percent. Time without a probe counts against it; drills count neither way.
 func checkAvailability(ctx context.Context, c checking) (rollout.Evidence, error) {
-	const minutes = 24 * 60
-	rows, err := c.db.Query(ctx, `SELECT edge_function, count(DISTINCT date_trunc('minute', at)) FILTER (WHERE state = 'green'),
-			count(DISTINCT date_trunc('minute', at)) FILTER (WHERE is_drill), min(at) FROM probe_results
-		WHERE at > clock_timestamp() - interval '24 hours' GROUP BY 1`)
+	const day, slack = 24 * time.Hour, 15 * time.Minute
+	all, err := c.store.Availabilities(ctx, day)
 	if err != nil {
-		return rollout.Evidence{}, err
-	}
-	green, drill := map[probe.Name]int{}, map[probe.Name]int{}
-	first := map[probe.Name]time.Time{}
-	for rows.Next() {
-		var name probe.Name
-		var g, d int
-		var since time.Time
-		if err := rows.Scan(&name, &g, &d, &since); err != nil {
-			return rollout.Evidence{}, err
-		}
-		green[name], drill[name], first[name] = g, d, since
-	}
-	if err := rows.Err(); err != nil {
 		return rollout.Evidence{}, err
 	}
 	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("every critical function was green for %g %% of the last 24 h at least", c.item.Threshold)}
@@ -86,15 +56,14 @@ func checkAvailability(ctx context.Context, c checking) (rollout.Evidence, error
 		if !f.Critical {
 			continue
 		}
-		of := minutes - drill[f.Name]
-		share := 100 * float64(min(green[f.Name], of)) / float64(max(of, 1))
-		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", share), Link: "/integrations"})
-		switch since, probed := first[f.Name]; {
-		case !probed && e.Outcome != rollout.Failed:
-			e.Outcome, e.Summary = rollout.Inconclusive, f.Title+" was not probed in the last 24 h"
-		case probed && share < c.item.Threshold && c.Now.Sub(since) < 24*time.Hour-10*time.Minute && e.Outcome == rollout.Passed:
-			e.Outcome, e.Summary = rollout.Inconclusive, f.Title+" has not been probed for 24 h yet"
-		case probed && share < c.item.Threshold && c.Now.Sub(since) >= 24*time.Hour-10*time.Minute:
+		a := all[f.Name]
+		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", 100*a.Green), Link: "/integrations"})
+		switch {
+		case 100*a.Green >= c.item.Threshold:
+		case e.Outcome == rollout.Failed:
+		case a.Watched < a.Of-slack && 100*a.Green >= c.item.Threshold*float64(a.Watched)/float64(max(a.Of, 1)):
+			e.Outcome, e.Summary = rollout.Inconclusive, f.Title+" has not been probed for 24 h without a gap yet"
+		default:
 			e.Outcome, e.Summary = rollout.Failed, fmt.Sprintf("%s was green for less than %g %% of the last 24 h", f.Title, c.item.Threshold)
 		}
 	}

@@ -40,7 +40,7 @@ func checkPayments(ctx context.Context, c checking) (rollout.Evidence, error) {
 		{Label: "Written by", Value: author}, {Label: "Confirmed by", Value: fmt.Sprintf("%s, %s", by, at.UTC().Format("2 Jan 2006, 15:04 UTC"))}}}
 	var link *probe.State
 	err = c.db.QueryRow(ctx, `SELECT (SELECT CASE WHEN checked_at > clock_timestamp() - $1::interval THEN state ELSE 'unknown' END FROM edge_functions WHERE name = $2)`,
-		probe.Stale, probe.Payments).Scan(&link)
+		c.store.Stale(), probe.Payments).Scan(&link)
 	if err != nil {
 		return rollout.Evidence{}, err
 	}

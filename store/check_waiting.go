@@ -9,13 +9,9 @@ import (
 // What this Lastcall keeps no record of cannot be proved: each says what is missing, and none of them ever passes.
 func init() {
 	for name, missing := range map[string]string{
-		"fixtures":           "this Lastcall keeps no record of verified fixtures",
-		"runbooks":           "this Lastcall has no runbooks",
 		"daily_review":       "this Lastcall keeps no daily reviews",
-		"incident_drill":     "this Lastcall keeps no record of drills",
 		"throttle_review":    "this Lastcall has no advisor for throttles, whose figures a review would be about",
 		"rollback_rehearsed": "this Lastcall keeps no record of rehearsed rollbacks",
-		"ops_channel":        "this Lastcall keeps no record of test alerts that were acknowledged",
 	} {
 		checks[name] = func(context.Context, checking) (rollout.Evidence, error) { return rollout.Missing(missing), nil }
 	}

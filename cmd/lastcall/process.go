@@ -8,9 +8,11 @@ import (
 	temporal "go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 
+	"lastcall/api"
 	"lastcall/config"
 	"lastcall/domain"
 	"lastcall/domain/contact"
+	"lastcall/fixtures"
 	"lastcall/gateway/sandbox"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
