@@ -105,9 +105,9 @@ func (s *server) optOuts() {
 			return &struct{ Body OptOutsAdded }{OptOutsAdded{len(numbers), added}}, err
 		})
 
-	register(s, access.OptOutsWrite, huma.Operation{OperationID: "remove-opt-outs", Method: http.MethodPost, Path: "/opt-outs/remove", Tags: tags, MaxBodyBytes: enough,
+	register(s, access.OptOutsLift, huma.Operation{OperationID: "remove-opt-outs", Method: http.MethodPost, Path: "/opt-outs/remove", Tags: tags, MaxBodyBytes: enough,
 		Summary:     "Take numbers out of the registry",
-		Description: "Only for people who asked for messages again. Every number must be one, else nothing is done."},
+		Description: "Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done."},
 		func(ctx context.Context, in *struct{ Body Numbers }) (*struct{ Body OptOutsRemoved }, error) {
 			numbers, err := in.Body.parse()
 			if err != nil {

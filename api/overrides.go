@@ -27,9 +27,10 @@ type Override struct {
 	ID             uuid.UUID         `json:"override_id" format:"uuid"`
 	Kind           override.Kind     `json:"kind" enum:"quiet_hours,production_drill"`
 	State          override.State    `json:"state" enum:"requested,approved,active,ended,rejected,expired,cancelled" doc:"approved: and waits for its start; expired: nobody decided in time"`
-	CampaignID     *uuid.UUID        `json:"campaign_id,omitempty" format:"uuid" doc:"Of quiet_hours: the campaign that it is for"`
+	CampaignID     *uuid.UUID        `json:"campaign_id,omitempty" format:"uuid" doc:"Of quiet_hours: the campaign that it is for, if not a message"`
 	Campaign       string            `json:"campaign,omitempty" doc:"Its name"`
 	CampaignStatus campaign.Status   `json:"campaign_status,omitempty"`
+	Send           *OverriddenSend   `json:"send,omitempty" doc:"Of quiet_hours: the single message that it is for, if not a campaign"`
 	StartsAt       time.Time         `json:"starts_at"`
 	EndsAt         time.Time         `json:"ends_at" doc:"Nothing is sent by it from then on"`
 	Reason         string            `json:"reason"`
@@ -47,6 +48,14 @@ type Override struct {
 	Now            time.Time         `json:"now" doc:"The server's time, by which it begins and ends"`
 	TemporalWeb    string            `json:"temporal_web,omitempty" doc:"Its workflow in Temporal Web"`
 	History        []OverrideMoment  `json:"history,omitempty" doc:"Of one override alone: what the audit log tells, oldest first"`
+}
+
+// OverriddenSend is the single message that an override is for.
+type OverriddenSend struct {
+	ID       uuid.UUID            `json:"send_id" format:"uuid"`
+	MSISDN   string               `json:"msisdn" doc:"Masked"`
+	Template string               `json:"template" doc:"Its name"`
+	State    campaign.TargetState `json:"state" enum:"queued,sending,sent,delivered,read,failed,opted_out,unknown,cancelled"`
 }
 
 // OverrideDecision is what somebody decided about an override.
@@ -77,7 +86,8 @@ type OverridePage struct {
 // NewOverride asks for an override.
 type NewOverride struct {
 	Kind       override.Kind `json:"kind,omitempty" enum:"quiet_hours,production_drill" doc:"Absent: quiet_hours"`
-	CampaignID *uuid.UUID    `json:"campaign_id,omitempty" format:"uuid" doc:"Of quiet_hours: the campaign that is to send"`
+	CampaignID *uuid.UUID    `json:"campaign_id,omitempty" format:"uuid" doc:"Of quiet_hours: the campaign that is to send; or send_id"`
+	SendID     *uuid.UUID    `json:"send_id,omitempty" format:"uuid" doc:"Of quiet_hours: the single message that is to go; one that waits"`
 	StartsAt   *time.Time    `json:"starts_at,omitempty" doc:"Absent: as soon as it is approved"`
 	EndsAt     time.Time     `json:"ends_at"`
 	Reason     string        `json:"reason" minLength:"1" maxLength:"500" doc:"For whoever decides"`
@@ -110,11 +120,12 @@ func (s *server) overrides() {
 		Summary: "List overrides, newest first"},
 		func(ctx context.Context, in *struct {
 			CampaignID uuid.UUID        `query:"campaign_id" format:"uuid" doc:"Only those of this campaign"`
+			SendID     uuid.UUID        `query:"send_id" format:"uuid" doc:"Only those of this single message"`
 			State      []override.State `query:"state,explode" enum:"requested,approved,active,ended,rejected,expired,cancelled" doc:"Only those in one of these; absent: all"`
 			After      uuid.UUID        `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body OverridePage }, error) {
-			all, err := s.Store.Overrides(ctx, store.OverrideFilter{Campaign: in.CampaignID, States: in.State, Before: in.After, Limit: in.fetch()})
+			all, err := s.Store.Overrides(ctx, store.OverrideFilter{Campaign: in.CampaignID, Send: in.SendID, States: in.State, Before: in.After, Limit: in.fetch()})
 			if err != nil {
 				return nil, err
 			}
@@ -132,8 +143,8 @@ func (s *server) overrides() {
 		})
 	register(s, access.OverridesRequest, huma.Operation{OperationID: "request-override", Method: http.MethodPost, Path: "/overrides", Tags: tags,
 		Summary: "Ask for an override", DefaultStatus: http.StatusCreated, Errors: refusals,
-		Description: "A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the " +
-			"frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. " +
+		Description: "A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: " +
+			"opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. " +
 			"It takes an account: a token that is nobody's asks for nothing."},
 		func(ctx context.Context, in *struct {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same override"`
@@ -159,7 +170,7 @@ func (s *server) overrides() {
 				return nil, err
 			}
 			hash := sha256.Sum256(request)
-			o, err := s.Store.RequestOverride(ctx, store.NewOverride{Kind: in.Body.Kind, CampaignID: in.Body.CampaignID, StartsAt: in.Body.StartsAt,
+			o, err := s.Store.RequestOverride(ctx, store.NewOverride{Kind: in.Body.Kind, CampaignID: in.Body.CampaignID, SendID: in.Body.SendID, StartsAt: in.Body.StartsAt,
 				EndsAt: in.Body.EndsAt, Reason: in.Body.Reason, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
 			if err != nil {
 				return nil, err
@@ -171,7 +182,7 @@ func (s *server) overrides() {
 	register(s, access.OverridesDecide, huma.Operation{OperationID: "decide-override", Method: http.MethodPost, Path: "/overrides/{id}/decide", Tags: tags,
 		Summary: "Approve or reject an override", Errors: deciding, Responses: s.acceptedAs(reflect.TypeFor[Override]()),
 		Description: "The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its " +
-			"time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, " +
+			"time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, " +
 			"status 409, when there is nothing to decide any more. " + answers},
 		func(ctx context.Context, in *struct {
 			OverridePath
@@ -225,6 +236,9 @@ func (s *server) overrideOf(v store.OverrideView, history []store.OverrideMoment
 	if s.TemporalWebURL != "" {
 		o.TemporalWeb = strings.TrimRight(s.TemporalWebURL, "/") + "/namespaces/" + url.PathEscape(s.TemporalNamespace) +
 			"/workflows/" + url.PathEscape(workflows.OverrideID(v.ID))
+	}
+	if m := v.Send; m != nil {
+		o.Send = &OverriddenSend{ID: *v.SendID, MSISDN: m.MSISDN.Masked(), Template: m.Template, State: m.State}
 	}
 	if v.Refusal != nil {
 		o.WhyNot = v.Refusal.Error()

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -90,4 +92,45 @@ func TestOverridesOverTheAPI(t *testing.T) {
 	require.Equal(t, []string{"override.requested", "override.refused", "approval.approved", "approval.refused", "override.cancelled"}, whats)
 	status, _, _ = viewer.do("GET", "/api/v1/overrides/"+uuid.NewString(), nil, nil)
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+// What is blocked is told; whoever has it wait may ask for an override, and nobody reads the number on the way.
+func TestOverridesOfASingleMessageOverTheAPI(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	support, lead, viewer := o.colleague("support", "support"), o.colleague("lead", "project_lead"), o.colleague("viewer", "viewer")
+	kigali, err := time.LoadLocation("Africa/Kigali")
+	require.NoError(t, err)
+	now := time.Now().In(kigali)
+	_, err = o.store.SaveSetting(t.Context(), "quiet_hours", fmt.Appendf(nil, `{"RW":{"start":"%s","end":"%s"}}`, now.Add(-time.Hour).Format("15:04"), now.Add(2*time.Hour).Format("15:04")), "test")
+	require.NoError(t, err)
+	var blocked, waits api.Send
+	status, p, _ := support.do("POST", "/api/v1/sends", api.NewSend{MSISDN: "+250781234567", Template: "promo"}, &blocked)
+	require.Equal(t, http.StatusOK, status, "%+v", p)
+	status, p, _ = support.do("POST", "/api/v1/sends", api.NewSend{MSISDN: "+250781234567", Template: "promo", WhenAllowed: true}, &waits)
+	require.Equal(t, http.StatusAccepted, status, "%+v", p)
+
+	ask := api.NewOverride{SendID: &blocked.SendID, EndsAt: time.Now().Add(time.Hour), Reason: "their table is ready"}
+	status, p, _ = support.do("POST", "/api/v1/overrides", ask, nil)
+	require.Equal(t, http.StatusConflict, status)
+	require.Equal(t, override.SendOver, p.Code, "it is over: it does not wait")
+	require.Equal(t, "send_id", p.Field)
+	ask.SendID = &waits.SendID
+	var made api.Override
+	status, p, _ = support.do("POST", "/api/v1/overrides", ask, &made)
+	require.Equal(t, http.StatusCreated, status, "%+v", p)
+	require.Equal(t, waits.SendID, made.Send.ID)
+	require.Equal(t, "+250 78• ••• 567", made.Send.MSISDN)
+	status, p, _ = support.do("POST", "/api/v1/overrides/"+made.ID.String()+"/decide", api.OverrideVerdict{Verdict: "approved"}, nil)
+	require.Equal(t, http.StatusForbidden, status, "%+v", p)
+
+	for _, at := range []string{"/api/v1/overrides?send_id=" + waits.SendID.String(), "/api/v1/overrides/" + made.ID.String(), "/api/v1/approvals"} {
+		var raw json.RawMessage
+		lead.do("GET", at, nil, &raw)
+		require.Contains(t, string(raw), `"template":"promo"`, at)
+		require.NotContains(t, string(raw), "781234567", at)
+	}
+	var page api.OverridePage
+	viewer.do("GET", "/api/v1/overrides?send_id="+blocked.SendID.String(), nil, &page)
+	require.Empty(t, page.Overrides)
 }

@@ -81,6 +81,28 @@ func TestOptOuts(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status)
 }
 
+// Who writes to single people enters opt-outs, and takes nobody out: else a number could be taken off, written to, and put back.
+func TestWhoTakesNumbersOutOfTheRegistry(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	numbers := api.Numbers{Numbers: []string{"+250781234567"}, Reason: "asked on the phone"}
+	support, compliance := o.colleague("support", "support"), o.colleague("compliance", "compliance")
+	status, p, _ := support.do("POST", "/api/v1/opt-outs", numbers, nil)
+	require.Equal(t, http.StatusOK, status, "%+v", p)
+	status, p, _ = support.do("POST", "/api/v1/opt-outs/remove", numbers, nil)
+	require.Equal(t, http.StatusForbidden, status)
+	require.Equal(t, "role_may_not", p.Code)
+	require.Len(t, o.audited("access.refused"), 1)
+	var one api.Send
+	status, p, _ = support.do("POST", "/api/v1/sends", api.NewSend{MSISDN: "+250781234567", Template: "promo"}, &one)
+	require.Equal(t, http.StatusOK, status, "%+v", p)
+	require.Equal(t, policy.OptOut, one.Block.Reason)
+	var removed api.OptOutsRemoved
+	status, p, _ = compliance.do("POST", "/api/v1/opt-outs/remove", numbers, &removed)
+	require.Equal(t, http.StatusOK, status, "%+v", p)
+	require.Equal(t, api.OptOutsRemoved{Given: 1, Removed: 1}, removed)
+}
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -70,7 +70,7 @@ type Send struct {
 // SendEvent is one thing that happened to a send.
 type SendEvent struct {
 	At        time.Time  `json:"at"`
-	Kind      string     `json:"kind" enum:"requested,held,blocked,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
+	Kind      string     `json:"kind" enum:"requested,held,blocked,lifted,sending,sent,delivered,read,requeued,failed,opted_out,unknown,cancelled,resent,late_receipt"`
 	Attempt   int        `json:"attempt,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	What      string     `json:"what" doc:"The same for people"`
@@ -174,7 +174,7 @@ func (s *server) sends() {
 			After     uuid.UUID              `query:"after" format:"uuid" doc:"The next of the page before"`
 			Limit
 		}) (*struct{ Body SendPage }, error) {
-			f := store.SendFilter{States: in.State, Template: in.Template, SentFrom: in.SentFrom, Voucher: in.Voucher}
+			f := store.SendFilter{States: in.State, Template: in.Template, Voucher: in.Voucher, SentFrom: in.SentFrom}
 			if in.Template != "" && !templateNameRule.MatchString(in.Template) {
 				return nil, domain.E(domain.Invalid, "bad_template", "use a template's name").About("template")
 			}
@@ -342,6 +342,8 @@ func sendWords(e store.SendEvent) string {
 			return "blocked: " + why
 		}
 		return "opted out: nothing was sent"
+	case "lifted":
+		return "quiet hours are lifted by an override"
 	case "sending":
 		return "given to WhatsApp"
 	case "sent":

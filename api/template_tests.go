@@ -103,7 +103,7 @@ func (s *server) testTemplate(ctx context.Context, version uuid.UUID, in NewTemp
 	}
 	n := store.NewTemplateTest{ID: uuid.Must(uuid.NewV7()), Template: t, Locale: locale, To: number.MSISDN, IdempotencyKey: key, RequestHash: request}
 	m.To, m.CallbackData = n.To, store.TestKey(n.ID)
-	if n.Decision, err = s.mayTest(ctx, number, t, locale); err != nil {
+	if n.Decision, err = s.Store.JudgeTest(ctx, number, t, locale); err != nil {
 		return uuid.Nil, err
 	}
 	if n.Decision.Permitted {
@@ -118,7 +118,7 @@ func (s *server) testTemplate(ctx context.Context, version uuid.UUID, in NewTemp
 	}
 	err = s.Store.AddTemplateTest(ctx, n)
 	if domain.CodeOf(err) == "opted_out" { // just now: the rules say so too
-		if n.Decision, err = s.mayTest(ctx, number, t, locale); err == nil {
+		if n.Decision, err = s.Store.JudgeTest(ctx, number, t, locale); err == nil {
 			err = s.Store.AddTemplateTest(ctx, n)
 		}
 	}
@@ -132,19 +132,6 @@ func (s *server) testTemplate(ctx context.Context, version uuid.UUID, in NewTemp
 	began := time.Now()
 	_, err = s.Provider.Send(ctx, m)
 	return n.ID, s.settleTest(ctx, n, began, err)
-}
-
-// mayTest is what the rules say about a message with a version to a number now.
-func (s *server) mayTest(ctx context.Context, number contact.Number, t store.Template, locale string) (policy.Decision, error) {
-	sub := policy.Subject{Channel: policy.ChannelWhatsApp, Country: number.Country, Zone: number.Zone, Locale: locale, Marketing: t.Category == template.Marketing}
-	known, err := s.Store.ContactOf(ctx, number.MSISDN)
-	if err != nil {
-		return policy.Decision{}, err
-	}
-	if known != nil {
-		sub.Locale, sub.Zone, sub.OptedIn = cmp.Or(known.Locale, sub.Locale), cmp.Or(known.Zone, sub.Zone), known.OptedInAt != nil
-	}
-	return s.Store.ExplainTemplate(ctx, number.MSISDN, sub, t, locale)
 }
 
 // testMessage is the message, without its recipient. What has no value is its default, else its example.

@@ -314,9 +314,14 @@ func (tx *Tx) standing(id uuid.UUID, w window) error {
 	if err != nil || w.liftEnds.IsZero() {
 		return err
 	}
-	var lifted bool // asked anew: that statement may have waited for who cancels it
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM overrides WHERE id = $1 AND state = 'active' AND ends_at > clock_timestamp())`, w.lift.ID).Scan(&lifted)
-	if err == nil && !lifted {
+	return tx.stillLifts(w.lift.ID) // asked anew: that statement may have waited for who cancels it
+}
+
+// stillLifts makes sure that an override is active; whoever asks has locked what it is for.
+func (tx *Tx) stillLifts(id string) error {
+	var lifts bool
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM overrides WHERE id = $1 AND state = 'active' AND ends_at > clock_timestamp())`, id).Scan(&lifts)
+	if err == nil && !lifts {
 		return errOutdated
 	}
 	return err

@@ -326,7 +326,7 @@ func (l *fixtureLoader) settingRows() error {
 		return err
 	}
 	for _, set := range l.set.Settings {
-		if err := apply(&policy.Settings{}, set.Key, set.Value); err != nil {
+		if err := new(policy.Settings).Apply(set.Key, set.Value); err != nil {
 			return err
 		}
 		if _, err := l.add("settings", audit.Entry{Action: "settings.changed", Target: "settings/" + set.Key, Diff: map[string]any{"after": set.Value}},

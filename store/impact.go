@@ -75,7 +75,7 @@ func (s *Store) targetImpact(ctx context.Context, key string, value json.RawMess
 		return imp, before, after, err
 	}
 	after = before
-	if err = apply(&after, key, value); err != nil {
+	if err = after.Apply(key, value); err != nil {
 		return imp, before, after, err
 	}
 	imp = Impact{Key: key, Revision: before.Revisions[key], Campaigns: []CampaignImpact{}, policyRevision: before.Revision,

@@ -129,11 +129,11 @@ func (s *Store) redemptionFailures(ctx context.Context, w kpi.Window) ([]kpi.Fig
 // availability is for how long each edge function was green. A probe speaks until the next one, for probe.Stale at most; what
 // nobody probed counts against it, and what drills took is neither good nor bad. One that was not probed at all is unknown.
 func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) {
-	rows, err := s.pool.Query(ctx, `SELECT e.name, CASE WHEN e.checked_at > $2::timestamptz - $3::interval THEN e.state ELSE 'unknown' END, coalesce(p.green, 0)::bigint,
-			CASE WHEN p.probes = 0 THEN 0 ELSE extract(epoch FROM $2::timestamptz - $1::timestamptz) - coalesce(p.drilled, 0) END::bigint
+	rows, err := s.pool.Query(ctx, `SELECT e.name, CASE WHEN e.checked_at > $2::timestamptz - $3::interval THEN e.state ELSE 'unknown' END, extract(epoch FROM coalesce(p.green, '0'))::bigint,
+			CASE WHEN p.probes = 0 THEN 0 ELSE extract(epoch FROM $2::timestamptz - $1::timestamptz - coalesce(p.drilled, '0')) END::bigint
 		FROM edge_functions e
 		LEFT JOIN LATERAL (SELECT count(*) AS probes, sum(lasts) FILTER (WHERE state = 'green' AND NOT is_drill) AS green, sum(lasts) FILTER (WHERE is_drill) AS drilled
-			FROM (SELECT state, is_drill, greatest(extract(epoch FROM least(lead(at) OVER (ORDER BY at, id), at + $3::interval, $2) - greatest(at, $1)), 0) AS lasts
+			FROM (SELECT state, is_drill, greatest(least(lead(at) OVER (ORDER BY at, id), at + $3::interval, $2) - greatest(at, $1), '0') AS lasts
 				FROM probe_results WHERE edge_function = e.name AND at >= $1::timestamptz - $3::interval AND at < $2) r) p ON true`, w.From, w.To, s.Stale())
 	if err != nil {
 		return nil, err

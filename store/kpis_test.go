@@ -212,7 +212,7 @@ func TestNoDataIsNotZero(t *testing.T) {
 }
 
 // A probe speaks until the next, for two minutes and a quarter at most: gaps count against the function, drills do not count.
-func TestAvailability(t *testing.T) {
+func TestAvailabilityIsAFigure(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	now := time.Date(2026, 11, 23, 15, 0, 0, 0, time.UTC)

@@ -160,7 +160,8 @@ type StartOverride struct {
 	OverrideID uuid.UUID  `json:"override_id"`
 	Kind       string     `json:"kind"`
 	CampaignID *uuid.UUID `json:"campaign_id,omitempty"`
-	Campaign   string     `json:"campaign,omitempty"` // its name
+	SendID     *uuid.UUID `json:"send_id,omitempty"`
+	Name       string     `json:"name"` // of what it is for, for people
 }
 
 // DecideOverride tells an override's workflow that somebody has decided.

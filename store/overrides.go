@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 type Override struct {
 	ID             uuid.UUID `gorm:"type:uuid;primaryKey"`
 	Kind           override.Kind
-	CampaignID     *uuid.UUID `gorm:"type:uuid"` // of quiet_hours
+	CampaignID     *uuid.UUID `gorm:"type:uuid"` // of quiet_hours: this, or
+	SendID         *uuid.UUID `gorm:"type:uuid"` // this
 	StartsAt       time.Time
 	EndsAt         time.Time
 	Reason         string
@@ -48,7 +50,7 @@ func (o Override) subject() approval.Subject {
 func (o Override) target() string { return o.subject().String() }
 
 func (o Override) digest() []byte {
-	return override.Material{ID: o.ID, Kind: o.Kind, CampaignID: o.CampaignID, StartsAt: o.StartsAt, EndsAt: o.EndsAt,
+	return override.Material{ID: o.ID, Kind: o.Kind, CampaignID: o.CampaignID, SendID: o.SendID, StartsAt: o.StartsAt, EndsAt: o.EndsAt,
 		Reason: o.Reason, Requester: o.RequestedBy}.Digest()
 }
 
@@ -57,17 +59,20 @@ type OverrideFacts struct {
 	Kind       override.Kind `json:"kind"`
 	CampaignID *uuid.UUID    `json:"campaign_id,omitempty" format:"uuid"`
 	Campaign   string        `json:"campaign,omitempty" doc:"Its name"`
+	SendID     *uuid.UUID    `json:"send_id,omitempty" format:"uuid"`
+	Template   string        `json:"template,omitempty" doc:"Of a single message: what it says, by name"`
 	StartsAt   time.Time     `json:"starts_at"`
 	EndsAt     time.Time     `json:"ends_at"`
 	AskUntil   time.Time     `json:"ask_until" doc:"Undecided then, it expires"`
-	Queued     int64         `json:"queued" doc:"Targets of the campaign that have not been sent to"`
-	Held       int64         `json:"held" doc:"Of them, those that quiet hours held when the campaign last looked"`
+	Queued     int64         `json:"queued" doc:"Targets of the campaign that have not been sent to; a single message is one"`
+	Held       int64         `json:"held" doc:"Of them, those that quiet hours held when it last looked"`
 }
 
 // NewOverride is what somebody asks for.
 type NewOverride struct {
 	Kind           override.Kind
 	CampaignID     *uuid.UUID
+	SendID         *uuid.UUID
 	StartsAt       *time.Time // nil: as soon as it is approved
 	EndsAt         time.Time
 	Reason         string
@@ -78,6 +83,9 @@ type NewOverride struct {
 func (n NewOverride) target() string {
 	if n.CampaignID != nil {
 		return target(*n.CampaignID)
+	}
+	if n.SendID != nil {
+		return sendTarget(*n.SendID)
 	}
 	return "overrides"
 }
@@ -94,12 +102,12 @@ func (s *Store) RequestOverride(ctx context.Context, n NewOverride) (o Override,
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		o = Override{ID: uuid.Must(uuid.NewV7()), Kind: n.Kind, CampaignID: n.CampaignID, EndsAt: n.EndsAt.Truncate(time.Microsecond), Reason: n.Reason,
+		o = Override{ID: uuid.Must(uuid.NewV7()), Kind: n.Kind, CampaignID: n.CampaignID, SendID: n.SendID, EndsAt: n.EndsAt.Truncate(time.Microsecond), Reason: n.Reason,
 			RequestedBy: who.ID, State: override.Requested}
 		if n.IdempotencyKey != "" {
 			o.IdempotencyKey, o.RequestHash = &n.IdempotencyKey, n.RequestHash
 		}
-		facts, err := tx.overrideFacts(o)
+		facts, of, err := tx.overrideFacts(o)
 		if err != nil {
 			return audit.Entry{}, err
 		}
@@ -119,7 +127,7 @@ func (s *Store) RequestOverride(ctx context.Context, n NewOverride) (o Override,
 		}
 		made := tx.orm.Clauses(clause.OnConflict{DoNothing: true}).Create(&o)
 		if made.Error == nil && made.RowsAffected == 0 {
-			return audit.Entry{}, domain.E(domain.Conflict, override.AlreadyOne, "there is one already that is not over: only one is open at a time").About("campaign_id")
+			return audit.Entry{}, domain.E(domain.Conflict, override.AlreadyOne, "there is one already that is not over: only one is open at a time").About(o.scope())
 		}
 		if made.Error != nil {
 			return audit.Entry{}, made.Error
@@ -128,14 +136,14 @@ func (s *Store) RequestOverride(ctx context.Context, n NewOverride) (o Override,
 		if _, err := tx.ask(ask{subject: o.subject(), digest: o.digest(), facts: facts, reason: o.Reason}); err != nil {
 			return audit.Entry{}, err
 		}
-		if _, err := tx.send(KindStartOverride, o.target(), StartOverride{OverrideID: o.ID, Kind: string(o.Kind), CampaignID: o.CampaignID, Campaign: facts.Campaign}); err != nil {
+		if _, err := tx.send(KindStartOverride, o.target(), StartOverride{OverrideID: o.ID, Kind: string(o.Kind), CampaignID: o.CampaignID, SendID: o.SendID, Name: of.name()}); err != nil {
 			return audit.Entry{}, err
 		}
-		if err := tx.tellOverride(o, facts.Campaign, "asked for", true); err != nil {
+		if err := tx.tellOverride(o, of, "asked for", true); err != nil {
 			return audit.Entry{}, err
 		}
 		return audit.Entry{Action: "override.requested", Target: o.target(), Reason: o.Reason, Revision: set.Revision, Diff: map[string]any{
-			"kind": o.Kind, "campaign_id": o.CampaignID, "starts_at": o.StartsAt, "ends_at": o.EndsAt, "ask_until": o.AskUntil}}, nil
+			"kind": o.Kind, "campaign_id": o.CampaignID, "send_id": o.SendID, "starts_at": o.StartsAt, "ends_at": o.EndsAt, "ask_until": o.AskUntil}}, nil
 	})
 	if domain.CodeOf(err) == override.AlreadyOne { // perhaps by this very request, a moment ago
 		if found, again := s.requestedBefore(ctx, n, &o); found || again != nil {
@@ -161,65 +169,113 @@ func (s *Store) requestedBefore(ctx context.Context, n NewOverride, o *Override)
 	return true, nil
 }
 
-// overrideFacts locks the campaign that an override is for, makes sure that there is something to let go on, and tells
-// what whoever decides should know.
-func (tx *Tx) overrideFacts(o Override) (OverrideFacts, error) {
-	facts := OverrideFacts{Kind: o.Kind, CampaignID: o.CampaignID}
-	if (o.Kind == override.QuietHours) != (o.CampaignID != nil) {
-		return facts, domain.E(domain.Invalid, override.BadScope, "an override of quiet hours is for one campaign, any other for none").About("campaign_id")
+// overrideFacts locks what an override is for, makes sure that there is something to let go on, and tells what whoever
+// decides should know.
+func (tx *Tx) overrideFacts(o Override) (facts OverrideFacts, of overridden, err error) {
+	facts = OverrideFacts{Kind: o.Kind, CampaignID: o.CampaignID, SendID: o.SendID}
+	if quiet := o.Kind == override.QuietHours; quiet != (o.CampaignID != nil || o.SendID != nil) || o.CampaignID != nil && o.SendID != nil {
+		return facts, of, domain.E(domain.Invalid, override.BadScope, "an override of quiet hours is for one campaign or one message, any other for none").About("campaign_id")
 	}
-	if o.CampaignID == nil {
-		return facts, nil
+	if of, err = tx.lockOverridden(o); err != nil {
+		return facts, of, err
 	}
-	c, err := tx.sendingCampaign(*o.CampaignID)
-	if err != nil {
-		return facts, err
+	if code, why := of.over(); code != "" {
+		return facts, of, domain.E(domain.Conflict, code, "%s", why).About(o.scope())
 	}
-	facts.Campaign = c.Name
-	err = tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(sum(queued), 0), coalesce(sum(queued) FILTER (WHERE blocked_reason = 'quiet_hours'), 0)
-		FROM cohorts WHERE campaign_id = $1`, c.ID).Scan(&facts.Queued, &facts.Held)
-	return facts, err
+	switch {
+	case of.send != nil && of.send.State != campaign.Queued:
+		err = domain.E(domain.Conflict, override.SendOver, "the message is being sent").About(o.scope())
+	case of.send != nil:
+		facts.Template, facts.Queued = of.send.Template, 1
+		if b := of.send.Block; b != nil && (b.Reason == policy.InQuietHours || slices.Contains(b.Also, policy.InQuietHours)) {
+			facts.Held = 1
+		}
+	case of.campaign != nil:
+		facts.Campaign = of.campaign.Name
+		err = tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(sum(queued), 0), coalesce(sum(queued) FILTER (WHERE blocked_reason = 'quiet_hours'), 0)
+			FROM cohorts WHERE campaign_id = $1`, of.campaign.ID).Scan(&facts.Queued, &facts.Held)
+	}
+	return facts, of, err
 }
 
-// sendingCampaign locks a campaign that may still send something; domain.Conflict of code campaign_ended otherwise.
-func (tx *Tx) sendingCampaign(id uuid.UUID) (Campaign, error) {
-	c, err := tx.lockCampaign(id)
-	if err == nil && c.sendsNoMore() {
-		err = domain.E(domain.Conflict, override.Over, "the campaign sends nothing any more").About("campaign_id")
+// overridden is what an override is for; both nil: the whole installation.
+type overridden struct {
+	campaign *Campaign
+	send     *Send
+}
+
+// over tells that there is nothing left to let go on, by its code and in words; "" if there is.
+func (of overridden) over() (code, why string) {
+	switch {
+	case of.campaign != nil && of.campaign.sendsNoMore():
+		return override.Over, "the campaign sends nothing any more"
+	case of.send != nil && of.send.State != campaign.Queued && of.send.State != campaign.Sending:
+		return override.SendOver, "the message is " + spoken(of.send.State) + ": only one that waits can be let go on"
 	}
-	return c, err
+	return "", ""
+}
+
+// name is what it is for, for people; it tells nothing of whom a message is to.
+func (of overridden) name() string {
+	switch {
+	case of.campaign != nil:
+		return "campaign " + of.campaign.Name
+	case of.send != nil:
+		return "a single message (" + of.send.Template + ")"
+	}
+	return "a production drill"
 }
 
 func (c Campaign) sendsNoMore() bool {
 	return c.Status.Ended() || c.Status == campaign.Settling || c.Gate == campaign.GateStopped
 }
 
-// lockOverride locks the campaign of an override, if it has one, and then the override.
-func (tx *Tx) lockOverride(id uuid.UUID) (o Override, c Campaign, err error) {
-	if err := tx.orm.First(&o, "id = ?", id).Error; err != nil {
-		return o, c, notFound(err, "override", id)
+// scope is the field that says what an override is for.
+func (o Override) scope() string {
+	if o.SendID != nil {
+		return "send_id"
 	}
-	if o.CampaignID != nil {
-		if c, err = tx.lockCampaign(*o.CampaignID); err != nil {
-			return o, c, err
-		}
+	return "campaign_id"
+}
+
+// lockOverridden locks what an override is for: whoever gives it a permit does so, too.
+func (tx *Tx) lockOverridden(o Override) (of overridden, err error) {
+	switch {
+	case o.CampaignID != nil:
+		c, err := tx.lockCampaign(*o.CampaignID)
+		return overridden{campaign: &c}, err
+	case o.SendID != nil:
+		one, err := tx.lockSend(*o.SendID)
+		return overridden{send: &one}, err
+	}
+	return of, nil
+}
+
+// lockOverride locks what an override is for, and then the override.
+func (tx *Tx) lockOverride(id uuid.UUID) (o Override, of overridden, err error) {
+	if err := tx.orm.First(&o, "id = ?", id).Error; err != nil {
+		return o, of, notFound(err, "override", id)
+	}
+	if of, err = tx.lockOverridden(o); err != nil {
+		return o, of, err
 	}
 	o = Override{} // what was read may be old by now
 	err = tx.orm.Clauses(clause.Locking{Strength: "UPDATE"}).First(&o, "id = ?", id).Error
-	return o, c, err
+	return o, of, err
 }
 
 // DecideOverride enters the verdict of the account that acts and returns the outbox message that takes it to the
 // override's workflow, which looks it up before anything comes of it. It fails with domain.Conflict of code
-// override_state, override_expired, campaign_ended or approval_not_asked when there is nothing to decide (any more), and with
+// override_state, override_expired, campaign_ended, send_ended or approval_not_asked when there is nothing to decide (any more), and with
 // domain.Forbidden for who may not; a refusal is in the audit log.
 func (s *Store) DecideOverride(ctx context.Context, id uuid.UUID, verdict approval.Verdict, reason string) (message int64, err error) {
 	subject := Override{ID: id}.subject()
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
-		o, c, err := tx.lockOverride(id)
+		o, of, err := tx.lockOverride(id)
 		if err != nil {
 			return audit.Entry{}, err
 		}
+		over, why := of.over()
 		_, now, err := s.overrideRules(tx)
 		if err != nil {
 			return audit.Entry{}, err
@@ -229,8 +285,8 @@ func (s *Store) DecideOverride(ctx context.Context, id uuid.UUID, verdict approv
 			return audit.Entry{}, domain.E(domain.Conflict, override.TooLate, "it is too late: nobody had decided in time")
 		case o.State != override.Requested:
 			return audit.Entry{}, domain.E(domain.Conflict, override.WrongState, "it is %s: there is nothing to decide any more", o.State)
-		case o.CampaignID != nil && c.sendsNoMore() && verdict == approval.Approved:
-			return audit.Entry{}, domain.E(domain.Conflict, override.Over, "the campaign sends nothing any more")
+		case over != "" && verdict == approval.Approved:
+			return audit.Entry{}, domain.E(domain.Conflict, over, "%s", why)
 		}
 		a, err := tx.decide(decision{subject: subject, digest: o.digest(), seen: o.digest(), verdict: verdict, reason: reason,
 			permission: access.OverridesDecide, lasts: o.EndsAt.Sub(laterOf(o.StartsAt, now)), from: &o.StartsAt})
@@ -253,7 +309,7 @@ func (s *Store) CancelOverride(ctx context.Context, id uuid.UUID, reason string)
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		o, c, err := tx.lockOverride(id)
+		o, _, err := tx.lockOverride(id)
 		if err != nil {
 			return audit.Entry{}, err
 		}
@@ -264,7 +320,7 @@ func (s *Store) CancelOverride(ctx context.Context, id uuid.UUID, reason string)
 			return audit.Entry{}, domain.E(domain.Conflict, override.WrongState, "it is %s already", o.State)
 		}
 		was := o.State
-		if err := tx.overOverride(&o, c, override.Cancelled, reason); err != nil {
+		if err := tx.overOverride(&o, override.Cancelled, reason); err != nil {
 			return audit.Entry{}, err
 		}
 		message, err = tx.send(KindOverrideChanged, o.target(), OverrideChanged{OverrideID: id})
@@ -273,9 +329,9 @@ func (s *Store) CancelOverride(ctx context.Context, id uuid.UUID, reason string)
 	return message, s.refuseOverride(ctx, subject.String(), err)
 }
 
-// overOverride ends an override in this state, with whatever was asked or decided about it, and wakes its campaign if it
-// was at work.
-func (tx *Tx) overOverride(o *Override, c Campaign, to override.State, why string) error {
+// overOverride ends an override in this state, with whatever was asked or decided about it, and wakes what it is
+// for if it was at work.
+func (tx *Tx) overOverride(o *Override, to override.State, why string) error {
 	was := o.State
 	if err := tx.closeRequest(o.subject(), "over"); err != nil {
 		return err
@@ -303,12 +359,15 @@ func (tx *Tx) changeOverride(o *Override, columns map[string]any) error {
 	return tx.orm.First(o).Error
 }
 
-// wakeOverridden tells the campaign of an override to look again.
+// wakeOverridden tells the campaign, or the send, of an override to look again.
 func (tx *Tx) wakeOverridden(o Override) error {
-	if o.CampaignID == nil {
-		return nil
+	switch {
+	case o.CampaignID != nil:
+		return tx.wake(`id = $2`, *o.CampaignID)
+	case o.SendID != nil:
+		return tx.wakeSends(`id = $2`, *o.SendID)
 	}
-	return tx.wake(`id = $2`, *o.CampaignID)
+	return nil
 }
 
 // refuseOverride enters in the audit log why somebody's wish about overrides was refused, and returns that.

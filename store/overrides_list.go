@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +14,7 @@ import (
 	"lastcall/domain/approval"
 	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
 	"lastcall/domain/override"
 	"lastcall/domain/policy"
 )
@@ -22,10 +25,18 @@ type OverrideView struct {
 	Requester      Party
 	Campaign       string // its name
 	CampaignStatus campaign.Status
-	Decision       *Decided // nil: nobody has decided
-	Refusal        error    // why whoever looks may not decide; nil: they may
-	MayCancel      bool     // whoever looks
+	Send           *OverriddenSend // nil: it is not for a send
+	Decision       *Decided        // nil: nobody has decided
+	Refusal        error           // why whoever looks may not decide; nil: they may
+	MayCancel      bool            // whoever looks
 	Now            time.Time
+}
+
+// OverriddenSend is the message that an override is for.
+type OverriddenSend struct {
+	MSISDN   contact.MSISDN
+	Template string // its name
+	State    campaign.TargetState
 }
 
 // OverrideMoment is an entry of the audit log about one override.
@@ -41,6 +52,7 @@ type OverrideMoment struct {
 // OverrideFilter says which overrides somebody wants to see.
 type OverrideFilter struct {
 	Campaign uuid.UUID        // uuid.Nil: of all
+	Send     uuid.UUID        // uuid.Nil: of all
 	States   []override.State // none: in any
 	Before   uuid.UUID        // those older than this one; uuid.Nil: from the newest
 	Limit    int
@@ -48,9 +60,26 @@ type OverrideFilter struct {
 
 // Overrides lists overrides, newest first, as whoever acts in ctx sees them.
 func (s *Store) Overrides(ctx context.Context, f OverrideFilter) (all []OverrideView, err error) {
+	where, args := []string{"true"}, []any{} // of what is asked for only: one plan for all would read every row
+	add := func(sql string, arg any) {
+		args = append(args, arg)
+		where = append(where, fmt.Sprintf(sql, len(args)))
+	}
+	if f.Campaign != uuid.Nil {
+		add("o.campaign_id = $%d", f.Campaign)
+	}
+	if f.Send != uuid.Nil {
+		add("o.send_id = $%d", f.Send)
+	}
+	if len(f.States) > 0 {
+		add("o.state = ANY ($%d)", f.States)
+	}
+	if f.Before != uuid.Nil {
+		add("o.id < $%d", f.Before)
+	}
+	args = append(args, page(f.Limit))
 	err = s.inTx(ctx, func(tx *Tx) error {
-		all, err = tx.overrides(`($1::uuid = $5::uuid OR o.campaign_id = $1) AND ($2::text[] IS NULL OR o.state = ANY ($2)) AND ($3::uuid = $5 OR o.id < $3)
-			ORDER BY o.id DESC LIMIT $4`, f.Campaign, f.States, f.Before, page(f.Limit), uuid.Nil)
+		all, err = tx.overrides(strings.Join(where, " AND ")+fmt.Sprintf(` ORDER BY o.id DESC LIMIT $%d`, len(args)), args...)
 		return err
 	})
 	return all, err
@@ -84,10 +113,12 @@ func (tx *Tx) overrides(where string, args ...any) ([]OverrideView, error) {
 	if err == nil {
 		me = &who
 	}
-	rows, err := tx.pgx.Query(tx.ctx, `SELECT o.id, o.kind, o.campaign_id, o.starts_at, o.ends_at, o.reason, o.requested_by, o.state, o.created_at, o.ask_until,
+	rows, err := tx.pgx.Query(tx.ctx, `SELECT o.id, o.kind, o.campaign_id, o.send_id, o.starts_at, o.ends_at, o.reason, o.requested_by, o.state, o.created_at, o.ask_until,
 			o.approval_id, o.decided_at, o.active_at, o.ended_at, o.end_reason, clock_timestamp(), q.id, q.email, q.name, q.role, q.disabled_at IS NOT NULL,
-			coalesce(c.name, ''), coalesce(c.status, ''), d.id, d.verdict, d.reason, d.created_at, d.expires_at, d.actor_role, d.actor_id, d.email, d.name
+			coalesce(c.name, ''), coalesce(c.status, ''), d.id, d.verdict, d.reason, d.created_at, d.expires_at, d.actor_role, d.actor_id, d.email, d.name,
+			m.msisdn, t.name, m.state
 		FROM overrides o JOIN accounts q ON q.id = o.requested_by LEFT JOIN campaigns c ON c.id = o.campaign_id
+		LEFT JOIN sends m ON m.id = o.send_id LEFT JOIN templates t ON t.id = m.template_id
 		LEFT JOIN LATERAL (SELECT p.id, p.verdict, p.reason, p.created_at, p.expires_at, p.actor_role, p.actor_id, a.email, a.name
 			FROM approvals p JOIN accounts a ON a.id = p.actor_id
 			WHERE p.subject_kind = '`+SubjectOverride+`' AND p.subject_id = o.id::text ORDER BY p.id DESC LIMIT 1) d ON true WHERE `+where, args...)
@@ -104,15 +135,20 @@ func (tx *Tx) overrides(where string, args ...any) ([]OverrideView, error) {
 			at, expires          *time.Time
 			role, email, nameOff *string
 		}
+		var to, template, state *string
 		q := &v.Requester
-		if err := rows.Scan(&v.ID, &v.Kind, &v.CampaignID, &v.StartsAt, &v.EndsAt, &v.Reason, &v.RequestedBy, &v.State, &v.CreatedAt, &v.AskUntil,
+		if err := rows.Scan(&v.ID, &v.Kind, &v.CampaignID, &v.SendID, &v.StartsAt, &v.EndsAt, &v.Reason, &v.RequestedBy, &v.State, &v.CreatedAt, &v.AskUntil,
 			&v.ApprovalID, &v.DecidedAt, &v.ActiveAt, &v.EndedAt, &v.EndReason, &v.Now, &q.ID, &q.Email, &q.Name, &q.Role, &q.Disabled,
-			&v.Campaign, &v.CampaignStatus, &d.id, &d.verdict, &d.reason, &d.at, &d.expires, &d.role, &d.actor, &d.email, &d.nameOff); err != nil {
+			&v.Campaign, &v.CampaignStatus, &d.id, &d.verdict, &d.reason, &d.at, &d.expires, &d.role, &d.actor, &d.email, &d.nameOff,
+			&to, &template, &state); err != nil {
 			return nil, err
 		}
 		if d.id != nil {
 			v.Decision = &Decided{Approval: Approval{ID: *d.id, Verdict: approval.Verdict(*d.verdict), Reason: *d.reason, CreatedAt: *d.at, ExpiresAt: d.expires,
 				ActorRole: access.Role(*d.role)}, Actor: Party{ID: *d.actor, Email: *d.email, Name: *d.nameOff}}
+		}
+		if v.SendID != nil {
+			v.Send = &OverriddenSend{MSISDN: contact.MSISDN(*to), Template: *template, State: campaign.TargetState(*state)}
 		}
 		v.decidable(me, audit.ActorFrom(tx.ctx).Token != "")
 		all = append(all, v)
@@ -173,10 +209,12 @@ func (s *Store) OverrideLetter(ctx context.Context, m MailOverride) (l OverrideL
 	return l, notFound(err, "account", m.AccountID)
 }
 
-// joinLift joins what lifts quiet hours for campaigns c, in liftColumns.
+// joinLift joins what lifts quiet hours for campaigns c, joinSendLift for the send $3, in liftColumns.
 const (
-	joinLift    = ` LEFT JOIN overrides lift ON lift.campaign_id = c.id AND lift.kind = 'quiet_hours' AND lift.state IN ('approved', 'active') `
-	liftColumns = ` lift.id, lift.state, lift.starts_at, lift.ends_at `
+	liftHolds    = ` lift.kind = 'quiet_hours' AND lift.state IN ('approved', 'active') `
+	joinLift     = ` LEFT JOIN overrides lift ON lift.campaign_id = c.id AND` + liftHolds
+	joinSendLift = ` LEFT JOIN overrides lift ON lift.send_id = $3 AND` + liftHolds
+	liftColumns  = ` lift.id, lift.state, lift.starts_at, lift.ends_at `
 )
 
 // liftRow is what joinLift finds; all nil: nothing.

@@ -24,21 +24,21 @@ type OverrideStep struct {
 }
 
 // StepOverride moves an override to the state that it is due to be in: a request that nobody decided about expires, an
-// approved one becomes active at its time if the approval still holds, and ends at its time. What that changes for its
-// campaign is committed with it.
+// approved one becomes active at its time if the approval still holds, and ends at its time. What that changes for what
+// it is for is committed with it.
 func (s *Store) StepOverride(ctx context.Context, id uuid.UUID) (step OverrideStep, err error) {
 	err = s.inTx(ctx, func(tx *Tx) error {
-		o, c, err := tx.lockOverride(id)
+		o, of, err := tx.lockOverride(id)
 		if err != nil {
 			return err
 		}
-		step, err = s.stepOverride(tx, &o, c)
+		step, err = s.stepOverride(tx, &o, of)
 		return err
 	})
 	return step, err
 }
 
-func (s *Store) stepOverride(tx *Tx, o *Override, c Campaign) (step OverrideStep, err error) {
+func (s *Store) stepOverride(tx *Tx, o *Override, of overridden) (step OverrideStep, err error) {
 	_, now, err := s.overrideRules(tx)
 	if err != nil {
 		return step, err
@@ -51,7 +51,7 @@ func (s *Store) stepOverride(tx *Tx, o *Override, c Campaign) (step OverrideStep
 	}
 	to, wait := due.Due(now)
 	if to != o.State {
-		if err := s.becomeOverride(tx, o, c, to); err != nil {
+		if err := s.becomeOverride(tx, o, of, to); err != nil {
 			return step, err
 		}
 		if o.State != to {
@@ -80,7 +80,7 @@ func (tx *Tx) isDecided(subject approval.Subject) (decided bool, err error) {
 }
 
 // becomeOverride takes an override where it is due.
-func (s *Store) becomeOverride(tx *Tx, o *Override, c Campaign, to override.State) error {
+func (s *Store) becomeOverride(tx *Tx, o *Override, of overridden, to override.State) error {
 	was := o.State
 	entry := audit.Entry{Action: "override." + string(to), Target: o.target()}
 	why := ""
@@ -95,8 +95,8 @@ func (s *Store) becomeOverride(tx *Tx, o *Override, c Campaign, to override.Stat
 				return err
 			}
 			to, why = override.Cancelled, "the approval does not hold any more"
-		} else if o.CampaignID != nil && c.sendsNoMore() {
-			to, why = override.Cancelled, "the campaign sends nothing any more"
+		} else if code, over := of.over(); code != "" {
+			to, why = override.Cancelled, over
 		}
 		entry.Action = "override." + string(to)
 	}
@@ -106,13 +106,13 @@ func (s *Store) becomeOverride(tx *Tx, o *Override, c Campaign, to override.Stat
 			err = tx.wakeOverridden(*o)
 		}
 	} else {
-		err = tx.overOverride(o, c, to, why)
+		err = tx.overOverride(o, to, why)
 	}
 	if err != nil {
 		return err
 	}
 	if to == override.Expired || to == override.Cancelled {
-		if err := tx.tellOverride(*o, c.Name, string(to), false); err != nil {
+		if err := tx.tellOverride(*o, of, string(to), false); err != nil {
 			return err
 		}
 	}
@@ -128,7 +128,7 @@ func (s *Store) DecidedOverride(ctx context.Context, id uuid.UUID, claimed strin
 	subject := Override{ID: id}.subject()
 	approvalID, unreadable := uuid.Parse(claimed)
 	err = s.inTx(ctx, func(tx *Tx) error {
-		o, c, err := tx.lockOverride(id)
+		o, of, err := tx.lockOverride(id)
 		if err != nil {
 			return err
 		}
@@ -136,11 +136,11 @@ func (s *Store) DecidedOverride(ctx context.Context, id uuid.UUID, claimed strin
 			return domain.E(domain.Conflict, approval.Unknown, "there is no such approval")
 		}
 		if o.ApprovalID == nil || *o.ApprovalID != approvalID { // else the message came twice
-			if err := tx.takeDecision(&o, c, approvalID); err != nil {
+			if err := tx.takeDecision(&o, of, approvalID); err != nil {
 				return err
 			}
 		}
-		step, err = s.stepOverride(tx, &o, c)
+		step, err = s.stepOverride(tx, &o, of)
 		return err
 	})
 	if !strings.HasPrefix(domain.CodeOf(err), "approval_") {
@@ -164,7 +164,7 @@ func (s *Store) entered(ctx context.Context, subject approval.Subject, id uuid.U
 }
 
 // takeDecision takes over a decision about an override that waits for one.
-func (tx *Tx) takeDecision(o *Override, c Campaign, id uuid.UUID) error {
+func (tx *Tx) takeDecision(o *Override, of overridden, id uuid.UUID) error {
 	a, err := tx.verifyApproval(id, Wanted{o.subject(), o.digest(), access.OverridesDecide})
 	if err != nil && domain.CodeOf(err) != approval.Declined {
 		return err
@@ -181,7 +181,7 @@ func (tx *Tx) takeDecision(o *Override, c Campaign, id uuid.UUID) error {
 	if err := tx.changeOverride(o, columns); err != nil {
 		return err
 	}
-	if err := tx.tellOverride(*o, c.Name, string(to), false); err != nil {
+	if err := tx.tellOverride(*o, of, string(to), false); err != nil {
 		return err
 	}
 	if to == override.Approved && o.StartsAt.After(*o.DecidedAt) {
@@ -194,18 +194,14 @@ func (tx *Tx) takeDecision(o *Override, c Campaign, id uuid.UUID) error {
 }
 
 // tellOverride posts a notice to Ops and mails those whom it concerns: who may decide, of a request, else who asked.
-func (tx *Tx) tellOverride(o Override, campaignName, what string, asked bool) error {
-	subject := "a production drill"
-	if o.CampaignID != nil {
-		subject = "campaign " + campaignName
-	}
+func (tx *Tx) tellOverride(o Override, of overridden, what string, asked bool) error {
 	level := "info"
 	if o.Kind == override.QuietHours && what == string(override.Approved) {
 		level = "warn"
 	}
 	at := "2 Jan 15:04 UTC"
 	text := fmt.Sprintf("%s, %s to %s.", strings.ReplaceAll(string(o.Kind), "_", " "), o.StartsAt.UTC().Format(at), o.EndsAt.UTC().Format(at))
-	if _, err := tx.send(KindOpsNotice, o.target()+"/ops", OpsNotice{Title: "Override for " + subject + ": " + what, Text: text, Level: level}); err != nil {
+	if _, err := tx.send(KindOpsNotice, o.target()+"/ops", OpsNotice{Title: "Override for " + of.name() + ": " + what, Text: text, Level: level}); err != nil {
 		return err
 	}
 	roles := []string{}

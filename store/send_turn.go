@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain"
+	"lastcall/domain/audit"
 	"lastcall/domain/campaign"
 	"lastcall/domain/policy"
 )
@@ -82,15 +83,15 @@ func (s *Store) takeSend(ctx context.Context, l Lane, run int) (turn SendTurn, e
 		turn.Waits = []Wait{{Reason: ProviderRetry, Targets: 1, Until: one.NotBefore, Why: "the provider asked to try again later"}}
 		return turn, nil
 	}
-	d, now, err := s.judge(ctx, one, &held)
+	d, err := s.judge(ctx, one, &held)
 	if err != nil {
 		return turn, err
 	}
-	turn.Now = now
+	turn.Now = d.now
 	if !d.Permitted && d.Reason != policy.Throttled {
-		return s.blockedSend(ctx, turn, d)
+		return s.blockedSend(ctx, turn, d.Decision)
 	}
-	permit, err := s.permitSend(ctx, &turn, l, d.Revision)
+	permit, err := s.permitSend(ctx, &turn, l, d)
 	if err != nil || permit.Permitted {
 		return turn, err
 	}
@@ -121,8 +122,9 @@ func (s *Store) blockedSend(ctx context.Context, turn SendTurn, d policy.Decisio
 }
 
 // permitSend gets a permit and marks the send as being sent, or says why there is none. The rules by which it was judged
-// must still be those in force, and nobody may have opted out or cancelled meanwhile: else it fails with errOutdated.
-func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, revision int64) (policy.Decision, error) {
+// must still be those in force, what lifts quiet hours for it must still do, and nobody may have opted out or cancelled
+// meanwhile: else it fails with errOutdated.
+func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, d judged) (policy.Decision, error) {
 	one := turn.Send
 	single := SingleSend{ID: one.ID, Channel: one.Channel, Recipient: one.MSISDN}
 	if err := s.queueSingle(ctx, single); err != nil {
@@ -134,6 +136,11 @@ func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, revision
 		if _, err := tx.lockSend(one.ID); err != nil {
 			return err
 		}
+		if d.lift.ID != "" {
+			if err := tx.stillLifts(d.lift.ID); err != nil {
+				return err
+			}
+		}
 		if one.Marketing {
 			if err := tx.stillUncapped(s, one, turn.Now); err != nil {
 				return err
@@ -143,7 +150,7 @@ func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, revision
 		if p, err = tx.grantSingle(s, single); err != nil || !p.Decision.Permitted {
 			return err
 		}
-		if p.Decision.Revision != revision {
+		if p.Decision.Revision != d.Revision {
 			return errOutdated
 		}
 		t := ClaimedTarget{Single: one.ID, MSISDN: one.MSISDN, Country: one.Country, Zone: one.Zone, Locale: one.Locale, Variables: one.Variables}
@@ -155,10 +162,26 @@ func (s *Store) permitSend(ctx context.Context, turn *SendTurn, l Lane, revision
 			return errors.Join(errOutdated, err)
 		}
 		turn.Targets = []ClaimedTarget{t}
+		if d.OverrideID != "" {
+			if err := tx.tellLifted(one, d); err != nil {
+				return err
+			}
+		}
 		return tx.tellSend(one.ID, SendEvent{Kind: "sending", Attempt: t.Attempt})
 	})
-	turn.Deadline = p.StartBy
+	if turn.Deadline = p.StartBy; !d.liftEnds.IsZero() && d.liftEnds.Before(turn.Deadline) {
+		turn.Deadline = d.liftEnds // it does not start after the override by which it may go
+	}
 	return p.Decision, err
+}
+
+// tellLifted tells, on a send's timeline and in the audit log, that it goes by an override.
+func (tx *Tx) tellLifted(one Send, d judged) error {
+	if err := tx.tellSend(one.ID, SendEvent{Kind: "lifted", Attempt: one.Attempt, Reason: string(policy.InQuietHours), Until: &d.lift.Until}); err != nil {
+		return err
+	}
+	return tx.enter(audit.Entry{Action: "outbound_policy_check", Target: sendTarget(one.ID), Revision: d.Revision, Diff: map[string]any{
+		"override_id": d.OverrideID, "lifts": policy.InQuietHours, "until": d.lift.Until, "country": one.Country, "zone": one.Zone, "locale": one.Locale, "targets": 1}})
 }
 
 // stillUncapped makes sure that the frequency cap leaves room for one more message, and that nobody else decides about it

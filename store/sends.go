@@ -17,6 +17,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/template"
 	"lastcall/domain/voucher"
 )
 
@@ -96,7 +97,7 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 			return first, err
 		}
 	}
-	d, now, err := s.judge(ctx, one, nil)
+	d, err := s.judge(ctx, one, nil)
 	if err != nil {
 		return one, err
 	}
@@ -131,8 +132,8 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 		if err := tx.tellSend(one.ID, SendEvent{Kind: "requested", By: actor.EntryName()}); err != nil {
 			return audit.Entry{}, err
 		}
-		if blocks(d, now) {
-			if err := tx.holdSend(one, d); err != nil || !one.waits(d) {
+		if blocks(d.Decision, d.now) {
+			if err := tx.holdSend(one, d.Decision); err != nil || !one.waits(d.Decision) {
 				return entry, err
 			}
 		}
@@ -157,8 +158,8 @@ func (s *Store) PreviewSend(ctx context.Context, n NewSend) (policy.Decision, Se
 		return policy.Decision{}, one, err
 	}
 	one.Template, one.Version = t.Name, t.Version
-	d, _, err := s.judge(ctx, one, nil)
-	return d, one, err
+	d, err := s.judge(ctx, one, nil)
+	return d.Decision, one, err
 }
 
 // draftSend is the send that n would become, checked: its template may be sent and has all its values.
@@ -175,22 +176,13 @@ func (s *Store) draftSend(ctx context.Context, n NewSend) (Send, Template, error
 			return Send{}, t, unknownVariable(t, name)
 		}
 	}
-	one := Send{ID: uuid.Must(uuid.NewV7()), Channel: policy.ChannelWhatsApp, MSISDN: n.Number.MSISDN, Country: n.Number.Country, Zone: n.Number.Zone,
-		Locale: n.Locale, TemplateID: t.ID, Marketing: t.Category == "marketing", Variables: n.Variables, WhenAllowed: n.WhenAllowed, State: campaign.Queued}
-	if one.Variables == nil {
-		one.Variables = map[string]string{}
-	}
-	known, err := s.ContactOf(ctx, one.MSISDN)
+	one, err := s.addressed(ctx, n.Number, t, n.Locale)
 	if err != nil {
 		return one, t, err
 	}
-	if known != nil {
-		if known.Zone != "" {
-			one.Zone = known.Zone
-		}
-		if one.Locale == "" {
-			one.Locale = known.Locale
-		}
+	one.WhenAllowed = n.WhenAllowed
+	if one.Variables = n.Variables; one.Variables == nil {
+		one.Variables = map[string]string{}
 	}
 	values := one.Variables
 	if n.voucher != nil {
@@ -205,32 +197,58 @@ func (s *Store) draftSend(ctx context.Context, n NewSend) (Send, Template, error
 	return one, t, nil
 }
 
-// judge asks all rules about a send now; of what the provider holds back, what held says if it is not nil.
-func (s *Store) judge(ctx context.Context, one Send, held *standing) (d policy.Decision, now time.Time, err error) {
-	set, budget, now, err := s.rules(ctx, one.Channel, one.MSISDN)
-	if err != nil {
-		return d, now, err
+// addressed is a message of a template to a number, with what its contact's zone and language (unless one is given) say
+// of the recipient.
+func (s *Store) addressed(ctx context.Context, to contact.Number, t Template, locale string) (Send, error) {
+	one := Send{ID: uuid.Must(uuid.NewV7()), Channel: policy.ChannelWhatsApp, MSISDN: to.MSISDN, Country: to.Country, Zone: to.Zone, Locale: locale,
+		TemplateID: t.ID, Marketing: t.Category == template.Marketing, State: campaign.Queued}
+	known, err := s.ContactOf(ctx, to.MSISDN)
+	if err == nil && known != nil {
+		one.Zone, one.Locale = cmp.Or(known.Zone, to.Zone), cmp.Or(locale, known.Locale)
 	}
+	return one, err
+}
+
+// judge asks all rules about a send now; of what the provider holds back, what held says if it is not nil.
+func (s *Store) judge(ctx context.Context, one Send, held *standing) (d judged, err error) {
+	began := time.Now()
+	set, budget, now, err := s.rules(ctx, one.Channel, one.MSISDN)
+	if d.now = now; err != nil {
+		return d, err
+	}
+	var lift liftRow
 	sub := policy.Subject{Channel: one.Channel, Country: one.Country, Zone: one.Zone, Locale: one.Locale, Marketing: one.Marketing}
 	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM opt_outs WHERE msisdn_hash = $1),
-			EXISTS (SELECT FROM contacts WHERE msisdn = $2 AND opted_in_at IS NOT NULL)`, s.pepper.Hash(one.MSISDN), string(one.MSISDN)).
-		Scan(&sub.OptedOut, &sub.OptedIn); err != nil {
-		return d, now, unavailable(err)
+			EXISTS (SELECT FROM contacts WHERE msisdn = $2 AND opted_in_at IS NOT NULL), `+liftColumns+`FROM (SELECT) one`+joinSendLift,
+		s.pepper.Hash(one.MSISDN), string(one.MSISDN), one.ID).Scan(append([]any{&sub.OptedOut, &sub.OptedIn}, lift.into()...)...); err != nil {
+		return d, unavailable(err)
+	}
+	if sub.Lift = lift.lift(now); sub.Lift.ID != "" && !sub.Lift.From.After(now) {
+		d.lift, d.liftEnds = sub.Lift, began.Add(sub.Lift.Until.Sub(now)) // reckoned from before the question: never later than it ends
 	}
 	if held == nil {
 		found, err := s.standingOf(ctx, one.Channel, &one.TemplateID)
 		if err != nil {
-			return d, now, err
+			return d, err
 		}
 		held = &found
 	}
 	sub.Suspensions = held.suspensions(one.Locale, now)
 	if one.Marketing {
 		if sub.CappedUntil, err = s.cappedUntil(ctx, s.pool, set, one.MSISDN, now); err != nil {
-			return d, now, err
+			return d, err
 		}
 	}
-	return set.Evaluate(sub, budget, now), now, nil
+	d.Decision = set.Evaluate(sub, budget, now)
+	return d, nil
+}
+
+// judged is what the rules say about a send.
+type judged struct {
+	policy.Decision
+	now      time.Time   // of the database
+	lift     policy.Lift // that holds now
+	liftEnds time.Time   // of the local clock: what goes by the lift does not start later; zero: there is none
 }
 
 // Shortly is the longest wait that a send sits out without anybody being told.

@@ -12,6 +12,7 @@ import (
 	"lastcall/domain/campaign"
 	"lastcall/domain/contact"
 	"lastcall/domain/policy"
+	"lastcall/domain/template"
 	"lastcall/store"
 )
 
@@ -173,6 +174,18 @@ func TestTheSameKeyOrdersOneSend(t *testing.T) {
 	n.RequestHash = []byte("b")
 	_, err := b.CreateSend(t.Context(), n)
 	require.Equal(t, "idempotency_key_reused", domain.CodeOf(err))
+}
+
+func TestOnlyAnApprovedTemplateIsSent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.EnsureTemplate(t.Context(), template.Template{Name: "sketch", Version: 1, Category: template.Utility, Status: template.Draft,
+		Texts: map[string]string{"en": "Hello"}})
+	require.NoError(t, err)
+	n := b.newSend(t, rw(1))
+	n.TemplateID = query[uuid.UUID](t, b, `SELECT id FROM templates WHERE name = 'sketch'`)
+	_, err = b.CreateSend(t.Context(), n)
+	require.Equal(t, "template_not_approved", domain.CodeOf(err), "%v", err)
 }
 
 func TestCancelAndResend(t *testing.T) {

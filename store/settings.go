@@ -28,7 +28,7 @@ type SettingsRevision struct {
 }
 
 // SettingsKeys are the keys that exist.
-var SettingsKeys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions", "on_call"}
+var SettingsKeys = policy.Keys
 
 // settingsCache holds the newest settings read, by revision: the engine asks with every chunk.
 type settingsCache struct {
@@ -66,7 +66,7 @@ func (s *Store) settingsAt(ctx context.Context, db querier, revision int64) (pol
 			return set, err
 		}
 		set.Revisions[key] = since
-		if err := apply(&set, key, value); err != nil {
+		if err := set.Apply(key, value); err != nil {
 			// Perhaps a newer Lastcall wrote it: no reason to give a campaign up for good.
 			return set, domain.E(domain.Internal, "stored_setting", "the stored setting %s cannot be read", key).Because(err)
 		}
@@ -79,38 +79,10 @@ func (s *Store) settingsAt(ctx context.Context, db querier, revision int64) (pol
 	return set, nil
 }
 
-func apply(set *policy.Settings, key string, value json.RawMessage) (err error) {
-	switch key {
-	case "quiet_hours":
-		set.QuietHours, err = policy.ParseQuietHours(value)
-	case "missing_zone":
-		set.MissingZone, err = policy.ParseMissingZone(value)
-	case "consent":
-		set.Consent, err = policy.ParseConsent(value)
-	case "frequency_cap":
-		set.FrequencyCap, err = policy.ParseFrequencyCap(value)
-	case "throttle":
-		set.Throttle, err = policy.ParseThrottle(value)
-	case "toggles":
-		set.Toggles, err = policy.ParseToggles(value)
-	case "campaigns":
-		set.Campaigns, err = policy.ParseCampaigns(value)
-	case "overrides":
-		set.Overrides, err = policy.ParseOverrides(value)
-	case "offline_redemptions":
-		set.OfflineRedemptions, err = policy.ParseOfflineRedemptions(value)
-	case "on_call":
-		set.OnCall, err = policy.ParseOnCall(value)
-	default:
-		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, SettingsKeys)
-	}
-	return err
-}
-
 // Setting returns one key's newest revision; revision 0 with the default value when it was never set.
 func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, error) {
 	if !slices.Contains(SettingsKeys, key) {
-		return SettingsRevision{}, apply(&policy.Settings{}, key, nil)
+		return SettingsRevision{}, new(policy.Settings).Apply(key, nil)
 	}
 	var rev SettingsRevision
 	found := s.orm.WithContext(ctx).Where("key = ?", key).Order("revision DESC").Limit(1).Find(&rev)
@@ -134,7 +106,7 @@ func valueOf(set policy.Settings, key string) json.RawMessage {
 // differences compares two values of a key, however they are written.
 func (s *Store) differences(key string, before, after json.RawMessage) []policy.SettingChange {
 	var a, b policy.Settings
-	if apply(&a, key, before) != nil || apply(&b, key, after) != nil {
+	if a.Apply(key, before) != nil || b.Apply(key, after) != nil {
 		return policy.Changes(before, after) // one that another Lastcall wrote
 	}
 	return policy.Changes(valueOf(a, key), valueOf(b, key))
@@ -144,7 +116,7 @@ func (s *Store) differences(key string, before, after json.RawMessage) []policy.
 // what it changed.
 func (s *Store) SettingHistory(ctx context.Context, key string, before int64, limit int) ([]SettingsRevision, error) {
 	if !slices.Contains(SettingsKeys, key) {
-		return nil, apply(&policy.Settings{}, key, nil)
+		return nil, new(policy.Settings).Apply(key, nil)
 	}
 	var all []SettingsRevision
 	q := s.orm.WithContext(ctx).Where("key = ?", key).Order("revision DESC").Limit(page(limit) + 1)
@@ -247,7 +219,7 @@ func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessa
 
 // unchanged fails when the key's newest revision is another than the one that e is to replace.
 func (s *Store) unchanged(ctx context.Context, e SettingEdit) error {
-	if err := apply(&policy.Settings{}, e.Key, e.Value); err != nil || e.Known == nil {
+	if err := new(policy.Settings).Apply(e.Key, e.Value); err != nil || e.Known == nil {
 		return err
 	}
 	now, err := s.Setting(ctx, e.Key)
@@ -292,7 +264,7 @@ func codes(all []policy.SettingFinding) []string {
 // settings in force.
 func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (SettingsRevision, error) {
 	var set policy.Settings
-	if err := apply(&set, e.Key, e.Value); err != nil {
+	if err := set.Apply(e.Key, e.Value); err != nil {
 		return SettingsRevision{}, err
 	}
 	before, err := s.Setting(ctx, e.Key)

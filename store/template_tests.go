@@ -157,22 +157,12 @@ func (tx *Tx) applyTestReceipts(all []TestReceipt) error {
 	return nil
 }
 
-// ExplainTemplate decides about one number and one version in the language that it would get, as the engine would now.
-func (s *Store) ExplainTemplate(ctx context.Context, m contact.MSISDN, sub policy.Subject, t Template, locale string) (policy.Decision, error) {
-	set, budget, now, err := s.rules(ctx, sub.Channel, m)
+// JudgeTest is what the rules say about a message with a version to a number now, as they would about a single send.
+func (s *Store) JudgeTest(ctx context.Context, to contact.Number, t Template, locale string) (policy.Decision, error) {
+	one, err := s.addressed(ctx, to, t, locale)
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	if sub.OptedOut, err = s.OptedOut(ctx, m); err != nil {
-		return policy.Decision{}, err
-	}
-	held, err := s.standingOf(ctx, sub.Channel, &t.ID)
-	if err != nil {
-		return policy.Decision{}, err
-	}
-	sub.Suspensions = held.suspensions(locale, now)
-	if sub.CappedUntil, err = s.cappedUntil(ctx, s.pool, set, m, now); err != nil {
-		return policy.Decision{}, err
-	}
-	return set.Evaluate(sub, budget, now), nil
+	d, err := s.judge(ctx, one, nil)
+	return d.Decision, err
 }

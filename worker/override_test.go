@@ -11,6 +11,7 @@ import (
 
 	"lastcall/domain/approval"
 	"lastcall/domain/campaign"
+	"lastcall/domain/contact"
 	"lastcall/domain/override"
 	"lastcall/domain/policy"
 	"lastcall/store"
@@ -107,4 +108,70 @@ func TestAnOverrideReleasesACampaign(t *testing.T) {
 	keepHistory(t, "override", b.historyOf(t, workflows.OverrideID(o.ID)), o.ID)
 	b.order(t, id, campaign.GateStopped)
 	require.Contains(t, b.notices.titles(), "Override for campaign Jazz night: approved")
+}
+
+// A message that waits goes within a moment of the approval; what is stopped stays stopped.
+func TestAnOverrideReleasesASingleSend(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	support, lead := b.colleague(t, "support"), b.colleague(t, "project_lead")
+	b.set(t, "quiet_hours", quietNow("RW", "Africa/Kigali"))
+	goes, stops, waits := b.single(t, rw(1), true), b.single(t, rw(2), true), b.single(t, rw(3), true)
+	request := func(id uuid.UUID, lasts time.Duration) store.Override {
+		t.Helper()
+		o, err := b.RequestOverride(support, store.NewOverride{Kind: override.QuietHours, SendID: &id, EndsAt: time.Now().Add(lasts), Reason: "their table is ready"})
+		require.NoError(t, err)
+		return o
+	}
+	approve := func(o store.Override) {
+		t.Helper()
+		_, err := b.DecideOverride(lead, o.ID, approval.Approved, "as agreed")
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return b.found(t, `Blocker = "quiet_hours"`) == 3 }, 30*time.Second, 50*time.Millisecond)
+	_, err := b.AddOptOuts(t.Context(), []contact.MSISDN{contact.MSISDN(rw(2))}, store.OptOutInbound, "STOP")
+	require.NoError(t, err)
+	b.becomes(t, stops.ID, 20*time.Second, campaign.OptedOut)
+
+	o := request(goes.ID, 20*time.Second)
+	require.Eventually(t, func() bool {
+		return b.found(t, fmt.Sprintf(`WorkflowId = %q AND ExecutionStatus = "Running"`, workflows.OverrideID(o.ID))) == 1
+	}, 20*time.Second, 50*time.Millisecond)
+	require.NoError(t, b.temporal.SignalWorkflow(t.Context(), workflows.OverrideID(o.ID), "", workflows.Decide, workflows.Decided{ApprovalID: uuid.NewString()}))
+	require.NoError(t, b.temporal.SignalWorkflow(t.Context(), workflows.SendID(goes.ID, 0), "", workflows.LookAgain, nil))
+	conn, err := pgx.Connect(t.Context(), b.url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	require.Eventually(t, func() bool {
+		var refused int
+		require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM audit_log WHERE action = 'approval.refused' AND target = 'override/' || $1::text`, o.ID.String()).Scan(&refused))
+		return refused == 1
+	}, 20*time.Second, 20*time.Millisecond, "what is forged is told, and changes nothing")
+	require.Empty(t, b.inbox(t))
+
+	approve(o)
+	b.becomes(t, goes.ID, 20*time.Second, campaign.Sent, campaign.Delivered, campaign.Read)
+	var latency time.Duration
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT s.sending_at - a.created_at FROM sends s, approvals a WHERE s.id = $1 AND a.subject_id = $2`,
+		goes.ID, o.ID.String()).Scan(&latency))
+	t.Logf("from the approval to the send: %s", latency)
+	require.Less(t, latency, 4*time.Second, "it is a third of a second where nobody else works")
+	require.Len(t, b.inbox(t), 1, "nothing to who wrote STOP, nor to who waits")
+
+	// Throttled for as long as its override lasts, a message waits for quiet hours again when that has ended.
+	b.set(t, "throttle", `{"whatsapp":{"per_minute":0}}`)
+	late := request(waits.ID, 8*time.Second)
+	approve(late)
+	blocked := func(reason policy.Reason) func() bool {
+		return func() bool {
+			one, err := b.Send(t.Context(), waits.ID)
+			return err == nil && one.State == campaign.Queued && one.Block != nil && one.Block.Reason == reason
+		}
+	}
+	require.Eventually(t, blocked(policy.Throttled), 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, blocked(policy.InQuietHours), 30*time.Second, 50*time.Millisecond)
+	v, _, err := b.OverrideOf(lead, late.ID)
+	require.NoError(t, err)
+	require.Equal(t, override.Ended, v.State)
+	require.Len(t, b.inbox(t), 1)
 }

@@ -20,7 +20,8 @@ func (m Messenger) startOverride(ctx context.Context, _ int64, payload json.RawM
 		OverrideID uuid.UUID  `json:"override_id"`
 		Kind       string     `json:"kind"`
 		CampaignID *uuid.UUID `json:"campaign_id"`
-		Campaign   string     `json:"campaign"`
+		SendID     *uuid.UUID `json:"send_id"`
+		Name       string     `json:"name"`
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
@@ -29,7 +30,9 @@ func (m Messenger) startOverride(ctx context.Context, _ int64, payload json.RawM
 	summary := strings.ReplaceAll(p.Kind, "_", " ")
 	if p.CampaignID != nil {
 		attributes = append(attributes, AttrCampaignID.ValueSet(p.CampaignID.String()))
-		summary += " · " + p.Campaign
+	}
+	if p.CampaignID != nil || p.SendID != nil {
+		summary += " · " + p.Name
 	}
 	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: OverrideID(p.OverrideID), TaskQueue: ControlQueue,

@@ -16,6 +16,7 @@ import (
 
 	"lastcall/api"
 	"lastcall/domain/audience"
+	"lastcall/store"
 )
 
 func campaignsImport(o *output) *cobra.Command {
@@ -111,19 +112,24 @@ func (r reading) query() string {
 // imported tells what became of a file, with the first of its bad lines.
 func (o *output) imported(i api.Import) {
 	o.say("lines %s: targets %s, duplicates %s, invalid %s", thousands(i.Lines), thousands(i.Targets), thousands(i.Duplicates), thousands(i.Invalid))
-	if len(i.IgnoredColumns) > 0 {
-		o.say("columns that nothing uses: %s", printable(strings.Join(i.IgnoredColumns, ", ")))
+	o.leftOut(i.IgnoredColumns, i.BadLines, i.Invalid)
+}
+
+// leftOut says what of a file was not used: columns, and the first of so many bad lines.
+func (o *output) leftOut(ignored []string, bad []store.ImportLine, invalid int64) {
+	if len(ignored) > 0 {
+		o.say("columns that nothing uses: %s", printable(strings.Join(ignored, ", ")))
 	}
 	const some = 10
-	for _, l := range i.BadLines[:min(some, len(i.BadLines))] {
+	for _, l := range bad[:min(some, len(bad))] {
 		field := ""
 		if l.Field != "" {
 			field = l.Field + ": "
 		}
 		o.say("  line %d: %s%s", l.Line, field, l.Reason)
 	}
-	if i.Invalid > some {
-		o.say("  … and %s more", thousands(i.Invalid-some))
+	if invalid > some {
+		o.say("  … and %s more", thousands(invalid-some))
 	}
 }
 

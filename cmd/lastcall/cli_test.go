@@ -104,7 +104,8 @@ func startAPI(t *testing.T) (base, token string) {
 	return server.URL, token
 }
 
-// play does what workflows would do: campaigns that start now are done at once, unless they need a human.
+// play does what workflows would do: campaigns that start now are done at once, unless they need a human, and decisions
+// about overrides take effect.
 func play(st *store.Store) map[string]store.Handler {
 	return map[string]store.Handler{
 		store.KindStartImport: importing(st),
@@ -127,6 +128,16 @@ func play(st *store.Store) map[string]store.Handler {
 				return err
 			}
 			return st.Finish(ctx, p.CampaignID, campaign.Done, "")
+		},
+		store.KindStartOverride:   func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindOverrideChanged: func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindDecideOverride: func(ctx context.Context, _ int64, payload json.RawMessage) error {
+			var p store.DecideOverride
+			if err := json.Unmarshal(payload, &p); err != nil {
+				return err
+			}
+			_, err := st.DecidedOverride(ctx, p.OverrideID, p.ApprovalID.String())
+			return err
 		},
 		store.KindRecoverCampaign: func(ctx context.Context, _ int64, payload json.RawMessage) error {
 			var p store.RecoverCampaign

@@ -104,10 +104,14 @@ const callWithin = 60 * time.Second
 // call does one call with JSON in and out and returns the status. What the API refuses comes back as
 // *api.Problem, no answer as unreachable.
 func (c *apiClient) call(ctx context.Context, method, path string, in, out any) (int, error) {
+	return c.order(ctx, method, path, http.Header{}, in, out)
+}
+
+// order is call with headers, like the key that makes it happen once, whatever lies between repeats.
+func (c *apiClient) order(ctx context.Context, method, path string, header http.Header, in, out any) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	var body io.Reader
-	header := http.Header{}
 	if in != nil {
 		raw, err := json.Marshal(in)
 		if err != nil {

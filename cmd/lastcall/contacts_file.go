@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +57,7 @@ country, locale, zone, tags (with ; or | between them), bar, opted_in_at and opt
 			if err != nil {
 				return err
 			}
-			o.contactsImported(done)
+			o.leftOut(done.IgnoredColumns, done.BadLines, done.Invalid)
 			return o.print(done, func(t *listing) {
 				for _, each := range []struct {
 					what string
@@ -76,24 +75,6 @@ country, locale, zone, tags (with ; or | between them), bar, opted_in_at and opt
 	cmd.Flags().BoolVar(&replace, "replace-tags", false, "tags take the place of those a contact has")
 	cmd.Flags().StringVar(&consent, "consent-source", "", "where everybody in the file agreed to marketing")
 	return cmd
-}
-
-// contactsImported says what was wrong with a file, the first of it.
-func (o *output) contactsImported(done store.ContactImport) {
-	if len(done.IgnoredColumns) > 0 {
-		o.say("columns that nothing uses: %s", printable(strings.Join(done.IgnoredColumns, ", ")))
-	}
-	const some = 10
-	for _, l := range done.BadLines[:min(some, len(done.BadLines))] {
-		field := ""
-		if l.Field != "" {
-			field = l.Field + ": "
-		}
-		o.say("  line %d: %s%s", l.Line, field, l.Reason)
-	}
-	if done.Invalid > some {
-		o.say("  … and %s more", thousands(done.Invalid-some))
-	}
 }
 
 func contactsExport(o *output) *cobra.Command {

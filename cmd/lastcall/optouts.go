@@ -45,6 +45,8 @@ func optOutsRemove(o *output) *cobra.Command {
 	var n numbers
 	cmd := &cobra.Command{
 		Use: "remove NUMBER…", Short: "Take numbers out that asked for messages again", Args: n.args,
+		Long: `Only for people who asked for messages again, in so many words: say where with --reason. It takes an admin or
+Compliance; who writes to single people takes nobody out. Whoever writes START does so alone.`,
 		Example: "  lastcall optouts remove +250781234567 --reason \"opted in again on the phone\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var done api.OptOutsRemoved

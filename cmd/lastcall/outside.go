@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
@@ -45,14 +48,29 @@ func probes(c *config.Config, st *store.Store, temporal client.Client, board *fa
 	}
 	if c.Probes.PanelEmail != "" {
 		p.Panel = &activities.PanelVisitor{BaseURL: c.API.PublicURL, Email: c.Probes.PanelEmail, Password: c.Probes.PanelPassword.Reveal(),
-			Transport: board.Wrap(probe.Panel)(probeTransport())}
+			Transport: board.Wrap(probe.Panel)(trusting(probeTransport(), c.API.TLSCertFile))}
 	}
 	return p
 }
 
 // probeTransport opens a connection for each probe: whether one can be had is what it asks.
-func probeTransport() http.RoundTripper {
+func probeTransport() *http.Transport {
 	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true}
+}
+
+// trusting has a transport trust the certificate in a file, too: the panel's own may be signed by nobody else.
+func trusting(t *http.Transport, file string) *http.Transport {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return t // there is none, or the API complains of it
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	roots.AppendCertsFromPEM(pem)
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t
 }
 
 // pollers counts who polls the queue of dispatch. Temporal remembers those that are gone for minutes; a poll waits one.

@@ -37,8 +37,11 @@ func overrideMail(c *config.Config, l store.OverrideLetter) mail.Message {
 	const at = "2 Jan 2006 15:04 UTC"
 	o := l.Override
 	what, ask := strings.ReplaceAll(string(o.Kind), "_", " "), "This is what became of it"
-	if o.Campaign != "" {
+	switch {
+	case o.Campaign != "":
 		what += " for the campaign " + o.Campaign
+	case o.Send != nil: // to whom, only the panel tells
+		what += " for a single message (" + o.Send.Template + ")"
 	}
 	if l.What == "asked for" {
 		ask = "Decide by " + o.AskUntil.UTC().Format(at)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,7 +19,7 @@ import (
 
 func overridesCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "overrides", "Let a campaign send in quiet hours, for a while", overridesRequest(o),
+	return group(o, "overrides", "Let a campaign, or one message, go in quiet hours for a while", overridesRequest(o),
 		overridesDecide(o, "approve", approval.Approved, "Approve an override that somebody else asks for", "why, for the audit log"),
 		overridesDecide(o, "reject", approval.Rejected, "Reject an override that somebody else asks for", "why; needed"),
 		overridesCancel(o), overridesList(o), overridesShow(o))
@@ -29,14 +27,16 @@ func overridesCommand(sh *shell) *cobra.Command {
 
 func overridesRequest(o *output) *cobra.Command {
 	var from, to instant
-	var id, kind, reason string
+	var id, send, kind, reason string
 	cmd := &cobra.Command{
-		Use: "request", Short: "Ask a project lead to let a campaign send in quiet hours", Args: cobra.NoArgs,
-		Long: `Asks for an override: from --from to --to the campaign sends in quiet hours. Opt-outs, consent, the frequency cap and
-throttles hold as ever. A project lead who is somebody else decides; the setting "overrides" says how long it may last and
+		Use: "request", Short: "Ask a project lead to let something go in quiet hours", Args: cobra.NoArgs,
+		Long: `Asks for an override: from --from to --to the campaign, or the one message that waits, goes in quiet hours. Opt-outs,
+consent, the frequency cap and throttles hold as ever. A project lead who is somebody else decides; the setting "overrides" says how long it may last and
 how long the request waits. It takes an account, not only a token.`,
 		Example: `  lastcall overrides request --campaign 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f \
-    --from 2026-12-31T22:00:00+02:00 --to 2027-01-01T00:30:00+02:00 --reason "New Year" --as ops@lastcall.test`,
+    --from 2026-12-31T22:00:00+02:00 --to 2027-01-01T00:30:00+02:00 --reason "New Year" --as ops@lastcall.test
+  lastcall overrides request --send 0192f0c4-7d2b-7c55-9d2e-0a1b2c3d4e5f \
+    --to 2026-12-31T23:30:00+02:00 --reason "their table is ready" --as support@lastcall.test`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n := api.NewOverride{Kind: override.Kind(kind), StartsAt: from.time, Reason: reason}
 			if id != "" {
@@ -46,35 +46,37 @@ how long the request waits. It takes an account, not only a token.`,
 				}
 				n.CampaignID = &campaign
 			}
+			if send != "" {
+				one, err := uuid.Parse(send)
+				if err != nil {
+					return usageError{fmt.Errorf("--send: %q is no message's id: use the whole id, as lastcall sends list shows it", send)}
+				}
+				n.SendID = &one
+			}
 			switch {
 			case n.Kind != override.QuietHours && n.Kind != override.ProductionDrill:
 				return usageError{fmt.Errorf("--kind: use %s or %s", override.QuietHours, override.ProductionDrill)}
-			case n.Kind == override.QuietHours && id == "":
-				return usageError{errors.New("--campaign is needed")}
+			case n.Kind == override.QuietHours && (id == "") == (send == ""):
+				return usageError{errors.New("give either --campaign or --send")}
 			case to.time == nil:
 				return usageError{errors.New("--to is needed: when it ends")}
 			case strings.TrimSpace(reason) == "":
 				return usageError{errors.New("--reason is needed: say what it is for")}
 			}
 			n.EndsAt = *to.time
-			body, err := json.Marshal(n)
-			if err != nil {
-				return err
-			}
 			c, err := o.sh.client()
 			if err != nil {
 				return err
 			}
-			// The key makes it happen once, whatever lies between repeats.
-			header := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {uuid.NewString()}}
 			var got api.Override
-			if _, err := c.send(cmd.Context(), http.MethodPost, "/overrides", header, bytes.NewReader(body), &got); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, "/overrides", http.Header{"Idempotency-Key": {uuid.NewString()}}, n, &got); err != nil {
 				return err
 			}
 			return o.override(got)
 		},
 	}
 	cmd.Flags().StringVar(&id, "campaign", "", "the campaign that is to send")
+	cmd.Flags().StringVar(&send, "send", "", "the message to one person that is to go")
 	cmd.Flags().StringVar(&kind, "kind", string(override.QuietHours), "quiet_hours or production_drill")
 	cmd.Flags().Var(&from, "from", "when it begins, RFC 3339 (default as soon as it is approved)")
 	cmd.Flags().Var(&to, "to", "when it ends, RFC 3339")
@@ -132,7 +134,7 @@ func overridesCancel(o *output) *cobra.Command {
 }
 
 func overridesList(o *output) *cobra.Command {
-	var id, after string
+	var id, send, after string
 	var states []string
 	var limit int
 	cmd := &cobra.Command{
@@ -145,7 +147,7 @@ func overridesList(o *output) *cobra.Command {
 					return usageError{fmt.Errorf("--state: there is no state %q; use one of %v", s, override.States)}
 				}
 			}
-			for name, value := range map[string]string{"campaign_id": id, "after": after} {
+			for name, value := range map[string]string{"campaign_id": id, "send_id": send, "after": after} {
 				if value != "" {
 					query.Set(name, value)
 				}
@@ -159,18 +161,19 @@ func overridesList(o *output) *cobra.Command {
 				return err
 			}
 			return o.print(page, func(t *listing) {
-				t.header("id", "kind", "state", "campaign", "from", "to", "asked by", "decided by")
+				t.header("id", "kind", "state", "for", "from", "to", "asked by", "decided by")
 				for _, v := range page.Overrides {
 					by := ""
 					if v.Decision != nil {
 						by = v.Decision.By.Email
 					}
-					t.row(v.ID, v.Kind, v.State, v.Campaign, v.StartsAt, v.EndsAt, v.RequestedBy.Email, by)
+					t.row(v.ID, v.Kind, v.State, overrideSubject(v), v.StartsAt, v.EndsAt, v.RequestedBy.Email, by)
 				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&id, "campaign", "", "only those of this campaign")
+	cmd.Flags().StringVar(&send, "send", "", "only those of this message")
 	cmd.Flags().StringArrayVar(&states, "state", nil, "only those in this state; may be repeated")
 	cmd.Flags().StringVar(&after, "after", "", "the next of the page before")
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many, 500 at most")
@@ -203,14 +206,25 @@ func overrideIDs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// overrideSubject is what an override is for, in a few words.
+func overrideSubject(v api.Override) string {
+	if v.Send != nil {
+		return v.Send.Template + " to " + v.Send.MSISDN
+	}
+	return v.Campaign
+}
+
 // override prints an override and its history.
 func (o *output) override(v api.Override) error {
 	return o.print(v, func(t *listing) {
 		t.row("id", v.ID)
 		t.row("kind", v.Kind)
 		t.row("state", v.State)
-		if v.CampaignID != nil {
+		switch {
+		case v.CampaignID != nil:
 			t.row("campaign", fmt.Sprintf("%s (%s)", v.Campaign, *v.CampaignID))
+		case v.Send != nil:
+			t.row("message", fmt.Sprintf("%s (%s)", overrideSubject(v), v.Send.ID))
 		}
 		t.row("from", v.StartsAt)
 		t.row("to", v.EndsAt)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -172,14 +170,7 @@ func (o *output) orderSend(cmd *cobra.Command, id, order string, in api.SendOrde
 
 // sendOne sends a message to one person, once: the call may be repeated by what lies between.
 func (c *apiClient) sendOne(ctx context.Context, n api.NewSend, key string) (one api.Send, status int, err error) {
-	body, err := json.Marshal(n)
-	if err != nil {
-		return one, 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callWithin)
-	defer cancel()
-	header := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {key}}
-	status, err = c.send(ctx, http.MethodPost, "/sends", header, bytes.NewReader(body), &one)
+	status, err = c.order(ctx, http.MethodPost, "/sends", http.Header{"Idempotency-Key": {key}}, n, &one)
 	return one, status, err
 }
 

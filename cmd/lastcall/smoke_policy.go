@@ -59,7 +59,8 @@ func (p *policySmoke) optOutWins(ctx context.Context) (evidence, error) {
 	return seen, err
 }
 
-// bypass tries as support what could let a message past: to send it all the same, to ask for that, and to change the rules.
+// bypass tries as support what could let a message past: to send it all the same, to ask for that, to change the rules, and
+// to take a number out of the registry.
 func (p *policySmoke) bypass(ctx context.Context) (evidence, error) {
 	if err := p.begin(ctx, quietNow("RW", "Africa/Kigali")); err != nil {
 		return nil, err
@@ -75,23 +76,37 @@ func (p *policySmoke) bypass(ctx context.Context) (evidence, error) {
 	} else {
 		seen["asked_to_ignore_the_policy"] = problem.Code
 	}
+	for _, try := range []struct {
+		what, method, path string
+		body               any
+	}{
+		{"changing_the_rules", http.MethodPut, "/settings/quiet_hours", api.NewSetting{Value: []byte(`{}`), Reason: "smoke: bypass"}},
+		{"taking_out_an_opt_out", http.MethodPost, "/opt-outs/remove", api.Numbers{Numbers: []string{smokeRW(4)}, Reason: "smoke: bypass"}},
+	} {
+		if seen[try.what], err = p.forbidden(ctx, try.method, try.path, try.body); err != nil {
+			return seen, fmt.Errorf("support, %s: %w", strings.ReplaceAll(try.what, "_", " "), err)
+		}
+	}
+	return seen, nil
+}
+
+// forbidden makes sure that support may not do something, and returns the audit entry of the refusal.
+func (p *policySmoke) forbidden(ctx context.Context, method, path string, body any) (entry any, err error) {
 	var anything any
-	_, err = p.support.call(ctx, http.MethodPut, "/settings/quiet_hours", api.NewSetting{Value: []byte(`{}`), Reason: "smoke: bypass"}, &anything)
+	_, err = p.support.call(ctx, method, path, body, &anything)
 	problem, ok := errors.AsType[*api.Problem](err)
 	if !ok || problem.Status != http.StatusForbidden {
-		return seen, fmt.Errorf("support may change the rules: %w", orNone(err))
+		return nil, fmt.Errorf("not refused: %w", orNone(err))
 	}
-	seen["changing_the_rules"] = problem.Code
 	var page api.AuditPage
 	query := url.Values{"action": {"access.refused"}, "request_id": {problem.RequestID}}
 	if err := p.admin.get(ctx, "/audit/entries", query, &page); err != nil {
-		return seen, err
+		return nil, err
 	}
 	if len(page.Entries) == 0 {
-		return seen, errors.New("the refusal is not in the audit log")
+		return nil, errors.New("the refusal is not in the audit log")
 	}
-	seen["audit_entry"] = page.Entries[0].ID
-	return seen, nil
+	return page.Entries[0].ID, nil
 }
 
 func (p *policySmoke) bulkThrottle(ctx context.Context) (evidence, error) {

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -50,7 +46,7 @@ func (o *output) templateOrder(name, short, more, why, confirm string, needed bo
 			if err != nil {
 				return err
 			}
-			if err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/"+name, known(m), order, &m); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/"+name, known(m), order, &m); err != nil {
 				return err
 			}
 			return o.template(cmd.Context(), c, m)
@@ -97,7 +93,7 @@ func (o *output) templateVerdict(name, verdict, short, why string) *cobra.Comman
 			if !strings.HasPrefix(r.Digest, digest) {
 				return fmt.Errorf("the version is not what you looked at any more: its digest is %.12s", r.Digest)
 			}
-			if err := c.order(cmd.Context(), http.MethodPost, at, http.Header{}, api.TemplateVerdict{Verdict: verdict, Reason: reason, Digest: r.Digest}, &m); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, at, http.Header{}, api.TemplateVerdict{Verdict: verdict, Reason: reason, Digest: r.Digest}, &m); err != nil {
 				return err
 			}
 			return o.template(cmd.Context(), c, m)
@@ -122,7 +118,7 @@ func templatesSync(o *output) *cobra.Command {
 				return err
 			}
 			var r api.TemplateReview
-			if err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/sync", http.Header{}, nil, &r); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/sync", http.Header{}, nil, &r); err != nil {
 				return err
 			}
 			return o.print(r.Languages, func(t *listing) {
@@ -162,7 +158,7 @@ says why and ends with 1.`,
 				return err
 			}
 			var test api.TemplateTest
-			if err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/test-send", http.Header{"Idempotency-Key": {uuid.NewString()}}, n, &test); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/test-send", http.Header{"Idempotency-Key": {uuid.NewString()}}, n, &test); err != nil {
 				return err
 			}
 			if err := o.print(test, func(t *listing) {
@@ -189,21 +185,4 @@ says why and ends with 1.`,
 	f.StringVar(&n.Country, "country", "", "where a number without + is dialled")
 	f.StringArrayVar(&values, "set", nil, "NAME=TEXT of a variable; absent ones are their default, else their example")
 	return cmd
-}
-
-// order is call with headers.
-func (c *apiClient) order(ctx context.Context, method, path string, header http.Header, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callWithin)
-	defer cancel()
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(raw)
-		header.Set("Content-Type", "application/json")
-	}
-	_, err := c.send(ctx, method, path, header, body, out)
-	return err
 }

@@ -123,7 +123,7 @@ newest, with what the other flags say changed. A draft may be unfinished; what k
 				if _, err := w.into(&n.TemplateContent); err != nil {
 					return err
 				}
-				if err := c.order(cmd.Context(), http.MethodPost, "/templates", key, n, &m); err != nil {
+				if _, err := c.order(cmd.Context(), http.MethodPost, "/templates", key, n, &m); err != nil {
 					return err
 				}
 				return o.template(cmd.Context(), c, m)
@@ -131,7 +131,7 @@ newest, with what the other flags say changed. A draft may be unfinished; what k
 			if m, err = c.version(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			if err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/versions", key, nil, &m); err != nil {
+			if _, err := c.order(cmd.Context(), http.MethodPost, "/templates/"+m.ID.String()+"/versions", key, nil, &m); err != nil {
 				return err
 			}
 			return o.rewrite(cmd.Context(), c, m, &w)
@@ -173,7 +173,7 @@ func (o *output) rewrite(ctx context.Context, c *apiClient, m store.Template, w 
 		return err
 	}
 	if anything {
-		if err := c.order(ctx, http.MethodPut, "/templates/"+m.ID.String(), known(m), content, &m); err != nil {
+		if _, err := c.order(ctx, http.MethodPut, "/templates/"+m.ID.String(), known(m), content, &m); err != nil {
 			return err
 		}
 	}

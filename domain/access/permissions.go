@@ -36,7 +36,8 @@ const (
 	ContactsReveal Permission = "contacts.reveal" // whole numbers; each look is in the audit log
 	ContactsErase  Permission = "contacts.erase"
 	OptOutsRead    Permission = "opt_outs.read"
-	OptOutsWrite   Permission = "opt_outs.write"
+	OptOutsWrite   Permission = "opt_outs.write" // enter into the registry
+	OptOutsLift    Permission = "opt_outs.lift"  // take out of it; not for who writes to single people
 
 	SendsRead  Permission = "sends.read"
 	SendsWrite Permission = "sends.write" // single messages
@@ -111,6 +112,7 @@ var granted = map[Permission][]Role{
 	ContactsErase:  {Admin, Support, Compliance},
 	OptOutsRead:    staff,
 	OptOutsWrite:   {Admin, Support, Compliance},
+	OptOutsLift:    {Admin, Compliance},
 
 	SendsRead:  staff,
 	SendsWrite: {Admin, Support},

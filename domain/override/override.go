@@ -1,5 +1,5 @@
-// Package override is what lets something go on that a rule holds back: for one campaign, for a bounded time, because
-// somebody asked and a project lead who is somebody else agreed.
+// Package override is what lets something go on that a rule holds back: for one campaign or one message, for a bounded
+// time, because somebody asked and a project lead who is somebody else agreed.
 package override
 
 import (
@@ -19,7 +19,7 @@ type Kind string
 
 // The kinds.
 const (
-	QuietHours      Kind = "quiet_hours"      // one campaign sends in quiet hours; every other rule holds
+	QuietHours      Kind = "quiet_hours"      // one campaign, or one message, goes in quiet hours; every other rule holds
 	ProductionDrill Kind = "production_drill" // a drill runs in production
 )
 
@@ -46,13 +46,14 @@ func (s State) Open() bool { return slices.Contains([]State{Requested, Approved,
 // The codes of what is wrong with a request, or keeps somebody from deciding or cancelling. The audit log tells them
 // as override.refused.
 const (
-	BadScope   = "override_scope"     // a campaign is missing, or is too much
+	BadScope   = "override_scope"     // what it is for is missing, or is too much
 	Past       = "override_past"      // it would begin, or end, in the past
 	Empty      = "override_empty"     // it ends before it begins
 	TooLong    = "override_too_long"  // longer than the setting allows
 	TooFar     = "override_too_far"   // begins later than a request may wait for
-	AlreadyOne = "override_open"      // the campaign has one already
+	AlreadyOne = "override_open"      // the campaign, or the message, has one already
 	Over       = "campaign_ended"     // there is nothing left to let go on
+	SendOver   = "send_ended"         // the message does not wait: it has gone, or will not go
 	WrongState = "override_state"     // decided, or over
 	TooLate    = "override_expired"   // nobody had decided in time
 	NotYours   = "override_not_yours" // only who asked, or who may decide, cancels
@@ -120,6 +121,7 @@ type Material struct {
 	ID         uuid.UUID  `json:"id"`
 	Kind       Kind       `json:"kind"`
 	CampaignID *uuid.UUID `json:"campaign_id"`
+	SendID     *uuid.UUID `json:"send_id,omitempty"`
 	StartsAt   time.Time  `json:"starts_at"`
 	EndsAt     time.Time  `json:"ends_at"`
 	Reason     string     `json:"reason"`

@@ -70,22 +70,7 @@ func TestLint(t *testing.T) {
 
 func set(t *testing.T, s *policy.Settings, key, value string) {
 	t.Helper()
-	var err error
-	switch text := []byte(value); key {
-	case "quiet_hours":
-		s.QuietHours, err = policy.ParseQuietHours(text)
-	case "missing_zone":
-		s.MissingZone, err = policy.ParseMissingZone(text)
-	case "consent":
-		s.Consent, err = policy.ParseConsent(text)
-	case "throttle":
-		s.Throttle, err = policy.ParseThrottle(text)
-	case "frequency_cap":
-		s.FrequencyCap, err = policy.ParseFrequencyCap(text)
-	case "toggles":
-		s.Toggles, err = policy.ParseToggles(text)
-	}
-	require.NoError(t, err)
+	require.NoError(t, s.Apply(key, []byte(value)))
 }
 
 // Who has no known zone is a danger where quiet hours and several zones meet, whichever of the two is new.

@@ -33,7 +33,7 @@ func ParseOverrides(text []byte) (Overrides, error) {
 	return o, p.err()
 }
 
-// Lift is an override of the message's campaign: from From until before Until quiet hours do not hold for it, nor does
+// Lift is an override of the message, or of its campaign: from From until before Until quiet hours do not hold for it, nor does
 // not knowing its zone hold it. Every other rule does. Zero: there is none.
 type Lift struct {
 	ID          string // the override's

@@ -43,7 +43,7 @@ type Subject struct {
 	OptedIn     bool         // an opt-in is recorded
 	CappedUntil time.Time    // when the frequency cap leaves room for one more message to the recipient; zero: it does
 	Suspensions []Suspension // of the channel and of the template in the recipient's language
-	Lift        Lift         // of quiet hours, for the message's campaign
+	Lift        Lift         // of quiet hours, for the message or its campaign
 }
 
 // Suspension is that the provider takes nothing from a channel, or nothing with a template.

@@ -48,6 +48,7 @@ test('a campaign waits for quiet hours, a project lead lets it go on, and whoeve
     await drawer.getByRole('button', { name: 'Approve…' }).click();
     const sure = hers.getByRole('dialog', { name: /Let .* send in quiet hours/ });
     await expect(sure).toContainText('Opt-outs, consent, the frequency cap and throttles do.');
+    await lookAt(hers, 'override-approve'); // a dialog over a drawer
     await sure.getByRole('button', { name: 'Approve override' }).click();
     await expect(drawer.getByText('It ends in', { exact: false })).toBeVisible({ timeout: 30_000 });
     await expect(drawer.getByRole('list', { name: 'What happened' })).toContainText('Became active', {

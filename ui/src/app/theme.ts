@@ -115,6 +115,8 @@ export const theme = createTheme({
         transitionProps: { duration: 120 },
       },
     }),
+    // The head of a dialog is no banner of the page: a dialog may open over another.
+    DrawerHeader: Drawer.Header.extend({ defaultProps: { role: 'none' } }),
     Checkbox: Checkbox.extend({ defaultProps: { iconColor: 'var(--on-ink)' } }),
     InputWrapper: InputWrapper.extend({ classNames: { label: 'field-label' } }),
     Modal: Modal.extend({
@@ -125,6 +127,7 @@ export const theme = createTheme({
         closeButtonProps: { 'aria-label': 'Close' },
       },
     }),
+    ModalHeader: Modal.Header.extend({ defaultProps: { role: 'none' } }),
     Notification: Notification.extend({ defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } }),
     PasswordInput: PasswordInput.extend({
       defaultProps: { visibilityToggleButtonProps: { 'aria-label': 'Show the password' } },
@@ -155,7 +158,7 @@ export const variables: CSSVariablesResolver = () => ({
     '--hairline': slate[2],
     '--accent': amber[7],
     '--good': '#1B7A3D',
-    '--bad': '#C22A2A',
+    '--bad': '#B32424',
     '--mantine-color-error': '#C22A2A',
     '--waits': '#6B46C1',
     '--seg-read': '#1B7A3D',

@@ -21,13 +21,13 @@ const columns: Column<Asked>[] = [
     cell: (r) => (
       <>
         <span className="wrap">
-          {r.template?.name ?? r.campaign?.name ?? r.override?.campaign ?? 'Production drill'}
+          {r.template?.name ?? r.campaign?.name ?? r.override?.campaign ?? r.override?.template ?? 'Production drill'}
         </span>
         <Text size="xs" c="dimmed" fw={400}>
           {r.template
             ? `Template, version ${r.template.version}`
             : r.override
-              ? `Override of ${words(r.override.kind)}`
+              ? `Override of ${words(r.override.kind)}${r.override.send_id ? ', one message' : ''}`
               : 'Campaign'}
         </Text>
       </>

@@ -21,6 +21,7 @@ import { CountrySelect } from '../parts/country';
 import { Facts } from '../parts/facts';
 import { FormEnd } from '../parts/form-end';
 import { count } from '../parts/format';
+import { Columns } from './wizard/columns';
 import { columnFor, type Head, headOf } from './wizard/csv';
 
 type Done = components['schemas']['ContactImport'];
@@ -148,27 +149,19 @@ function ImportForm({ close, working }: { close: () => void; working: (busy: boo
         )}
         {chosen && (
           <>
-            <div className="mapping">
-              {fields.map((f) => (
-                <Select
-                  key={f.key}
-                  label={f.label}
-                  description={f.about}
-                  placeholder="Not in the file"
-                  data={chosen.head.columns.filter((c, i, all) => c && all.indexOf(c) === i)}
-                  value={columnOf(f.key)}
-                  onChange={(v) => setColumns({ ...columns, [f.key]: v })}
-                  inputWrapperOrder={['label', 'description', 'input', 'error']}
-                  error={f.key === 'msisdn' && !number ? 'Say which column holds the phone numbers.' : undefined}
-                />
-              ))}
+            <Columns
+              fields={fields}
+              head={chosen.head}
+              columnOf={columnOf}
+              choose={(key, column) => setColumns({ ...columns, [key]: column })}
+            >
               <CountrySelect
                 label="Numbers without +"
                 description="Are dialled in"
                 value={country}
                 onChange={setCountry}
               />
-            </div>
+            </Columns>
             <Group grow align="flex-start" className="pair">
               <TagsInput
                 label="Tags for all"

@@ -5,22 +5,27 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
+import { useMay } from '../app/session';
 import { EdgeDegraded } from '../parts/edge';
 import { showProblem } from '../parts/form';
 import { localeName } from '../parts/format';
 import { Phone } from '../parts/phone';
 import { Failed, Loading } from '../parts/states';
 import { tell } from '../parts/toast';
+import { AskOverride, heldByNight } from './sends-override';
 import { blockWords, sendsChanged } from './sends-state';
 import { Beside } from './sends-story';
 import { choices } from './wizard/message';
 
 type Contact = components['schemas']['Contact'];
 type Template = components['schemas']['Template'];
+type Send = components['schemas']['Send'];
 
 /** A message to one contact. The rules are asked before anything is sent, and nothing here goes past them. */
 export function SendMessage({ contact, close }: { contact: Contact; close: () => void }) {
   const templates = api.useQuery('get', '/templates');
+  const [waits, setWaits] = useState<Send>();
+  if (waits) return <Waits send={waits} close={close} />;
   return (
     <section aria-label="Send a message">
       <Title order={3} size="h3" mb="md" className="wrap">
@@ -29,14 +34,41 @@ export function SendMessage({ contact, close }: { contact: Contact; close: () =>
       <EdgeDegraded of="messaging" mb="md" />
       {templates.isPending && <Loading label="Loading the templates" />}
       {templates.isError && <Failed error={templates.error} retry={() => void templates.refetch()} />}
-      {templates.data && <Form contact={contact} offered={choices(templates.data.templates)} close={close} />}
+      {templates.data && (
+        <Form contact={contact} offered={choices(templates.data.templates)} close={close} waits={setWaits} />
+      )}
+    </section>
+  );
+}
+
+/** The message waits; who cannot wait for the end of quiet hours asks a project lead. */
+function Waits({ send: s, close }: { send: Send; close: () => void }) {
+  return (
+    <section aria-label="The message waits">
+      <Alert color="gray" role="status" mb="md">
+        <Text size="sm" fw={500} className="wrap">
+          The message waits – {s.block && blockWords(s.block)}
+        </Text>
+        <Text size="sm" mt={4}>
+          It goes by itself. If it cannot wait, a project lead can let it go in quiet hours; every other rule holds.
+        </Text>
+      </Alert>
+      <Group justify="flex-end" gap="xs">
+        <AskOverride send={s} done={close} />
+        <Button onClick={close} data-autofocus>
+          Done
+        </Button>
+      </Group>
     </section>
   );
 }
 
 type Values = { template: string; locale: string; variables: Record<string, string> };
 
-function Form({ contact, offered, close }: { contact: Contact; offered: Template[]; close: () => void }) {
+type Props = { contact: Contact; offered: Template[]; close: () => void; waits: (send: Send) => void };
+
+function Form({ contact, offered, close, waits: show }: Props) {
+  const may = useMay();
   const form = useForm<Values>({ initialValues: { template: offered[0]?.id ?? '', locale: '', variables: {} } });
   const [failure, setFailure] = useState('');
   const [key] = useState(() => crypto.randomUUID());
@@ -76,8 +108,13 @@ function Form({ contact, offered, close }: { contact: Contact; offered: Template
     meta: { inPlace: true },
     onSuccess: (made) => {
       sendsChanged();
-      if (made.state === 'queued') tell.done('The message waits', made.block && blockWords(made.block));
-      else if (made.block) {
+      if (made.state === 'queued') {
+        if (heldByNight(made.block) && may('overrides.request')) {
+          show(made);
+          return;
+        }
+        tell.done('The message waits', made.block && blockWords(made.block));
+      } else if (made.block) {
         setFailure(`Send blocked – ${blockWords(made.block)}. It stands under Messages.`);
         void preview.refetch();
         return;

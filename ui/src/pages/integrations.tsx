@@ -31,7 +31,7 @@ const columns: Column<EdgeFunction>[] = [
       </>
     ),
   },
-  { header: 'State', width: 112, cell: (f) => <EdgeState of={f.state} /> },
+  { header: 'State', width: 124, cell: (f) => <EdgeState of={f.state} /> },
   { header: 'Since', width: 124, cell: (f) => (f.since ? <Time at={f.since} bare /> : '–') },
   {
     header: 'Answer',
@@ -40,7 +40,7 @@ const columns: Column<EdgeFunction>[] = [
     cell: (f) => (f.latency_ms === undefined ? '–' : `${count(f.latency_ms)} ms`),
   },
   { header: 'Green in 24 h', width: 112, align: 'right', cell: (f) => <Available of={f} /> },
-  { header: 'Last 24 h', width: 160, cell: (f) => <Strip of={f} /> },
+  { header: 'Last 24 h', width: 148, cell: (f) => <Strip of={f} /> },
   { header: 'Recheck', width: 112, cell: (f) => <Recheck of={f} /> },
 ];
 

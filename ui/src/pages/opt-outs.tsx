@@ -67,16 +67,18 @@ export function OptOutsPage() {
       title="Opt-outs"
       about="Who said no gets nothing, from any campaign. The registry keeps fingerprints, no numbers. Oldest first."
       action={
-        <Can do="opt_outs.write">
-          <Group gap="xs">
+        <Group gap="xs">
+          <Can do="opt_outs.lift">
             <Button variant="default" onClick={() => ask('remove')}>
               Take numbers out
             </Button>
+          </Can>
+          <Can do="opt_outs.write">
             <Button leftSection={<IconPlus size={16} />} onClick={() => ask('add')}>
               Opt numbers out
             </Button>
-          </Group>
-        </Can>
+          </Can>
+        </Group>
       }
     >
       <Find />

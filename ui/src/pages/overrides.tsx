@@ -64,7 +64,7 @@ export function OverridesPage() {
   return (
     <Page
       title="Overrides"
-      about="Campaigns that a project lead let send in quiet hours, for a while. Ask for one on the campaign’s page."
+      about="What a project lead let go in quiet hours, for a while. Ask for one where a campaign or a message waits."
     >
       <Group mb="md">
         <SegmentedControl
@@ -88,7 +88,7 @@ export function OverridesPage() {
         next={({ next }) => next}
         empty={
           <Empty title="There are no overrides">
-            A campaign that waits for quiet hours to end can ask for one, on its page.
+            Where a campaign or a message waits for quiet hours to end, one can be asked for.
           </Empty>
         }
       />

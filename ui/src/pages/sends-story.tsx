@@ -9,6 +9,7 @@ import { localZone, upper, zoneName } from '../parts/format';
 import { Failed, Loading } from '../parts/states';
 import { Time } from '../parts/time';
 import { tell } from '../parts/toast';
+import { SendOverride } from './sends-override';
 import { blockWords, moves, SendStatus, sendsChanged } from './sends-state';
 
 type Send = components['schemas']['Send'];
@@ -67,6 +68,7 @@ export function SendStory({ id, gone }: { id: string; gone: () => void }) {
           )}
         </Alert>
       )}
+      <SendOverride send={s} />
       <Orders send={s} gone={gone} />
       <Title order={3} size="h4" mb="sm">
         What happened{' '}

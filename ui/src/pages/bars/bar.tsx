@@ -106,14 +106,7 @@ export function BarPage() {
       </div>
       <BarForm opened={editing} close={stopEditing} bar={bar} />
       <StationForm opened={adding} close={stopAdding} bar={bar} done={(s) => show(s.id)} />
-      {/* Its head is no banner: what it asks in a dialog of its own has one. */}
-      <Drawer
-        opened={open !== undefined}
-        onClose={() => show()}
-        title="Station"
-        size={520}
-        attributes={{ header: { role: 'none' } }}
-      >
+      <Drawer opened={open !== undefined} onClose={() => show()} title="Station" size={520}>
         {open && <StationDrawer key={open.id} station={open} close={() => show()} />}
       </Drawer>
     </Page>

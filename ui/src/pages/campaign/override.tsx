@@ -1,15 +1,12 @@
-import { Alert, Anchor, Box, Button, Group, Modal, Stack, Text, Textarea, TextInput, Title } from '@mantine/core';
+import { Anchor, Box, Button, Group, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLockOpen } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
 import { api } from '../../api/client';
-import { problemOf } from '../../api/problem';
 import { useMay } from '../../app/session';
-import { dayTimeZone, localZone, zoneName } from '../../parts/format';
-import { tell } from '../../parts/toast';
-import { Actions, isOpen, OverrideMark, overridesChanged, Standing } from '../override/override';
-import { instantOf, wallOf } from '../wizard/moment';
+import { dayTimeZone } from '../../parts/format';
+import { Actions, isOpen, OverrideMark, Standing } from '../override/override';
+import { RequestOverride } from '../override/request';
 import { type Campaign, moving } from './campaign';
 
 /** The campaign's override that is not over, or the way to ask for one while quiet hours hold somebody back. */
@@ -66,100 +63,12 @@ export function OverrideCard({ campaign: c }: { campaign: Campaign }) {
           </Button>
         </Group>
       )}
-      <Modal opened={asking} onClose={close} title={`Let “${c.name}” send in quiet hours?`} centered>
-        <Request key={String(asking)} campaign={c} close={close} />
-      </Modal>
+      <RequestOverride
+        of={{ campaign_id: c.campaign_id }}
+        title={`Let “${c.name}” send in quiet hours?`}
+        opened={asking}
+        close={close}
+      />
     </section>
-  );
-}
-
-/** When, until when, and why. */
-function Request({ campaign: c, close }: { campaign: Campaign; close: () => void }) {
-  const [from, setFrom] = useState('');
-  const [to, setTo] = useState(wallOf(new Date(Date.now() + 36e5), localZone));
-  const [reason, setReason] = useState('');
-  const request = api.useMutation('post', '/overrides', {
-    meta: { inPlace: true },
-    onSuccess: () => tell.done('Override requested', 'The project leads were told.'),
-    onSettled: overridesChanged,
-  });
-  const starts = from === '' ? undefined : instantOf(from, localZone);
-  const ends = instantOf(to, localZone);
-  const wrong = from !== '' && !starts;
-  const wrongEnd = !ends
-    ? 'Choose a date and a time.'
-    : ends.getTime() <= (starts?.getTime() ?? Date.now())
-      ? 'It must end after it begins.'
-      : '';
-  const ready = !wrong && !wrongEnd && reason.trim() !== '';
-
-  async function submit(event: FormEvent) {
-    event.preventDefault();
-    if (!ready || !ends || request.isPending) return;
-    try {
-      await request.mutateAsync({
-        body: {
-          kind: 'quiet_hours',
-          campaign_id: c.campaign_id,
-          starts_at: starts?.toISOString(),
-          ends_at: ends.toISOString(),
-          reason: reason.trim(),
-        },
-      });
-      close();
-    } catch {
-      // shown below
-    }
-  }
-
-  return (
-    <form onSubmit={submit}>
-      <Stack gap="md">
-        <Text size="sm">
-          A project lead who is somebody else decides. Opt-outs, consent, the frequency cap and throttles hold as ever.
-        </Text>
-        <TextInput
-          type="datetime-local"
-          label={`From (${zoneName(localZone)})`}
-          description="Empty: as soon as it is approved"
-          value={from}
-          onChange={(e) => setFrom(e.currentTarget.value.slice(0, 16))}
-          error={wrong && 'The clocks skip this time on that day.'}
-        />
-        <TextInput
-          type="datetime-local"
-          label={`To (${zoneName(localZone)})`}
-          description="Nothing is sent by it from then on"
-          withAsterisk
-          value={to}
-          onChange={(e) => setTo(e.currentTarget.value.slice(0, 16))}
-          error={wrongEnd}
-        />
-        <Textarea
-          label="Reason"
-          description="For whoever decides, and the audit log. No names or numbers of people."
-          withAsterisk
-          value={reason}
-          onChange={(e) => setReason(e.currentTarget.value)}
-          maxLength={500}
-          autosize
-          minRows={2}
-          data-autofocus
-        />
-        {request.isError && (
-          <Alert color="red" role="alert">
-            {problemOf(request.error).message}
-          </Alert>
-        )}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={request.isPending} disabled={!ready}>
-            Request override
-          </Button>
-        </Group>
-      </Stack>
-    </form>
   );
 }

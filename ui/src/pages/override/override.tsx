@@ -45,11 +45,20 @@ export const OverrideMark = ({ of }: { of: Override }) =>
 export const isOpen = (o: Override) => ['requested', 'approved', 'active'].includes(o.state);
 
 /** What it is for, in a few words. */
-export const scope = (o: Override) => o.campaign ?? upper(words(o.kind));
+export const scope = (o: Override) =>
+  o.campaign ?? (o.send ? `${o.send.template} to ${o.send.msisdn}` : upper(words(o.kind)));
 
 /** Forgets what the panel knows of overrides, and of what waits for them. */
 export function overridesChanged() {
-  for (const path of ['/overrides', '/overrides/{id}', '/approvals', '/campaigns/{id}', '/campaigns/{id}/forecast']) {
+  for (const path of [
+    '/overrides',
+    '/overrides/{id}',
+    '/approvals',
+    '/campaigns/{id}',
+    '/campaigns/{id}/forecast',
+    '/sends',
+    '/sends/{id}',
+  ]) {
     void queries.invalidateQueries({ queryKey: ['get', path] });
   }
 }
@@ -59,7 +68,7 @@ const window = (o: Override) => `From ${dayTimeZone(o.starts_at)} to ${dayTimeZo
 /** What an override does and does not do. */
 const effect = (o: Override) =>
   o.kind === 'quiet_hours'
-    ? 'Quiet hours do not hold for this campaign meanwhile. Opt-outs, consent, the frequency cap and throttles do.'
+    ? `Quiet hours do not hold for this ${o.send ? 'message' : 'campaign'} meanwhile. Opt-outs, consent, the frequency cap and throttles do.`
     : 'A drill may run in production meanwhile.';
 
 /** Asks whoever may decide or cancel. */
@@ -79,7 +88,7 @@ export function useOverrideActions() {
   return {
     approve: (o: Override) =>
       ask({
-        title: `Let “${scope(o)}” send in quiet hours?`,
+        title: `Let “${scope(o)}” ${o.send ? 'go' : 'send'} in quiet hours?`,
         impact: [window(o), effect(o), `${o.requested_by.name} says: “${o.reason}”`],
         reason: 'optional',
         action: 'Approve override',
@@ -99,7 +108,7 @@ export function useOverrideActions() {
         title: `Cancel the override for “${scope(o)}”?`,
         impact: [
           o.state === 'active' ? 'Nothing more is sent by it, from now on.' : 'It will not begin.',
-          'The rest waits until quiet hours end.',
+          o.send ? 'The message waits until quiet hours end.' : 'The rest waits until quiet hours end.',
         ],
         reason: 'optional',
         action: 'Cancel override',
@@ -213,6 +222,15 @@ export function OverrideFacts({ of: o }: { of: Override }) {
                 renderRoot={(props) => <Link to="/campaigns/$id" params={{ id: o.campaign_id ?? '' }} {...props} />}
               >
                 {o.campaign}
+              </Anchor>
+            ) : o.send ? (
+              <Anchor
+                key="send"
+                size="sm"
+                className="text-link wrap"
+                renderRoot={(props) => <Link to="/sends" search={{ send: o.send?.send_id }} {...props} />}
+              >
+                {scope(o)}
               </Anchor>
             ) : (
               'The whole installation'

@@ -6,6 +6,7 @@ import { problemOf } from '../../api/problem';
 import type { components } from '../../api/schema';
 import { useConfirm } from '../../parts/confirm';
 import { share } from '../../parts/format';
+import { Columns, type Field } from './columns';
 import { columnFor, type Head, headOf } from './csv';
 import type { Campaign } from './frame';
 import { useKept } from './kept';
@@ -13,7 +14,6 @@ import { fills } from './offer';
 import { busy, dismiss, refresh, send, useUpload } from './upload';
 
 type Import = components['schemas']['Import'];
-type Field = { key: string; label: string; about: string };
 
 const largest = 2 * 1024 ** 3; // bytes
 
@@ -119,25 +119,12 @@ export function FilePanel({ campaign, begun }: { campaign: Campaign; begun?: Imp
           }}
         >
           <Stack gap="md">
-            <div className="mapping">
-              {fields.map((f) => (
-                <Select
-                  key={f.key}
-                  label={f.label}
-                  description={f.about}
-                  placeholder="Not in the file"
-                  data={chosen.head.columns.filter((c, i, all) => c && all.indexOf(c) === i)}
-                  value={columnOf(f.key)}
-                  onChange={(v) => setColumns({ ...columns, [f.key]: v })}
-                  // A column called like the field is taken for it in any case.
-                  clearable={f.key !== 'msisdn' && columnFor(f.key, chosen.head.columns) === undefined}
-                  clearButtonProps={{ 'aria-label': `No column for ${f.label}` }}
-                  comboboxProps={{ withinPortal: true }}
-                  inputWrapperOrder={['label', 'description', 'input', 'error']}
-                  error={f.key === 'msisdn' && !mapped.msisdn ? 'Say which column holds the phone numbers.' : undefined}
-                  rightSectionPointerEvents={columnOf(f.key) ? undefined : 'none'}
-                />
-              ))}
+            <Columns
+              fields={fields}
+              head={chosen.head}
+              columnOf={columnOf}
+              choose={(key, column) => setColumns({ ...columns, [key]: column })}
+            >
               <Select
                 label="Numbers without +"
                 description="Are dialled in this country"
@@ -146,7 +133,7 @@ export function FilePanel({ campaign, begun }: { campaign: Campaign; begun?: Imp
                 value={country}
                 onChange={(v) => setCountry(v ?? '')}
               />
-            </div>
+            </Columns>
             {chosen.head.sample.length > 0 ? (
               <dl className="sample" aria-label="The first line, as it will be read">
                 {fields
