@@ -46,7 +46,7 @@ func checkAuditCapture(ctx context.Context, c checking) (rollout.Evidence, error
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "a write and a policy block are in the verified chain", Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "a write and a policy block are in the verified chain", Figures: []rollout.Exhibit{
 		{Label: "Write", Value: fmt.Sprintf("entry %d, sealed", written), Link: "/audit?action=rollout.audit_probed"},
 		{Label: "Block", Value: fmt.Sprintf("entry %d, %s, %s", block, reason, at.UTC().Format("2 Jan 15:04 UTC")), Link: "/audit?action=outbound_policy_check"},
 		{Label: "Verified", Value: fmt.Sprintf("%d entries from %d on", verdict.Sealed, min(block, written))}}, Values: []any{verdict.OK}}
@@ -94,7 +94,7 @@ func checkAuditRetention(ctx context.Context, c checking) (rollout.Evidence, err
 		return rollout.Evidence{}, err
 	}
 	days := int(c.Now.Sub(oldest).Hours() / 24)
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("entries are kept for %d days", c.store.retention), Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("entries are kept for %d days", c.store.retention), Figures: []rollout.Exhibit{
 		{Label: "Kept for", Value: fmt.Sprintf("%d days, by the configuration", c.store.retention)},
 		{Label: "Oldest entry", Value: fmt.Sprintf("%d days old", days), Link: "/audit"}}, Values: []any{c.store.retention}}
 	switch {

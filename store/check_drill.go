@@ -36,7 +36,7 @@ func checkIncidentDrill(ctx context.Context, c checking) (rollout.Evidence, erro
 	if score != nil {
 		scored = *score
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("the drill %s was seen to its end and scored %d", scenario, scored), Values: id, Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("the drill %s was seen to its end and scored %d", scenario, scored), Values: id, Figures: []rollout.Exhibit{
 		{Label: "Drill", Value: scenario, Link: "/drills/" + id.String()}, {Label: "Ended", Value: ended.UTC().Format("2 Jan 2006, 15:04 UTC")},
 		{Label: "Score", Value: fmt.Sprintf("%d of 100", scored)}, {Label: "Run by", Value: by}, {Label: "Pace", Value: map[bool]string{true: "fast", false: "real"}[fast]}}}
 	switch {

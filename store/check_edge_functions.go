@@ -32,7 +32,7 @@ func checkEdgeFunctions(ctx context.Context, c checking) (rollout.Evidence, erro
 		default:
 			unknown = append(unknown, f.Title)
 		}
-		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: string(f.State), Link: "/integrations"})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: f.Title, Value: string(f.State), Link: "/integrations"})
 	}
 	switch {
 	case len(red) > 0:
@@ -57,7 +57,7 @@ func checkAvailability(ctx context.Context, c checking) (rollout.Evidence, error
 			continue
 		}
 		a := all[f.Name]
-		e.Figures = append(e.Figures, rollout.Figure{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", 100*a.Green), Link: "/integrations"})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", 100*a.Green), Link: "/integrations"})
 		switch {
 		case 100*a.Green >= c.item.Threshold:
 		case e.Outcome == rollout.Failed:

@@ -26,7 +26,7 @@ func checkFixtures(ctx context.Context, c checking) (rollout.Evidence, error) {
 	}
 	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "the staging set is there, whole and clean"}
 	for _, kind := range slices.Sorted(maps.Keys(v.Counts)) {
-		e.Figures = append(e.Figures, rollout.Figure{Label: kind, Value: fmt.Sprint(v.Counts[kind])})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: kind, Value: fmt.Sprint(v.Counts[kind])})
 	}
 	if !v.OK {
 		first := v.Deviations[0]

@@ -30,7 +30,7 @@ func checkEverythingElse(ctx context.Context, c checking) (rollout.Evidence, err
 		if v.Open != nil {
 			open++
 		}
-		e.Figures = append(e.Figures, rollout.Figure{Label: v.Item.Text, Value: string(v.Outcome), Link: "/rollout?item=" + v.Item.ID})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: v.Item.Text, Value: string(v.Outcome), Link: "/rollout?item=" + v.Item.ID})
 	}
 	if e.Values = values; open > 0 {
 		e.Outcome, e.Summary = rollout.Inconclusive, fmt.Sprintf("%d other items of the phase are open: they come first", open)

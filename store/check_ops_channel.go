@@ -37,7 +37,7 @@ func checkOpsChannel(ctx context.Context, c checking) (rollout.Evidence, error) 
 		}
 		return at.UTC().Format("2 Jan 2006, 15:04 UTC")
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "a test alert came to the Ops channel and was acknowledged", Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "a test alert came to the Ops channel and was acknowledged", Figures: []rollout.Exhibit{
 		{Label: "Test alert", Value: told(&at), Link: "/incidents"}, {Label: "In the channel", Value: told(delivered)},
 		{Label: "Acknowledged", Value: told(acknowledged)}, {Label: "By", Value: orNone(by)}}}
 	switch {

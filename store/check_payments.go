@@ -35,7 +35,7 @@ func checkPayments(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("revision %d of the payment settings is in force", revision), Values: []any{revision, terms}, Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("revision %d of the payment settings is in force", revision), Values: []any{revision, terms}, Figures: []rollout.Exhibit{
 		{Label: "Revolut link", Value: orNone(terms.RevolutLink), Link: "/payments"}, {Label: "Instructions", Value: fmt.Sprintf("%d countries and currencies", len(terms.Instructions)), Link: "/payments"},
 		{Label: "Written by", Value: author}, {Label: "Confirmed by", Value: fmt.Sprintf("%s, %s", by, at.UTC().Format("2 Jan 2006, 15:04 UTC"))}}}
 	var link *probe.State
@@ -48,7 +48,7 @@ func checkPayments(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if link != nil {
 		told = string(*link)
 	}
-	e.Figures = append(e.Figures, rollout.Figure{Label: "The link, as last probed", Value: told, Link: "/integrations"})
+	e.Figures = append(e.Figures, rollout.Exhibit{Label: "The link, as last probed", Value: told, Link: "/integrations"})
 	switch {
 	case newest != revision:
 		e.Outcome, e.Summary = rollout.Inconclusive, fmt.Sprintf("revision %d is a draft that nobody has confirmed", newest)

@@ -39,7 +39,7 @@ func checkParticipants(ctx context.Context, c checking) (rollout.Evidence, error
 		}
 		return fmt.Sprintf("%d of %d at most", n, limit)
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "everybody who takes part has a role and has signed in", Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "everybody who takes part has a role and has signed in", Figures: []rollout.Exhibit{
 		{Label: "Bars", Value: most(bars, g.Bars), Link: "/bars"}, {Label: "Stations", Value: most(stations, g.Stations), Link: "/bars"},
 		{Label: "Stations where nobody has signed in", Value: fmt.Sprint(idle), Link: "/bars"},
 		{Label: "People of support", Value: most(support, g.Support), Link: "/users"}, {Label: "Of them, who never signed in", Value: fmt.Sprint(away), Link: "/users"}}}
@@ -74,7 +74,7 @@ func checkDispatcherTested(ctx context.Context, c checking) (rollout.Evidence, e
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("a campaign of %d targets was sent to its end", targets), Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("a campaign of %d targets was sent to its end", targets), Figures: []rollout.Exhibit{
 		{Label: "Campaign", Value: name, Link: "/campaigns/" + id.String()}, {Label: "Targets", Value: domain.Thousands(targets)}, {Label: "Sent", Value: domain.Thousands(sent)},
 		{Label: "Larger ones in this phase", Value: domain.Thousands(larger)}}, Values: []any{id}}
 	if larger > 0 {
@@ -100,7 +100,7 @@ func checkRealRedemption(ctx context.Context, c checking) (rollout.Evidence, err
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	return rollout.Evidence{Outcome: rollout.Passed, Summary: "a voucher went from its campaign to the counter", Figures: []rollout.Figure{
+	return rollout.Evidence{Outcome: rollout.Passed, Summary: "a voucher went from its campaign to the counter", Figures: []rollout.Exhibit{
 		{Label: "Campaign", Value: name, Link: "/campaigns/" + campaign.String()}, {Label: "Voucher", Value: strings.ToUpper(status[:1]) + status[1:], Link: "/vouchers?open=" + voucher.String()},
 		{Label: "Station", Value: station, Link: "/bars"}, {Label: "Redemptions of campaigns in this phase", Value: domain.Thousands(n)}}, Values: "redeemed"}, nil
 }

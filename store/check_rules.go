@@ -29,7 +29,7 @@ func checkOptOuts(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "nobody was written to after they had opted out", Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "nobody was written to after they had opted out", Figures: []rollout.Exhibit{
 		{Label: "In the registry", Value: domain.Thousands(registry), Link: "/opt-outs"}, {Label: "Targets looked at", Value: domain.Thousands(targets)},
 		{Label: "Single messages looked at", Value: domain.Thousands(sends), Link: "/sends"}, {Label: "Sent after an opt-out", Value: domain.Thousands(after + late)}}}
 	switch {
@@ -51,7 +51,7 @@ func checkOverrides(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "every override that became active had been approved by a project lead", Figures: []rollout.Figure{
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "every override that became active had been approved by a project lead", Figures: []rollout.Exhibit{
 		{Label: "Asked for", Value: domain.Thousands(all), Link: "/overrides"}, {Label: "Became active", Value: domain.Thousands(active), Link: "/overrides"},
 		{Label: "Of them, without approval", Value: domain.Thousands(wrong)}}}
 	if all == 0 {
@@ -88,7 +88,7 @@ func checkTemplatesLocked(ctx context.Context, c checking) (rollout.Evidence, er
 		if !locked || !approved {
 			open = append(open, name)
 		}
-		e.Figures = append(e.Figures, rollout.Figure{Label: name, Value: said, Link: "/templates"})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: name, Value: said, Link: "/templates"})
 	}
 	if err := rows.Err(); err != nil {
 		return rollout.Evidence{}, err

@@ -17,6 +17,6 @@ func checkRunbooks(_ context.Context, c checking) (rollout.Evidence, error) {
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	return rollout.Evidence{Outcome: rollout.Passed, Summary: "these are the runbooks to be reviewed", Values: digest, Figures: []rollout.Figure{
+	return rollout.Evidence{Outcome: rollout.Passed, Summary: "these are the runbooks to be reviewed", Values: digest, Figures: []rollout.Exhibit{
 		{Label: "Runbooks", Value: "on their pages, beside incidents", Link: "/incidents"}, {Label: "Digest", Value: digest[:min(len(digest), 12)]}}}, nil
 }

@@ -48,7 +48,7 @@ func smokeCheck(kind string, first, last int) func(context.Context, checking) (r
 			}
 		}
 		total := last - first + 1
-		e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("all %d items passed on this build", total), Figures: []rollout.Figure{
+		e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("all %d items passed on this build", total), Figures: []rollout.Exhibit{
 			{Label: "Passed", Value: fmt.Sprintf("%d of %d", total-len(absent)-len(undecided)-len(failed), total)},
 			{Label: "Run by", Value: r.By}, {Label: "Finished", Value: r.FinishedAt.UTC().Format("2 Jan 2006, 15:04 UTC")},
 			{Label: "Build", Value: r.Build}, {Label: "At", Value: r.Environment}}, Values: []any{r.ID, c.store.build}}
@@ -59,7 +59,7 @@ func smokeCheck(kind string, first, last int) func(context.Context, checking) (r
 			e.Outcome, e.Summary = rollout.Inconclusive, fmt.Sprintf("items %v were not decided: run the others too", append(absent, undecided...))
 		case c.store.build == "" || c.store.build == "unknown" || r.Build != c.store.build:
 			e.Outcome, e.Summary = rollout.Inconclusive, "the run was on another build than this one: run it again"
-			e.Figures = append(e.Figures, rollout.Figure{Label: "This build", Value: c.store.build})
+			e.Figures = append(e.Figures, rollout.Exhibit{Label: "This build", Value: c.store.build})
 		}
 		return e, nil
 	}

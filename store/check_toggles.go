@@ -37,7 +37,7 @@ func checkToggles(ctx context.Context, c checking) (rollout.Evidence, error) {
 		default:
 			rehearsed = fmt.Sprintf("rehearsed %s, off for %s", off.UTC().Format("2 Jan 15:04 UTC"), on.Sub(off).Round(time.Second))
 		}
-		e.Figures = append(e.Figures, rollout.Figure{Label: t.Name, Value: fmt.Sprintf("%s Owner: %s; %s.", t.Does, rollout.Names(t.Owners()), rehearsed), Link: "/settings"})
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: t.Name, Value: fmt.Sprintf("%s Owner: %s; %s.", t.Does, rollout.Names(t.Owners()), rehearsed), Link: "/settings"})
 	}
 	if len(never) > 0 {
 		e.Outcome, e.Summary = rollout.Inconclusive, "switch off and on again, to know that it works: "+strings.Join(never, ", ")

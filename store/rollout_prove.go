@@ -40,7 +40,7 @@ func (c checking) look(ctx context.Context) (rollout.Evidence, error) {
 		return e, err
 	}
 	if e.Figures == nil {
-		e.Figures = []rollout.Figure{}
+		e.Figures = []rollout.Exhibit{}
 	}
 	return e, nil
 }

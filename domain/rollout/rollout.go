@@ -130,15 +130,15 @@ func (p Plan) Digest() []byte { return digest(p) }
 
 // Evidence is what was found about an item.
 type Evidence struct {
-	Outcome Outcome  `json:"outcome"`
-	Summary string   `json:"summary"` // one sentence: what was found, or what is missing
-	Figures []Figure `json:"figures"`
+	Outcome Outcome   `json:"outcome"`
+	Summary string    `json:"summary"` // one sentence: what was found, or what is missing
+	Figures []Exhibit `json:"figures"`
 
 	Values any `json:"-"` // what it is evidence of: signatures are bound to it; nil: the outcome and figures
 }
 
-// Figure is a number or a name of evidence, in words.
-type Figure struct {
+// Exhibit is a number or a name of evidence, in words.
+type Exhibit struct {
 	Label string `json:"label"`
 	Value string `json:"value"`
 	Link  string `json:"link,omitempty" doc:"A page of the panel that shows the rows behind it"`

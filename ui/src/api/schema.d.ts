@@ -116,6 +116,97 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/alert-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell the rules, and what each makes of what was measured last */
+        get: operations["list-alert-rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List alerts, newest first */
+        get: operations["list-alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test alert to the Ops channel
+         * @description So that somebody sees whether it arrives; acknowledging it ends it.
+         */
+        post: operations["test-alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an alert with its evidence */
+        get: operations["get-alert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alerts/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge an alert
+         * @description Somebody sees to it: it is repeated no more. A test alert is over with it. Fails as `alert_acknowledged` or `alert_not_firing`, status 409.
+         */
+        post: operations["acknowledge-alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/approvals": {
         parameters: {
             query?: never;
@@ -1351,6 +1442,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How Lastcall does, and what needs a human now
+         * @description Each figure tells its formula, its window and what it is made of. One that cannot be read says so in `problem`, and the others stay. A share of nothing is `null`, neither 0 nor 1. Drills and rehearsals are in none. Everybody gets the same answer for two seconds.
+         */
+        get: operations["get-dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}": {
         parameters: {
             query?: never;
@@ -1371,6 +1482,138 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drill-scenarios": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what can be drilled */
+        get: operations["list-drill-scenarios"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List drills, newest first */
+        get: operations["list-drills"];
+        put?: never;
+        /**
+         * Begin a drill
+         * @description Its workflow looks whether all is steady, puts the fault in the way, watches what the system makes of it, takes the fault away whatever happens, and scores what was measured. One that is not steady before ends as `failed`, without a fault. Fails as `unknown_scenario`, status 404; `drill_open`, status 409, while another one runs; and `drill_needs_override`, status 403, where messages go to people and no override of kind production_drill is active.
+         */
+        post: operations["start-drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a drill with its journal
+         * @description While it runs, as of now; what is not measured yet is null and scores nothing.
+         */
+        get: operations["get-drill"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drills/{id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a drill
+         * @description Its fault is gone with the answer. The drill then sees that all is steady again and ends as `aborted`. Fails as `drill_over`, status 409, when there is nothing to stop any more.
+         */
+        post: operations["abort-drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge-functions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how the services are that Lastcall leans on */
+        get: operations["list-edge-functions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge-functions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how one is, and what its probes found */
+        get: operations["get-edge-function"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/edge-functions/{name}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have one probed now
+         * @description Answers 200 with what was found; 202 with what was known when nobody has probed it within 5 s, which says that no worker is there, or that it takes longer to fail.
+         */
+        post: operations["check-edge-function"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1380,11 +1623,147 @@ export interface paths {
         };
         /**
          * Watch campaigns
-         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
+         * @description Server-sent events: `campaign` with a campaign as JSON, first for each that is active (or the one asked for), then whenever one changes; `import` likewise, as long as a campaign is imported into; without `campaign`, `alerts` with how many alerts fire and wait to be acknowledged, and `edge-functions` with how those are and which faults are active, at once and whenever that changes. A comment every 15 s shows that the line is alive. After a break, connect again. The stream ends with its session or token.
          */
         get: operations["stream-events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/faults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List faults, those that have ended too */
+        get: operations["list-faults"];
+        put?: never;
+        /**
+         * Make an edge function fail on purpose
+         * @description Calls to it fail in the gateway, before they leave, for everybody; what probes find meanwhile counts in no figure. It ends by itself. Refused as `fault_there` while there is one, and as `faults_in_production` where messages go to people.
+         */
+        post: operations["inject-fault"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/faults/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Switch a fault off
+         * @description At once, within half a second everywhere. One that has ended stays as it is.
+         */
+        delete: operations["end-fault"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List incidents, newest first */
+        get: operations["list-incidents"];
+        put?: never;
+        /** Open an incident by hand */
+        post: operations["open-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an incident with its timeline */
+        get: operations["get-incident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note, own, mitigate, resolve
+         * @description What its state does not allow fails as `incident_state`, status 409.
+         */
+        post: operations["change-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/report.md": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an incident's report as Markdown
+         * @description The same as JSON is the incident itself.
+         */
+        get: operations["get-incident-report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents/{id}/steps/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tick a step of the runbook, or run it
+         * @description To run one takes the permission that doing it by hand takes: campaigns.run, probes.check or vouchers.void. One that nothing runs fails as `step_by_hand`.
+         */
+        post: operations["do-incident-step"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1446,6 +1825,26 @@ export interface paths {
          * @description Its link ends at once.
          */
         post: operations["withdraw-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/on-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell who is on call
+         * @description By the setting `on_call`: a week each, in turn.
+         */
+        get: operations["get-on-call"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1561,7 +1960,7 @@ export interface paths {
         put?: never;
         /**
          * Take numbers out of the registry
-         * @description Only for people who asked for messages again. Every number must be one, else nothing is done.
+         * @description Only for people who asked for messages again; whoever writes START takes themselves out. Every number must be one, else nothing is done.
          */
         post: operations["remove-opt-outs"];
         delete?: never;
@@ -1582,7 +1981,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for an override
-         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. A campaign has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
+         * @description A project lead who is somebody else decides. It lifts quiet hours for one campaign, or one message that waits, for a bounded time: opt-outs, consent, the frequency cap and throttles hold. Each has one at a time. How long it may last, and how long a request waits, the setting `overrides` says. It takes an account: a token that is nobody's asks for nothing.
          */
         post: operations["request-override"];
         delete?: never;
@@ -1639,7 +2038,7 @@ export interface paths {
         put?: never;
         /**
          * Approve or reject an override
-         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked` or `campaign_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
+         * @description The decision is written with its audit entry; the override's workflow gets its id and looks it up. An approved override begins at its time, or at once. Fails as `approval_own`, status 403, for who asked for it, and as `override_expired`, `override_state`, `approval_not_asked`, `campaign_ended` or `send_ended`, status 409, when there is nothing to decide any more. Answers 200 once it has taken effect; 202 when it is safely noted but has not taken effect within 5 s.
          */
         post: operations["decide-override"];
         delete?: never;
@@ -1888,6 +2287,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/redemption-refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List redemptions that did not happen, newest first
+         * @description `business` is the rules at work, `system` our fault. Rehearsals and drills are not among them.
+         */
+        get: operations["list-redemption-refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/redemptions": {
         parameters: {
             query?: never;
@@ -2082,6 +2501,40 @@ export interface paths {
         post?: never;
         /** Take a station out */
         delete: operations["withdraw-rollout-station"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what to do when something is wrong */
+        get: operations["list-runbooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runbooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a runbook with its steps */
+        get: operations["get-runbook"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3172,8 +3625,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the vouchers of campaigns that did not come to their guests, newest first
-         * @description Those that can still be redeemed and whose message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending the campaign's failed ones again sends the same vouchers.
+         * List the vouchers that did not come to their guests, newest first
+         * @description Those that can still be redeemed and whose last message finally failed, or of which nobody knows. One leaves the list when it comes to its guest after all, when it is noted that they were told, and when it is withdrawn, spent or out of date. Sending one again, or the campaign's failed ones, sends the same vouchers.
          */
         get: operations["list-unsent-vouchers"];
         put?: never;
@@ -3218,6 +3671,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vouchers/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a voucher to its guest again
+         * @description The same voucher with the same code, in a single message that obeys every rule; the answers are those of sending a message. For one that was never sent, too. `still_sending` while a message about it is on its way; `may_be_duplicate` when the guest may have it already, unless `accept_duplicate`.
+         */
+        post: operations["resend-voucher"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vouchers/{id}/reveal": {
         parameters: {
             query?: never;
@@ -3249,7 +3722,7 @@ export interface paths {
         put?: never;
         /**
          * Note that a voucher's guest was told of it
-         * @description As by Support, on the phone.
+         * @description In another way than by a message that arrived, as by Support, on the phone. `wrong_state` for one that was sent and not reported as undelivered.
          */
         post: operations["mark-voucher-sent"];
         delete?: never;
@@ -3350,6 +3823,151 @@ export interface components {
             accounts: components["schemas"]["AccountEntry"][];
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
+        };
+        Alert: {
+            /** Format: date-time */
+            acknowledged_at?: string;
+            acknowledged_by?: string;
+            /** Format: uuid */
+            alert_id: string;
+            /** Format: uuid */
+            drill_id?: string;
+            /** @description The samples that made it fire, and some after */
+            evidence: components["schemas"]["AlertSample"][];
+            /** Format: date-time */
+            fired_at?: string;
+            /**
+             * Format: date-time
+             * @description Of one that is pending: when it fires if nothing changes
+             */
+            fires_at?: string;
+            /**
+             * Format: int64
+             * @description Its number: INC-12
+             */
+            incident?: number;
+            /** Format: uuid */
+            incident_id?: string;
+            is_drill: boolean;
+            /** @description What was told of it, oldest first */
+            notices: components["schemas"]["AlertNotice"][];
+            /**
+             * Format: date-time
+             * @description Since when it holds
+             */
+            pending_since: string;
+            /** Format: date-time */
+            resolved_at?: string;
+            /** @example messaging-red */
+            rule: string;
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            /**
+             * @description pending: its clock runs
+             * @enum {string}
+             */
+            state: "pending" | "firing" | "resolved";
+            /** @description What it is about; absent: all of Lastcall */
+            subject?: string;
+            /** @description The alert that explains this one: while it fires, nobody is told of this */
+            symptom_of?: string;
+            title: string;
+            /**
+             * Format: date-time
+             * @description Since when there is no data; that resolves nothing, and the clock runs on
+             */
+            unknown_since?: string;
+        };
+        AlertNote: {
+            /** @description For the audit log */
+            note?: string;
+        };
+        AlertNotice: {
+            /** Format: int64 */
+            attempts: number;
+            /** @enum {string} */
+            channel: "ops" | "mail";
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Absent: it waits, and is tried again
+             */
+            delivered_at?: string;
+            /** @enum {string} */
+            kind: "firing" | "repeat" | "resolved" | "acknowledged" | "test";
+            /**
+             * @description The message says it: by it one finds it in the channel
+             * @example N-17
+             */
+            message_id: string;
+            /**
+             * @description no_channel: none is configured
+             * @enum {string}
+             */
+            outcome?: "delivered" | "no_channel";
+        };
+        AlertPage: {
+            alerts: components["schemas"]["Alert"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        AlertReading: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** @description The same for people; unknown where there is no data */
+            shown: string;
+            /**
+             * Format: date-time
+             * @description Since when the verdict is this one
+             */
+            since: string;
+            subject?: string;
+            /**
+             * Format: double
+             * @description In the source's unit
+             */
+            value: number;
+            /** @enum {string} */
+            verdict: "holds" | "clear" | "unknown";
+        };
+        AlertRule: {
+            actions: ("open_incident" | "pause_campaigns")[];
+            /** @description Rules whose alerts are symptoms of this one's */
+            inhibits: string[];
+            name: string;
+            notify: ("ops" | "mail")[];
+            readings: components["schemas"]["AlertReading"][];
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            title: string;
+            /** @description The rule as a sentence */
+            when: string;
+        };
+        AlertRules: {
+            rules: components["schemas"]["AlertRule"][];
+        };
+        AlertSample: {
+            /** Format: date-time */
+            at: string;
+            detail?: string;
+            /** @description false: there was no data */
+            known: boolean;
+            /**
+             * Format: int64
+             * @description How many things it is a share of
+             */
+            n?: number;
+            /** @description The same for people */
+            shown: string;
+            /**
+             * Format: double
+             * @description In the source's unit
+             */
+            value: number;
         };
         ApprovalDecision: {
             /** Format: date-time */
@@ -3610,6 +4228,28 @@ export interface components {
              * @description The last seq found to be right
              */
             to: number;
+        };
+        Availability: {
+            /**
+             * Format: double
+             * @description The share of the time in which it was green: its availability
+             */
+            green: number;
+            /**
+             * Format: int64
+             * @description The time, without drills
+             */
+            of_seconds: number;
+            /**
+             * Format: double
+             * @description Green or amber
+             */
+            reachable: number;
+            /**
+             * Format: int64
+             * @description For how long somebody knew
+             */
+            watched_seconds: number;
         };
         BadLinePage: {
             lines: components["schemas"]["ImportLine"][];
@@ -4397,6 +5037,17 @@ export interface components {
             email: string;
             password: string;
         };
+        Day: {
+            /**
+             * Format: date
+             * @description In the zone
+             */
+            day: string;
+            /** Format: int64 */
+            issued: number;
+            /** Format: int64 */
+            redeemed: number;
+        };
         DayBalance: {
             amount: string;
             /** @enum {string} */
@@ -4454,6 +5105,199 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
+        };
+        Drill: {
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            acknowledged_after: number | null;
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            alerted_after: number | null;
+            /** @description Who began it */
+            by: string;
+            /**
+             * Format: uuid
+             * @description Its own, without targets, that a rule is to pause
+             */
+            campaign_id?: string;
+            /** @description Why the score is not higher, whatever the parts add up to */
+            capped?: string;
+            /**
+             * Format: double
+             * @description Seconds from the fault; null: it was not measured
+             */
+            detected_after: number | null;
+            /** @description Something was not as expected, or not steady afterwards */
+            deviated: boolean;
+            /** Format: uuid */
+            drill_id: string;
+            /**
+             * Format: double
+             * @description Seconds, so far or in all
+             */
+            duration: number;
+            /** Format: date-time */
+            end?: string;
+            /** @description The scenario as it was run */
+            experiment: components["schemas"]["Scenario"];
+            /** @description With the thresholds of a fast drill; the drill acknowledged its alert by its own script */
+            fast: boolean;
+            /**
+             * Format: date-time
+             * @description The fault was there
+             */
+            injected_at?: string;
+            /**
+             * Format: double
+             * @description Seconds from the fault
+             */
+            mitigated_after: number | null;
+            /**
+             * Format: date-time
+             * @description The server's time
+             */
+            now: string;
+            /**
+             * Format: uuid
+             * @description That let it run in production
+             */
+            override_id?: string;
+            reason: string;
+            /**
+             * Format: double
+             * @description Seconds from the end of the fault
+             */
+            recovered_after: number | null;
+            /**
+             * Format: date-time
+             * @description The fault was gone
+             */
+            reverted_at?: string;
+            rollbacks: components["schemas"]["JournalEntry"][];
+            run: components["schemas"]["JournalEntry"][];
+            scenario: string;
+            /** Format: int64 */
+            score: number;
+            score_parts: components["schemas"]["ScorePart"][];
+            /** Format: date-time */
+            start: string;
+            /** @enum {string} */
+            status: "preflight" | "injected" | "recovering" | "completed" | "failed" | "aborted" | "interrupted";
+            /**
+             * Format: double
+             * @description Seconds from the end of the fault
+             */
+            steady_after: number | null;
+            steady_states: components["schemas"]["SteadyStates"];
+            stopped_by?: string;
+            /** @description Its workflow in Temporal Web */
+            temporal_web?: string;
+            /** @description It failed, was aborted or interrupted */
+            why?: string;
+        };
+        DrillAbort: {
+            /** @description For the audit log */
+            reason?: string;
+        };
+        DrillHead: {
+            /** @description Who began it */
+            by: string;
+            /** @description Something was not as expected; null: it is not over */
+            deviated: boolean | null;
+            /** Format: uuid */
+            drill_id: string;
+            /** Format: date-time */
+            end?: string;
+            fast: boolean;
+            /** Format: date-time */
+            injected_at?: string;
+            reason: string;
+            scenario: string;
+            /**
+             * Format: int64
+             * @description 0 to 100; null: it is not over
+             */
+            score: number | null;
+            /** Format: date-time */
+            start: string;
+            /**
+             * @description completed: the loop was seen to its end, however it went; failed: something was not steady, so it did not begin
+             * @enum {string}
+             */
+            status: "preflight" | "injected" | "recovering" | "completed" | "failed" | "aborted" | "interrupted";
+            title: string;
+            /** @description It failed, was aborted or interrupted */
+            why?: string;
+        };
+        DrillPage: {
+            drills: components["schemas"]["DrillHead"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        DrillScenario: {
+            expect: components["schemas"]["Expectation"][];
+            fast: components["schemas"]["FastDrill"];
+            fault: components["schemas"]["Injection"];
+            /** @description What does not work while the fault is there */
+            impact: string;
+            name: string;
+            probe_every: string;
+            runbook: string;
+            steady_state: components["schemas"]["SteadyCondition"][];
+            story: string;
+            title: string;
+            traffic?: boolean;
+        };
+        DrillScenarios: {
+            scenarios: components["schemas"]["DrillScenario"][];
+        };
+        EdgeFunction: {
+            /** Format: date-time */
+            checked_at?: string;
+            /** @description Red for long is a reason to roll back */
+            critical: boolean;
+            /** @description What was found */
+            detail: string;
+            /** @description What is lost while it is red, and what still works */
+            impact: string;
+            /** @description A fault was in the way of the last probe on purpose */
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            /**
+             * Format: date-time
+             * @description In this state; absent: never probed
+             */
+            since?: string;
+            /**
+             * @description Amber answers, but refuses, is slow, fails part of the time, or is not set; unknown: not probed lately
+             * @enum {string}
+             */
+            state: "green" | "amber" | "red" | "unknown";
+            title: string;
+        };
+        EdgeFunctionHistory: {
+            function: components["schemas"]["WatchedFunction"];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            /** @description Newest first; kept for 90 days */
+            results: components["schemas"]["ProbeResult"][];
+        };
+        EdgeFunctions: {
+            /**
+             * Format: int64
+             * @description How often each is probed
+             */
+            every_seconds: number;
+            /** @description In the way on purpose now */
+            faults: components["schemas"]["InjectedFault"][];
+            functions: components["schemas"]["WatchedFunction"][];
         };
         Effect: {
             /**
@@ -4567,9 +5411,26 @@ export interface components {
             what: string;
         };
         Evidence: {
-            figures: components["schemas"]["Figure"][];
+            figures: components["schemas"]["Exhibit"][];
             outcome: string;
             summary: string;
+        };
+        Exhibit: {
+            label: string;
+            /** @description A page of the panel that shows the rows behind it */
+            link?: string;
+            value: string;
+        };
+        Expectation: {
+            channel?: string;
+            event: string;
+            hold?: string;
+            key?: boolean;
+            rule?: string;
+            state?: string[];
+            /** Format: int64 */
+            weight: number;
+            within: string;
         };
         Explanation: {
             also?: string[];
@@ -4639,16 +5500,77 @@ export interface components {
             /** Format: int64 */
             targets: number;
         };
+        FastDrill: {
+            fault_for: string;
+            hold?: string;
+            probe_every: string;
+            within: {
+                [key: string]: string;
+            };
+        };
         Fault: {
             code: string;
             detail: string;
             field?: string;
         };
+        FaultPage: {
+            faults: components["schemas"]["InjectedFault"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
         Figure: {
-            label: string;
-            /** @description A page of the panel that shows the rows behind it */
-            link?: string;
-            value: string;
+            /**
+             * Format: int64
+             * @description The denominator of a share; 0: there is nothing to reckon with
+             */
+            among: number;
+            /** @description How it is reckoned, in words */
+            formula: string;
+            /** Format: date-time */
+            from: string;
+            /** @enum {string} */
+            name: "sent" | "delivery" | "blocks" | "vouchers" | "redemption_failures" | "availability";
+            /**
+             * Format: int64
+             * @description The numerator; of counts the value itself
+             */
+            of: number;
+            /** @description What it is made of */
+            parts: components["schemas"]["FigurePart"][];
+            /** @description It could not be read now: a code */
+            problem?: string;
+            title: string;
+            /** Format: date-time */
+            to: string;
+            /**
+             * @description A share is a number from 0 to 1
+             * @enum {string}
+             */
+            unit: "messages" | "decisions" | "vouchers" | "share";
+            /**
+             * Format: double
+             * @description null: there is nothing to reckon with, or it could not be read
+             */
+            value: number | null;
+        };
+        FigurePart: {
+            /**
+             * Format: int64
+             * @description Of availability: the seconds that count; 0: nothing is known
+             */
+            among?: number;
+            /**
+             * Format: int64
+             * @description How many; of availability the seconds in which it was green
+             */
+            n: number;
+            name: string;
+            /**
+             * @description Of an edge function, now
+             * @enum {string}
+             */
+            state?: "green" | "amber" | "red" | "unknown";
+            title: string;
         };
         Filter: {
             bars?: string[];
@@ -4846,6 +5768,141 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
         };
+        Incident: {
+            /** Format: int64 */
+            alert_count: number;
+            /** @description Of one incident alone */
+            alerts?: components["schemas"]["Alert"][];
+            /** Format: int64 */
+            alerts_firing: number;
+            /** Format: uuid */
+            drill_id?: string;
+            /** Format: uuid */
+            incident_id: string;
+            /** @description It never changes */
+            is_drill: boolean;
+            /** Format: date-time */
+            mitigated_at?: string;
+            /**
+             * Format: int64
+             * @description INC-12
+             */
+            number: number;
+            /** Format: date-time */
+            opened_at: string;
+            /** @description A person, or the alert's rule as alert/messaging-red */
+            opened_by: string;
+            /** @description Who sees to it; absent: nobody yet */
+            owner?: components["schemas"]["Somebody"];
+            /** @description What it was, and what is to follow */
+            resolution?: string;
+            /** Format: date-time */
+            resolved_at?: string;
+            runbook?: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            /**
+             * @description mitigated: it does no harm any more, but is not mended
+             * @enum {string}
+             */
+            state: "open" | "mitigated" | "resolved";
+            /** @description Of one incident alone: what became of the runbook's steps */
+            steps?: components["schemas"]["IncidentStep"][];
+            /** @description Of one incident alone: all that happened, oldest first */
+            timeline?: components["schemas"]["IncidentMoment"][];
+            title: string;
+        };
+        IncidentChange: {
+            /** @enum {string} */
+            do: "note" | "owner" | "severity" | "mitigate" | "reopen" | "resolve";
+            /**
+             * Format: uuid
+             * @description Of owner; absent: nobody
+             */
+            owner_id?: string;
+            /**
+             * @description Of severity
+             * @enum {string}
+             */
+            severity?: "info" | "warning" | "critical";
+            /** @description Of note: what; of resolve: what it was, and what is to follow */
+            text?: string;
+        };
+        IncidentMoment: {
+            /** Format: uuid */
+            alert_id?: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Absent: Lastcall itself */
+            by?: string;
+            /** @description opened, alert_fired, notified, acknowledged, alert_resolved, probe, note, owner, severity, step_ticked, step_unticked, step_run, campaigns_paused, mitigated, reopened, resolved */
+            kind: string;
+            /** Format: int64 */
+            step?: number;
+            text?: string;
+        };
+        IncidentPage: {
+            incidents: components["schemas"]["Incident"][];
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+        };
+        IncidentStep: {
+            /** @description What came of it */
+            came?: string;
+            /** Format: int64 */
+            n: number;
+            /** Format: date-time */
+            ran_at?: string;
+            ran_by?: string;
+            /** Format: date-time */
+            ticked_at?: string;
+            ticked_by?: string;
+        };
+        InjectedFault: {
+            active: boolean;
+            by: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Of slow
+             */
+            delay_ms?: number;
+            /**
+             * Format: uuid
+             * @description The drill that it belongs to; absent: somebody's own trial
+             */
+            drill_id?: string;
+            edge_function: string;
+            /**
+             * Format: date-time
+             * @description Switched off before that
+             */
+            ended_at?: string;
+            /**
+             * Format: date-time
+             * @description It ends then, whatever else has died
+             */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "timeout" | "reset" | "rate_limited" | "server_error" | "slow" | "wrong_body" | "stop_polling";
+            reason: string;
+            /**
+             * Format: double
+             * @description Of the calls
+             */
+            share: number;
+        };
+        Injection: {
+            delay?: string;
+            edge_function: string;
+            for: string;
+            kind: string;
+            /** Format: double */
+            share: number;
+        };
         Instruction: {
             /**
              * @description ISO 3166-1 alpha-2
@@ -4894,6 +5951,20 @@ export interface components {
              * @enum {string}
              */
             verdict?: "approved" | "rejected";
+        };
+        JournalEntry: {
+            /** Format: date-time */
+            at: string;
+            name: string;
+            /** @description What was seen: ids, states, counts */
+            output?: unknown;
+            /** @enum {string} */
+            status: "succeeded" | "failed";
+            /**
+             * @description action: the drill did it; probe: it looked; event: the system did it
+             * @enum {string}
+             */
+            type: "action" | "probe" | "event";
         };
         Lease: {
             /** @description Which may; absent: none */
@@ -4985,6 +6056,22 @@ export interface components {
              */
             was_until?: string;
             why?: string;
+        };
+        Need: {
+            /** @enum {string} */
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            /**
+             * Format: int64
+             * @description How many; counted up to 1000
+             */
+            n: number;
+            /** @description Of edge functions: which */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description Of the oldest
+             */
+            since?: string;
         };
         Never: {
             /** @description A policy's reason, or too_long */
@@ -5108,6 +6195,56 @@ export interface components {
             /** @example Counter phone */
             name: string;
         };
+        NewDrill: {
+            /** @description With thresholds of seconds; the drill acknowledges its alert by its own script */
+            fast?: boolean;
+            /** @description For the audit log */
+            reason: string;
+            /** @example messaging-outage */
+            scenario: string;
+        };
+        NewFault: {
+            /**
+             * Format: int64
+             * @description Of slow: how much later answers come
+             */
+            delay_ms?: number;
+            /** @example voucher-card */
+            edge_function: string;
+            /**
+             * @description timeout, reset, rate_limited, server_error, slow, wrong_body; of the dispatcher: stop_polling
+             * @example timeout
+             */
+            kind: string;
+            reason: string;
+            /**
+             * Format: int64
+             * @description Then it ends by itself; at most two hours
+             * @example 600
+             */
+            seconds: number;
+            /**
+             * Format: double
+             * @description Of the calls, more than 0, at most 1; absent: all
+             */
+            share?: number;
+        };
+        NewIncident: {
+            /**
+             * Format: uuid
+             * @description An alert that belongs to it
+             */
+            alert_id?: string;
+            /** @description What to do; absent: nobody has written that down */
+            runbook?: string;
+            /**
+             * @description Absent: warning
+             * @enum {string}
+             */
+            severity?: "info" | "warning" | "critical";
+            /** @description What is wrong; no number, name or message */
+            title: string;
+        };
         NewInvitation: {
             email: string;
             /** @description They may choose another when they accept */
@@ -5118,7 +6255,7 @@ export interface components {
         NewOverride: {
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that is to send
+             * @description Of quiet_hours: the campaign that is to send; or send_id
              */
             campaign_id?: string;
             /** Format: date-time */
@@ -5130,6 +6267,11 @@ export interface components {
             kind?: "quiet_hours" | "production_drill";
             /** @description For whoever decides */
             reason: string;
+            /**
+             * Format: uuid
+             * @description Of quiet_hours: the single message that is to go; one that waits
+             */
+            send_id?: string;
             /**
              * Format: date-time
              * @description Absent: as soon as it is approved
@@ -5194,7 +6336,7 @@ export interface components {
             acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
             value: unknown;
         };
         NewSettlement: {
@@ -5343,6 +6485,24 @@ export interface components {
             /** Format: int64 */
             valid_seconds?: number;
         };
+        OnCall: {
+            /** @description Absent: nobody */
+            now?: components["schemas"]["OnCallTurn"];
+            /** @description This one and the next, eight at most */
+            turns: components["schemas"]["OnCallTurn"][];
+            /** @description Whose clocks turns go by */
+            zone: string;
+        };
+        OnCallTurn: {
+            /** Format: date-time */
+            from: string;
+            /** @description An account's address */
+            member: string;
+            /** @description It would be another's turn */
+            swapped?: boolean;
+            /** Format: date-time */
+            until: string;
+        };
         Open: {
             /** @description failed, inconclusive, stale, unsigned or refused; of what is no item: a guardrail */
             code: string;
@@ -5429,6 +6589,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason?: string;
         };
+        OverriddenSend: {
+            /** @description Masked */
+            msisdn: string;
+            /** Format: uuid */
+            send_id: string;
+            /** @enum {string} */
+            state: "queued" | "sending" | "sent" | "delivered" | "read" | "failed" | "opted_out" | "unknown" | "cancelled";
+            /** @description Its name */
+            template: string;
+        };
         Override: {
             /** Format: date-time */
             active_at?: string;
@@ -5441,7 +6611,7 @@ export interface components {
             campaign?: string;
             /**
              * Format: uuid
-             * @description Of quiet_hours: the campaign that it is for
+             * @description Of quiet_hours: the campaign that it is for, if not a message
              */
             campaign_id?: string;
             campaign_status?: string;
@@ -5482,6 +6652,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of quiet_hours: the single message that it is for, if not a campaign */
+            send?: components["schemas"]["OverriddenSend"];
             /** Format: date-time */
             starts_at: string;
             /**
@@ -5524,17 +6696,21 @@ export interface components {
             ends_at: string;
             /**
              * Format: int64
-             * @description Of them, those that quiet hours held when the campaign last looked
+             * @description Of them, those that quiet hours held when it last looked
              */
             held: number;
             kind: string;
             /**
              * Format: int64
-             * @description Targets of the campaign that have not been sent to
+             * @description Targets of the campaign that have not been sent to; a single message is one
              */
             queued: number;
+            /** Format: uuid */
+            send_id?: string;
             /** Format: date-time */
             starts_at: string;
+            /** @description Of a single message: what it says, by name */
+            template?: string;
         };
         OverrideMoment: {
             /** Format: date-time */
@@ -5635,6 +6811,18 @@ export interface components {
         PermissionTable: {
             permissions: components["schemas"]["PermissionEntry"][];
             roles: string[];
+        };
+        ProbeResult: {
+            /** Format: date-time */
+            at: string;
+            detail: string;
+            /** Format: int64 */
+            id: number;
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            state: "green" | "amber" | "red";
         };
         Problem: {
             /**
@@ -5768,6 +6956,33 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             redemptions: components["schemas"]["Redemption"][];
+        };
+        RedemptionRefusal: {
+            /** Format: date-time */
+            at: string;
+            /** @example already_redeemed */
+            code: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description The rules at work, or our fault
+             * @enum {string}
+             */
+            kind: "business" | "system";
+            /** @example ENG-001 */
+            station: string;
+            /** Format: uuid */
+            station_id: string;
+            /**
+             * Format: uuid
+             * @description Absent when none was found
+             */
+            voucher_id?: string;
+        };
+        RedemptionRefusalPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            refusals: components["schemas"]["RedemptionRefusal"][];
         };
         Report: {
             counts: components["schemas"]["Counts"];
@@ -5921,6 +7136,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -5969,7 +7189,7 @@ export interface components {
             /** Format: date-time */
             at: string;
             build?: string;
-            figures: components["schemas"]["Figure"][];
+            figures: components["schemas"]["Exhibit"][];
             /** Format: date-time */
             last_at: string;
             outcome: string;
@@ -6086,6 +7306,76 @@ export interface components {
             id: string;
             name: string;
         };
+        Runbook: {
+            /** @description Of one runbook alone */
+            blocks?: components["schemas"]["RunbookBlock"][];
+            /** @description SHA-256 of its text, in hex: what somebody has reviewed */
+            digest: string;
+            /** @description When it is for */
+            lead: string;
+            /** @example messaging-failures */
+            name: string;
+            title: string;
+        };
+        RunbookBlock: {
+            /** @enum {string} */
+            kind: "heading" | "text" | "code" | "step";
+            /** @description Of recheck: the edge function */
+            of?: string;
+            /**
+             * @description What Lastcall can do for it
+             * @enum {string}
+             */
+            run?: "pause-all-campaigns" | "recheck" | "void-voucher";
+            /**
+             * Format: int64
+             * @description Of a step: its number
+             */
+            step?: number;
+            text: string;
+        };
+        Runbooks: {
+            /** @description Of all: a change in any changes it */
+            digest: string;
+            runbooks: components["schemas"]["Runbook"][];
+        };
+        Scenario: {
+            expect: components["schemas"]["Expectation"][];
+            fast: components["schemas"]["FastDrill"];
+            fault: components["schemas"]["Injection"];
+            name: string;
+            probe_every: string;
+            runbook: string;
+            steady_state: components["schemas"]["SteadyCondition"][];
+            story: string;
+            title: string;
+            traffic?: boolean;
+        };
+        ScorePart: {
+            /**
+             * Format: double
+             * @description Seconds that it took; null: it was not measured
+             */
+            after: number | null;
+            event: string;
+            /** @description Missed, it caps the score */
+            key?: boolean;
+            met: boolean;
+            /** Format: int64 */
+            points: number;
+            /**
+             * Format: int64
+             * @description The most it is worth
+             */
+            weight: number;
+            /** @description In words */
+            why: string;
+            /**
+             * Format: double
+             * @description Seconds that it had
+             */
+            within: number;
+        };
         Send: {
             /** @description What to do about it */
             advice?: string;
@@ -6144,6 +7434,11 @@ export interface components {
             temporal_web?: string;
             /** @description Oldest first; not in lists */
             timeline?: components["schemas"]["SendEvent"][];
+            /**
+             * Format: uuid
+             * @description The voucher that it brings
+             */
+            voucher_id?: string;
             /** @description Blocked, it waits */
             when_allowed: boolean;
             /** @description By which quiet hours are reckoned; absent: unknown */
@@ -6159,7 +7454,7 @@ export interface components {
             /** Format: int64 */
             error_code?: number;
             /** @enum {string} */
-            kind: "requested" | "held" | "blocked" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
+            kind: "requested" | "held" | "blocked" | "lifted" | "sending" | "sent" | "delivered" | "read" | "requeued" | "failed" | "opted_out" | "unknown" | "cancelled" | "resent" | "late_receipt";
             reason?: string;
             /**
              * Format: date-time
@@ -6271,7 +7566,7 @@ export interface components {
             id: number;
             name: string;
             /** @enum {string} */
-            outcome: "passed" | "failed";
+            outcome: "passed" | "failed" | "inconclusive";
         };
         SmokeRun: {
             /** @description Of what was tested */
@@ -6286,11 +7581,19 @@ export interface components {
             failed: number;
             /** Format: date-time */
             finished_at: string;
+            /**
+             * Format: int64
+             * @description What could not be proven
+             */
+            inconclusive: number;
             items: components["schemas"]["SmokeItem"][];
             /** @example policy */
             kind: string;
-            /** @enum {string} */
-            outcome: "passed" | "failed";
+            /**
+             * @description inconclusive: nothing failed, and something could not be proven
+             * @enum {string}
+             */
+            outcome: "passed" | "failed" | "inconclusive";
             /** Format: int64 */
             passed: number;
             /** Format: uuid */
@@ -6302,6 +7605,21 @@ export interface components {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
             smoke_runs: components["schemas"]["SmokeRun"][];
+        };
+        Snapshot: {
+            /** Format: date-time */
+            at: string;
+            /** @description The last 30 days, oldest first; the last is today so far */
+            days: components["schemas"]["Day"][];
+            /** @description They could not be read now: a code */
+            days_problem?: string;
+            figures: components["schemas"]["Figure"][];
+            /** @description What needs a human now; none is good */
+            needs: components["schemas"]["Need"][];
+            /** @description It could not be read now: a code */
+            needs_problem?: string;
+            /** @description IANA: of the days */
+            zone: string;
         };
         Somebody: {
             email: string;
@@ -6450,6 +7768,18 @@ export interface components {
             /** @description What its QR code says */
             qr?: string;
         };
+        SteadyCondition: {
+            edge_function: string;
+            state: string[];
+        };
+        SteadyState: {
+            probes: components["schemas"]["JournalEntry"][];
+            steady_state_met: boolean;
+        };
+        SteadyStates: {
+            after?: components["schemas"]["SteadyState"];
+            before?: components["schemas"]["SteadyState"];
+        };
         Step: {
             /** Format: date-time */
             at: string;
@@ -6458,6 +7788,17 @@ export interface components {
              * @description Since the forecast's beginning
              */
             sent_total: number;
+        };
+        StepOrder: {
+            /** @enum {string} */
+            do: "tick" | "untick" | "run";
+            /** @description Of a step that voids a voucher: why */
+            reason?: string;
+            /**
+             * Format: uuid
+             * @description Of a step that voids a voucher: which
+             */
+            voucher_id?: string;
         };
         SupportTask: {
             /** @description Why it was refused */
@@ -6859,7 +8200,10 @@ export interface components {
              * @enum {string}
              */
             scope?: "rate" | "pair" | "user" | "template" | "parameters" | "number" | "account" | "provider";
-            /** @enum {string} */
+            /**
+             * @description What became of the last message about it
+             * @enum {string}
+             */
             target_state: "failed" | "unknown" | "opted_out" | "cancelled";
             voucher: components["schemas"]["Voucher"];
         };
@@ -6982,6 +8326,11 @@ export interface components {
             stations: string[];
             /** @enum {string} */
             status: "issued" | "sent" | "redeemed" | "expired" | "void";
+            /**
+             * Format: date-time
+             * @description Its message was taken and then did not arrive; absent when it did, or its guest was told in another way
+             */
+            undelivered_at?: string;
             void_reason?: string;
             /** Format: date-time */
             voided_at?: string;
@@ -7035,6 +8384,10 @@ export interface components {
         VoucherEvents: {
             events: components["schemas"]["VoucherEvent"][];
         };
+        VoucherNote: {
+            /** @description For the audit log; no number and no code */
+            note?: string;
+        };
         VoucherPage: {
             /** @description Pass it as after for the next page; absent on the last */
             next?: string;
@@ -7043,6 +8396,22 @@ export interface components {
         VoucherReason: {
             /** @description For the voucher and the audit log */
             reason: string;
+        };
+        VoucherResend: {
+            /** @description That the guest may get it twice is known */
+            accept_duplicate?: boolean;
+            /** @description Of the text, BCP 47; absent: the guest's */
+            locale?: string;
+            /** @description Why, for the audit log */
+            reason?: string;
+            /** @description A name, for its newest version that may be sent, or a version's id; absent: that of the voucher's campaign. Its text must say {{code}} */
+            template?: string;
+            /** @description What the template asks for besides what the voucher says; absent: as its campaign had them */
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description Blocked, it waits until the rules let it go; else it fails at once */
+            when_allowed?: boolean;
         };
         VoucherSearch: {
             code?: string;
@@ -7081,6 +8450,37 @@ export interface components {
              */
             until?: string;
             why: string;
+        };
+        WatchedFunction: {
+            /** @description Over 24 hours */
+            availability: components["schemas"]["Availability"];
+            /** Format: date-time */
+            checked_at?: string;
+            /** @description Red for long is a reason to roll back */
+            critical: boolean;
+            /** @description What was found */
+            detail: string;
+            /** @description What is lost while it is red, and what still works */
+            impact: string;
+            /** @description A fault was in the way of the last probe on purpose */
+            is_drill: boolean;
+            /** Format: int64 */
+            latency_ms?: number;
+            /** @enum {string} */
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            /**
+             * Format: date-time
+             * @description In this state; absent: never probed
+             */
+            since?: string;
+            /**
+             * @description Amber answers, but refuses, is slow, fails part of the time, or is not set; unknown: not probed lately
+             * @enum {string}
+             */
+            state: "green" | "amber" | "red" | "unknown";
+            /** @description The worst of each quarter of an hour of the last 24, oldest first; drill: nothing but what was found behind faults */
+            strip: ("green" | "amber" | "red" | "unknown" | "drill")[];
+            title: string;
         };
         Wave: {
             cohorts: components["schemas"]["Part"][];
@@ -7349,6 +8749,219 @@ export interface operations {
             };
         };
     };
+    "list-alert-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRules"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-alerts": {
+        parameters: {
+            query?: {
+                /** @description Only those in one of these; absent: all */
+                state?: ("pending" | "firing" | "resolved")[];
+                /** @description Only those of this rule */
+                rule?: string;
+                /** @description Only those that this drill made */
+                drill_id?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AlertNote"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "acknowledge-alert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AlertNote"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-approvals": {
         parameters: {
             query?: {
@@ -7426,6 +9039,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -7531,6 +9146,8 @@ export interface operations {
                 from?: string;
                 /** @description Before */
                 to?: string;
+                /** @description Only decisions of the policy that held something back for this reason */
+                block?: string;
                 format?: "ndjson" | "csv";
                 /** @description The seq to go on behind */
                 after?: number;
@@ -7990,6 +9607,8 @@ export interface operations {
                 after?: string;
                 /** @description Only those in one of these; absent: all */
                 status?: ("draft" | "scheduled" | "preflight" | "running" | "paused" | "settling" | "done" | "stopped" | "failed")[];
+                /** @description Only those of which messages were sent in the quarter of an hour of then, or later */
+                sent_since?: string;
                 /** @description At most this many; never more than 500 */
                 limit?: number;
             };
@@ -10341,6 +11960,38 @@ export interface operations {
             };
         };
     };
+    "get-dashboard": {
+        parameters: {
+            query?: {
+                /** @description IANA: whose days the chart shows */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-device": {
         parameters: {
             query?: never;
@@ -10374,6 +12025,422 @@ export interface operations {
             };
         };
     };
+    "list-drill-scenarios": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillScenarios"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-drills": {
+        parameters: {
+            query?: {
+                /** @description Only those of this scenario */
+                scenario?: string;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "start-drill": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same drill */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDrill"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "abort-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrillAbort"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-edge-functions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunctions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-edge-function": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunctionHistory"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "check-edge-function": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunction"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeFunction"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -10397,6 +12464,503 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-faults": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FaultPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "inject-fault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFault"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InjectedFault"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-fault": {
+        parameters: {
+            query?: {
+                /** @description For the audit log */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InjectedFault"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-incidents": {
+        parameters: {
+            query?: {
+                /** @description Only those that are not resolved */
+                open?: boolean;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "open-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again returns the same incident */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIncident"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncidentChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-incident-report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "do-incident-step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10522,6 +13086,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-on-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnCall"];
                 };
             };
             /** @description Error */
@@ -10766,6 +13359,8 @@ export interface operations {
             query?: {
                 /** @description Only those of this campaign */
                 campaign_id?: string;
+                /** @description Only those of this single message */
+                send_id?: string;
                 /** @description Only those in one of these; absent: all */
                 state?: ("requested" | "approved" | "active" | "ended" | "rejected" | "expired" | "cancelled")[];
                 /** @description The next of the page before */
@@ -11556,6 +14151,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-redemption-refusals": {
+        parameters: {
+            query?: {
+                /** @description Only these; absent: all */
+                kind?: "business" | "system";
+                /** @description Then or later */
+                from?: string;
+                /** @description The next of the page before */
+                after?: number;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedemptionRefusalPage"];
+                };
             };
             /** @description Error */
             default: {
@@ -12584,6 +15217,66 @@ export interface operations {
             };
         };
     };
+    "list-runbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runbooks"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-runbook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runbook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-sends": {
         parameters: {
             query?: {
@@ -12593,6 +15286,10 @@ export interface operations {
                 template?: string;
                 /** @description Only to this contact */
                 contact_id?: string;
+                /** @description Only those that WhatsApp took then or later */
+                sent_from?: string;
+                /** @description Only about this voucher */
+                voucher?: string;
                 /** @description The next of the page before */
                 after?: string;
                 /** @description At most this many; never more than 500 */
@@ -13036,7 +15733,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -13072,7 +15769,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -13109,7 +15806,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -13148,7 +15845,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -13190,7 +15887,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides or offline_redemptions */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -13728,6 +16425,10 @@ export interface operations {
             query?: {
                 /** @description Only this bar's */
                 bar?: string;
+                /** @description Only these */
+                id?: string[];
+                /** @description Only those with these codes */
+                code?: string[];
                 /** @description What the code or the name holds */
                 search?: string;
                 /** @description The next of the page before */
@@ -15809,6 +18510,107 @@ export interface operations {
             };
         };
     };
+    "resend-voucher": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again sends nothing again and returns the same message */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoucherResend"];
+            };
+        };
+        responses: {
+            /** @description Blocked: nothing was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description It waits, or is on its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "reveal-voucher": {
         parameters: {
             query?: never;
@@ -15849,7 +18651,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["VoucherNote"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {

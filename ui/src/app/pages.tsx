@@ -252,6 +252,8 @@ const rollout = createRoute({
   path: '/rollout',
   validateSearch: (s: Record<string, unknown>): { item?: string } => ({ item: text(s.item) }),
   component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
+});
+
 const drills = createRoute({
   getParentRoute: () => root,
   path: '/drills',
@@ -432,7 +434,6 @@ const navigation: {
     key: 'v',
     takes: ['campaigns.approve', 'overrides.decide', 'templates.review'],
   },
-  { to: '/rollout', label: 'Rollout', icon: IconRocket, key: 'r', takes: 'rollout.read' },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
   { to: '/sends', label: 'Messages', icon: IconSend, key: 'm', takes: 'sends.read' },
@@ -440,6 +441,7 @@ const navigation: {
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/rollout', label: 'Rollout', icon: IconRocket, key: 'r', takes: 'rollout.read' },
   { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
   { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },
