@@ -12,7 +12,9 @@ test('a rollout begins, is proved and signed, its guardrails hold, and its gate 
   const ops = await colleague(browser, page, 'Olive', 'ops');
   try {
     await page.goto('/rollout');
-    await expect(page.getByRole('region', { name: 'Staging' })).toContainText('Rollback toggles documented in settings.');
+    await expect(page.getByRole('region', { name: 'Staging' })).toContainText(
+      'Rollback toggles documented in settings.',
+    );
     await lookAt(page, 'rollout-none');
     await page.getByRole('button', { name: 'Start a rollout…' }).click();
     const dialog = page.getByRole('dialog');
@@ -27,7 +29,7 @@ test('a rollout begins, is proved and signed, its guardrails hold, and its gate 
 
     // What Lastcall proves by itself; and that stations only rehearse now, whoever wants otherwise.
     const staging = page.getByRole('region', { name: 'Staging' });
-    await expect(staging.getByRole('link', { name: /Rollback toggles/ })).toContainText('switch off and on again', {
+    await expect(staging.getByRole('link', { name: /Rollback toggles/ })).toContainText('Switch off and on again', {
       timeout: 60_000,
     });
     await expect(staging.getByRole('link', { name: /Incident runbooks/ })).toContainText('ops has not signed', {

@@ -97,7 +97,8 @@ function Column({ of, now }: { of: Phase; now: string }) {
         <Mark {...phases[of.state]} />
       </Group>
       <Text size="sm" c="dimmed">
-        {passed} of {of.items.length} passed. {allows(of.guardrails)}
+        {of.state === 'later' ? `${of.items.length} items.` : `${passed} of ${of.items.length} passed.`}{' '}
+        {allows(of.guardrails)}
       </Text>
       <ul className="board-items">
         {of.items.map((item) => (

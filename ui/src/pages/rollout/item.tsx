@@ -18,17 +18,11 @@ import { type Item, kinds, outcomes, type Rollout, rolloutChanged } from './roll
 export function ItemCard({ of: i, now, state }: { of: Item; now: string; state: 'over' | 'now' | 'later' }) {
   return (
     <Link to="/rollout" search={{ item: i.id }} className="board-item" data-outcome={i.outcome}>
-      <span className="board-item-head">
-        {state === 'later' ? (
-          <Text span size="xs" c="dimmed">
-            {kinds[i.kind]}
-          </Text>
-        ) : i.may_sign ? (
-          <Mark word="You sign" tone="live" icon={IconHandStop} />
-        ) : (
-          <Mark {...outcomes[i.outcome]} />
-        )}
-      </span>
+      {state !== 'later' && (
+        <span>
+          {i.may_sign ? <Mark word="You sign" tone="live" icon={IconHandStop} /> : <Mark {...outcomes[i.outcome]} />}
+        </span>
+      )}
       <span className="wrap">{i.text.replaceAll('`', '')}</span>
       {state === 'now' && i.why && (
         <Text span size="xs" className="wrap">
