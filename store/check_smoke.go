@@ -13,9 +13,9 @@ import (
 )
 
 func init() {
-	checks["policy_smoke"] = smokeCheck("policy", 1, 12)
-	checks["admin_smoke"] = smokeCheck("admin", 1, 20)
-	checks["station_smoke"] = smokeCheck("station", 21, 30)
+	checks["policy_smoke"] = smokeCheck(SmokePolicy, 1, 12)
+	checks["admin_smoke"] = smokeCheck(SmokeAdmin, 1, 20)
+	checks["station_smoke"] = smokeCheck(SmokeStation, 21, 30)
 }
 
 // smokeCheck proves that the newest recorded run of a kind of smoke tests was on this build, had every item from first to
@@ -27,7 +27,11 @@ func smokeCheck(kind string, first, last int) func(context.Context, checking) (r
 		err := c.db.QueryRow(ctx, `SELECT id, build, environment, finished_at, actor, items FROM smoke_runs WHERE kind = $1 AND created_at >= $2 ORDER BY id DESC LIMIT 1`,
 			kind, c.StartedAt).Scan(&r.ID, &r.Build, &r.Environment, &r.FinishedAt, &r.By, &items)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return rollout.Missing(fmt.Sprintf("no run of the %s smoke tests since the rollout began: lastcall smoke records one", kind)), nil
+			command := "lastcall smoke"
+			if kind == SmokePolicy {
+				command += " policy"
+			}
+			return rollout.Missing(fmt.Sprintf("no run of the %s smoke tests since the rollout began: %s records one", kind, command)), nil
 		}
 		if err == nil {
 			err = json.Unmarshal(items, &r.Items)

@@ -48,6 +48,9 @@ test('a rollout begins, is proved and signed, its guardrails hold, and its gate 
     const drawer = page.getByRole('dialog', { name: 'Item' });
     await expect(drawer.getByRole('region', { name: 'Evidence' })).toContainText('Digest');
     await expect(drawer.getByRole('button', { name: 'Sign…' })).toBeHidden();
+    await ops.goto('/approvals');
+    await expect(ops.getByRole('region', { name: 'The rollout' })).toContainText('Incident runbooks reviewed by Ops');
+    await lookAt(ops, 'rollout-inbox');
     await ops.goto('/rollout');
     await ops.getByRole('link', { name: /Incident runbooks/ }).click();
     const hers = ops.getByRole('dialog', { name: 'Item' });

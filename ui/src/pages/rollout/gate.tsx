@@ -9,7 +9,7 @@ import { Section } from '../../parts/page';
 import { Mark } from '../../parts/status';
 import { Time } from '../../parts/time';
 import { tell } from '../../parts/toast';
-import { allows, type Gate as GateTo, type Rollout, rolloutChanged } from './rollout';
+import { allows, type Gate as GateTo, plain, type Rollout, rolloutChanged } from './rollout';
 
 /** The way to the next phase: what is still missing, and the order to open it. */
 export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
@@ -17,6 +17,7 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
   const to = r.phases.find((p) => p.phase === gate.to);
   const from = r.phases.find((p) => p.phase === r.phase);
   const ready = gate.open.length === 0;
+  const name = (id: string) => plain(from?.items.find((i) => i.id === id)?.text ?? id);
   const last = r.gates[0];
   const advance = () =>
     ask({
@@ -64,7 +65,7 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
           {gate.open.map((o) => (
             <li key={o.item} className="missing-one">
               <Link to="/rollout" search={{ item: o.item }} className="text-link">
-                {o.item}
+                {name(o.item)}
               </Link>
               <span className="wrap">{upper(o.why)}</span>
             </li>
@@ -74,7 +75,7 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
       {last?.opened === false && last.done_at && (
         <Text size="sm" c="dimmed" mt="sm" className="wrap">
           {last.by.name} tried to open it <Time at={last.done_at} />, and it stayed shut:{' '}
-          {last.missing?.map((o) => `${o.item} (${o.why})`).join('; ')}.
+          {last.missing?.map((o) => `${name(o.item)} (${o.why})`).join('; ')}.
         </Text>
       )}
       <Can do="rollout.run">

@@ -31,6 +31,9 @@ export const phases = {
 
 export const kinds = { check: 'Check', sign_off: 'Sign-off', drill: 'Drill' } as const;
 
+/** A line of the plan as a name. */
+export const plain = (text: string) => text.replaceAll('`', '').replace(/\.$/, '');
+
 /** What a phase lets, in a sentence. */
 export function allows(g: Phase['guardrails']): string {
   const said: string[] = [];
