@@ -70,7 +70,7 @@ func TestAnIncidentFromAlertToReport(t *testing.T) {
 	for _, m := range i.Timeline {
 		kinds = append(kinds, m.Kind)
 	}
-	require.Equal(t, "alert_fired acknowledged opened step_ticked campaigns_paused step_run mitigated resolved", strings.Join(kinds, " "))
+	require.Equal(t, "alert_fired acknowledged alert_resolved opened step_ticked campaigns_paused step_run mitigated resolved", strings.Join(kinds, " "))
 }
 
 // What running a step does takes the permission that doing it by hand takes.

@@ -48,7 +48,7 @@ type Availability struct {
 // EdgeFunctions are all of them.
 type EdgeFunctions struct {
 	Functions []WatchedFunction `json:"functions"`
-	Faults    []InjectedFault           `json:"faults" doc:"In the way on purpose now"`
+	Faults    []InjectedFault   `json:"faults" doc:"In the way on purpose now"`
 	Every     int64             `json:"every_seconds" doc:"How often each is probed"`
 }
 
@@ -211,8 +211,8 @@ func (s *server) edgeFunctionsNow(ctx context.Context) (event, error) {
 		return event{}, err
 	}
 	told := struct {
-		Functions []EdgeFunction `json:"functions"`
-		Faults    []InjectedFault        `json:"faults"`
+		Functions []EdgeFunction  `json:"functions"`
+		Faults    []InjectedFault `json:"faults"`
 	}{make([]EdgeFunction, len(all)), injectedAll(open)}
 	for i, e := range all {
 		told.Functions[i] = edgeFunctionOf(e)

@@ -32,7 +32,7 @@ type InjectedFault struct {
 // FaultPage is one page of faults, newest first.
 type FaultPage struct {
 	Faults []InjectedFault `json:"faults"`
-	Next   string  `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
+	Next   string          `json:"next,omitempty" doc:"Pass it as after for the next page; absent on the last"`
 }
 
 // NewFault is a fault to be put in the way.

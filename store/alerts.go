@@ -150,8 +150,9 @@ func (s *Store) AcknowledgeAlert(ctx context.Context, id uuid.UUID, note string)
 		case found.State != alert.Firing:
 			return audit.Entry{}, domain.E(domain.Conflict, "alert_not_firing", "the alert is %s: there is nothing to acknowledge", found.State)
 		}
-		_, err = tx.pgx.Exec(tx.ctx, `UPDATE alerts SET acknowledged_at = clock_timestamp(), acknowledged_by = $2,
-			state = CASE WHEN rule = $3 THEN 'resolved' ELSE state END, resolved_at = CASE WHEN rule = $3 THEN clock_timestamp() END WHERE id = $1`,
+		_, err = tx.pgx.Exec(tx.ctx, `UPDATE alerts SET acknowledged_at = t.now, acknowledged_by = $2,
+			state = CASE WHEN rule = $3 THEN 'resolved' ELSE state END, resolved_at = CASE WHEN rule = $3 THEN t.now END
+			FROM (SELECT clock_timestamp() AS now) t WHERE id = $1`,
 			id, audit.ActorFrom(tx.ctx).EntryName(), alert.TestRule.Name)
 		if err == nil && found.NotifiedAt != nil {
 			_, err = tx.notice(noticeOf{alert.OpsChannel, "acknowledged", found.Group, found.IsDrill}, line{found.ID, "acknowledged"})

@@ -260,6 +260,10 @@ func campaignVouchers(ctx context.Context, db querier, c Campaign) (*CampaignVou
 const unsent = `v.target_id IS NOT NULL AND (v.status = 'issued' OR v.status = 'sent' AND v.undelivered_at IS NOT NULL)
 	AND t.ended IS NOT NULL AND v.expires_at > now() AND ` + notGone
 
+// unsentAlone are those of no target whose single messages did not come to them.
+const unsentAlone = `v.target_id IS NULL AND v.id IN (SELECT voucher_id FROM sends WHERE voucher_id IS NOT NULL)
+	AND (v.status = 'issued' OR v.status = 'sent' AND v.undelivered_at IS NOT NULL) AND v.expires_at > now() AND ` + notGone
+
 const notGone = `NOT EXISTS (SELECT FROM sends s WHERE s.voucher_id = v.id AND s.state IN ('queued', 'sending', 'sent', 'delivered', 'read'))`
 
 // UnsentVoucher is a voucher that its guest has not got, as far as we know, and why: one of a campaign, or one that was sent
@@ -285,8 +289,7 @@ func (s *Store) UnsentVouchers(ctx context.Context, of, before uuid.UUID, limit 
 	rows, err := s.pool.Query(ctx, `SELECT coalesce(l.state, f.state), coalesce(l.reason, CASE WHEN l.state IS NULL THEN f.reason END, ''),
 			coalesce(l.error_code, CASE WHEN l.state IS NULL THEN f.error_code END, 0), coalesce(l.ended_at, f.ended_at, v.issued_at), `+voucherColumns+`
 		FROM ((SELECT v.id, t.state, t.reason, t.error_code, t.ended_at FROM vouchers v JOIN targets t ON t.id = v.target_id WHERE `+unsent+` AND `+which+`)
-			UNION ALL (SELECT v.id, NULL, NULL, NULL, NULL FROM vouchers v WHERE v.target_id IS NULL AND v.id IN (SELECT voucher_id FROM sends WHERE voucher_id IS NOT NULL)
-				AND (v.status = 'issued' OR v.status = 'sent' AND v.undelivered_at IS NOT NULL) AND v.expires_at > now() AND `+notGone+` AND `+which+`)
+			UNION ALL (SELECT v.id, NULL, NULL, NULL, NULL FROM vouchers v WHERE `+unsentAlone+` AND `+which+`)
 			ORDER BY 1 DESC LIMIT $3) f
 		JOIN vouchers v USING (id)
 		LEFT JOIN LATERAL (SELECT state, reason, error_code, ended_at FROM sends WHERE voucher_id = v.id ORDER BY id DESC LIMIT 1) l ON true

@@ -126,34 +126,22 @@ func (s *Store) redemptionFailures(ctx context.Context, w kpi.Window) ([]kpi.Fig
 		kpi.FigurePart{Name: "redeemed", Title: "Redeemed", N: r.Redeemed})}, err
 }
 
-// availability is for how long each edge function was green. A probe speaks until the next one, for probe.Stale at most; what
-// nobody probed counts against it, and what drills took is neither good nor bad. One that was not probed at all is unknown.
+// availability is for how long each edge function was green, as Availabilities reckons. One that was not probed at all is unknown.
 func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, error) {
-	rows, err := s.pool.Query(ctx, `SELECT e.name, CASE WHEN e.checked_at > $2::timestamptz - $3::interval THEN e.state ELSE 'unknown' END, extract(epoch FROM coalesce(p.green, '0'))::bigint,
-			CASE WHEN p.probes = 0 THEN 0 ELSE extract(epoch FROM $2::timestamptz - $1::timestamptz - coalesce(p.drilled, '0')) END::bigint
-		FROM edge_functions e
-		LEFT JOIN LATERAL (SELECT count(*) AS probes, sum(lasts) FILTER (WHERE state = 'green' AND NOT is_drill) AS green, sum(lasts) FILTER (WHERE is_drill) AS drilled
-			FROM (SELECT state, is_drill, greatest(least(lead(at) OVER (ORDER BY at, id), at + $3::interval, $2) - greatest(at, $1), '0') AS lasts
-				FROM probe_results WHERE edge_function = e.name AND at >= $1::timestamptz - $3::interval AND at < $2) r) p ON true`, w.From, w.To, s.Stale())
+	functions, err := s.EdgeFunctions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]kpi.FigurePart{}
-	var p kpi.FigurePart
-	if _, err := pgx.ForEachRow(rows, []any{&p.Name, &p.State, &p.N, &p.Among}, func() error {
-		found[p.Name] = p
-		return nil
-	}); err != nil {
+	available, err := s.availabilities(ctx, w.To.Sub(w.From), &w.To)
+	if err != nil {
 		return nil, err
 	}
-	parts := make([]kpi.FigurePart, 0, len(probe.Functions))
-	for _, f := range probe.Functions {
-		p, ok := found[string(f.Name)]
-		if !ok {
-			p = kpi.FigurePart{Name: string(f.Name), State: probe.Unknown}
+	parts := make([]kpi.FigurePart, len(probe.Functions))
+	for i, f := range probe.Functions {
+		parts[i] = kpi.FigurePart{Name: string(f.Name), Title: f.Title, State: functions[i].State}
+		if a := available[f.Name]; a.Watched > 0 { // never probed: nothing is known
+			parts[i].N, parts[i].Among = int64((time.Duration(a.Green * float64(a.Of))).Round(time.Second).Seconds()), int64(a.Of.Seconds())
 		}
-		p.Title, p.N = f.Title, min(p.N, p.Among)
-		parts = append(parts, p)
 	}
 	return []kpi.Figure{kpi.Worst(w, parts)}, nil
 }
@@ -186,8 +174,9 @@ func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
 		UNION ALL SELECT CASE WHEN subject_kind IN ('campaign', 'override', 'template') THEN subject_kind || '_approvals' ELSE 'approvals' END, count(*), min(created_at), NULL
 			FROM approval_requests WHERE closed_at IS NULL GROUP BY 1
 		UNION ALL SELECT 'support_tasks', count(*), min(created_at), NULL FROM (SELECT created_at FROM provisional_refusals WHERE resolved_at IS NULL ORDER BY id LIMIT $2) t
-		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM (SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
-			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2) u`, s.Stale(), kpi.NeedsCountTo)
+		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM ((SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
+			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2)
+			UNION ALL (SELECT v.issued_at FROM vouchers v WHERE `+unsentAlone+` LIMIT $2)) u`, s.Stale(), kpi.NeedsCountTo)
 	if err != nil {
 		return nil, err
 	}

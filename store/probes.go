@@ -207,13 +207,18 @@ type Availability struct {
 // Availabilities returns how the edge functions were until now. A result holds until the next one, and no longer than
 // until it is stale.
 func (s *Store) Availabilities(ctx context.Context, over time.Duration) (map[probe.Name]Availability, error) {
+	return s.availabilities(ctx, over, nil)
+}
+
+// availabilities are those until a moment; nil: now.
+func (s *Store) availabilities(ctx context.Context, over time.Duration, until *time.Time) (map[probe.Name]Availability, error) {
 	rows, err := s.pool.Query(ctx, `SELECT name, extract(epoch FROM coalesce(sum(held) FILTER (WHERE state = 'green' AND NOT is_drill), '0')),
 			extract(epoch FROM coalesce(sum(held) FILTER (WHERE state <> 'red' AND NOT is_drill), '0')),
 			extract(epoch FROM coalesce(sum(held) FILTER (WHERE NOT is_drill), '0')), extract(epoch FROM coalesce(sum(held) FILTER (WHERE is_drill), '0'))
-		FROM (SELECT e.name, r.state, r.is_drill, least(r.until, r.at + $2::interval) - greatest(r.at, now() - $1::interval) AS held
-			FROM edge_functions e LEFT JOIN LATERAL (SELECT at, state, is_drill, lead(at, 1, now()) OVER (ORDER BY at, id) AS until
-				FROM probe_results WHERE edge_function = e.name AND at > now() - $1::interval - $2::interval AND at <= now()) r ON true) all_of
-		WHERE held > '0' OR held IS NULL GROUP BY name`, over, s.Stale())
+		FROM (SELECT e.name, r.state, r.is_drill, least(r.until, r.at + $2::interval) - greatest(r.at, moment - $1::interval) AS held
+			FROM edge_functions e CROSS JOIN (SELECT coalesce($3::timestamptz, now()) AS moment) m LEFT JOIN LATERAL (SELECT at, state, is_drill, lead(at, 1, moment) OVER (ORDER BY at, id) AS until
+				FROM probe_results WHERE edge_function = e.name AND at > moment - $1::interval - $2::interval AND at <= moment) r ON true) all_of
+		WHERE held > '0' OR held IS NULL GROUP BY name`, over, s.Stale(), until)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -7,9 +7,10 @@ import (
 
 // Worker is a process that dispatches, by its own word.
 type Worker struct {
-	Name      string `gorm:"primaryKey"`
-	StartedAt time.Time
-	SeenAt    time.Time
+	Name          string `gorm:"primaryKey"`
+	StartedAt     time.Time
+	SeenAt        time.Time
+	PollsDispatch bool // it takes work from the queue of dispatch
 }
 
 // WorkerSilent is how long a worker may say nothing before it counts as gone.

@@ -52,7 +52,7 @@ test('a rollout begins, is proved and signed, its guardrails hold, and its gate 
     await expect(ops.getByRole('region', { name: 'The rollout' })).toContainText('Incident runbooks reviewed by Ops');
     await lookAt(ops, 'rollout-inbox');
     await ops.goto('/rollout');
-    await ops.getByRole('link', { name: /Incident runbooks/ }).click();
+    await ops.getByRole('link', { name: /You sign Incident runbooks/ }).click();
     const hers = ops.getByRole('dialog', { name: 'Item' });
     await hers.getByRole('button', { name: 'Sign…' }).click();
     const sign = ops.getByRole('dialog', { name: 'Sign this item?' });

@@ -136,7 +136,9 @@ function One({ id }: { id: string }) {
         of={[
           ['Rule', a.rule],
           ['Since', <Time key="since" at={a.pending_since} />],
-          a.fires_at ? ['Fires', <Time key="fires" at={a.fires_at} />] : ['Fired', a.fired_at ? <Time key="fired" at={a.fired_at} /> : '–'],
+          a.fires_at
+            ? ['Fires', <Time key="fires" at={a.fires_at} />]
+            : ['Fired', a.fired_at ? <Time key="fired" at={a.fired_at} /> : '–'],
           ['Unknown since', a.unknown_since ? <Time key="unknown" at={a.unknown_since} /> : 'There is data'],
           ['Symptom of', a.symptom_of ?? 'Nothing'],
           ['Seen by', a.acknowledged_by ?? 'Nobody yet'],

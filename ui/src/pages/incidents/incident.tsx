@@ -95,7 +95,6 @@ function Moments({ of }: { of: components['schemas']['IncidentMoment'][] }) {
   return (
     <Timeline bulletSize={12} lineWidth={1}>
       {of.map((m, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: what happened stays where it is
         <Timeline.Item key={i} title={<Text size="sm">{upper(words(m.kind)) + (m.step ? ` ${m.step}` : '')}</Text>}>
           {m.text && (
             <Text size="sm" className="wrap">
@@ -114,10 +113,20 @@ function Moments({ of }: { of: components['schemas']['IncidentMoment'][] }) {
 
 function Note({ id }: { id: string }) {
   const [text, setText] = useState('');
-  const change = api.useMutation('post', '/incidents/{id}/changes', { onSettled: alertsChanged, onSuccess: () => setText('') });
+  const change = api.useMutation('post', '/incidents/{id}/changes', {
+    onSettled: alertsChanged,
+    onSuccess: () => setText(''),
+  });
   return (
     <Stack gap="xs" mt="md">
-      <Textarea label="Note" value={text} onChange={(e) => setText(e.currentTarget.value)} maxLength={2000} autosize minRows={2} />
+      <Textarea
+        label="Note"
+        value={text}
+        onChange={(e) => setText(e.currentTarget.value)}
+        maxLength={2000}
+        autosize
+        minRows={2}
+      />
       <Group justify="flex-end">
         <Button
           variant="default"
@@ -158,7 +167,10 @@ function Orders({ of: i }: { of: Incident }) {
       </Button>
       <Can do="incidents.write">
         {i.state !== 'resolved' && i.owner?.id !== account.id && (
-          <Button variant="default" onClick={() => change.mutate({ params: { path }, body: { do: 'owner', owner_id: account.id } })}>
+          <Button
+            variant="default"
+            onClick={() => change.mutate({ params: { path }, body: { do: 'owner', owner_id: account.id } })}
+          >
             Take it
           </Button>
         )}

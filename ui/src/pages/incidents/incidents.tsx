@@ -57,8 +57,9 @@ export function IncidentsPage() {
     { params: { query: { limit: 25, after, open: show !== 'all' || undefined } } },
     { placeholderData: keepPreviousData, staleTime: 0, refetchInterval: 15_000 },
   );
-  const pager = usePager(after === undefined ? undefined : String(after), (to) =>
-    void navigate({ search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }) }),
+  const pager = usePager(
+    after === undefined ? undefined : String(after),
+    (to) => void navigate({ search: (s) => ({ ...s, after: to === undefined ? undefined : Number(to) }) }),
   );
   return (
     <Page

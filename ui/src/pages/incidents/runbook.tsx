@@ -13,7 +13,11 @@ import { alertsChanged, type Incident } from './marks';
 
 type Block = components['schemas']['RunbookBlock'];
 
-const verbs = { 'pause-all-campaigns': 'Pause all campaigns…', recheck: 'Check again', 'void-voucher': 'Void voucher…' };
+const verbs = {
+  'pause-all-campaigns': 'Pause all campaigns…',
+  recheck: 'Check again',
+  'void-voucher': 'Void voucher…',
+};
 const takes = { 'pause-all-campaigns': 'campaigns.run', recheck: 'probes.check', 'void-voucher': 'vouchers.void' };
 
 /** A runbook; beside an incident its steps can be ticked and run. */
@@ -27,7 +31,6 @@ export function Runbook({ name, incident }: { name: string; incident?: Incident 
         {query.data.lead}
       </Text>
       {query.data.blocks?.map((b, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a runbook's text does not move
         <Fragment key={i}>
           {b.kind === 'heading' && (
             <Title order={3} size="h5" mt="xs">
@@ -133,13 +136,13 @@ function Step({ of: b, incident }: { of: Block; incident?: Incident }) {
 function VoidForm({ path, close }: { path: { id: string; n: number }; close: () => void }) {
   const [voucher, setVoucher] = useState('');
   const [reason, setReason] = useState('');
-  const act = api.useMutation('post', '/incidents/{id}/steps/{n}', { meta: { inPlace: true }, onSettled: alertsChanged });
+  const act = api.useMutation('post', '/incidents/{id}/steps/{n}', {
+    meta: { inPlace: true },
+    onSettled: alertsChanged,
+  });
   function submit(event: FormEvent) {
     event.preventDefault();
-    act.mutate(
-      { params: { path }, body: { do: 'run', voucher_id: voucher.trim(), reason } },
-      { onSuccess: close },
-    );
+    act.mutate({ params: { path }, body: { do: 'run', voucher_id: voucher.trim(), reason } }, { onSuccess: close });
   }
   return (
     <form onSubmit={submit}>

@@ -24,7 +24,10 @@ export function RunbooksPage() {
   const query = api.useQuery('get', '/runbooks');
   const shown = query.data?.runbooks.find((b) => b.name === runbook);
   return (
-    <Page title="Runbooks" about="What to do when something is wrong. Beside an incident its steps can be ticked and run.">
+    <Page
+      title="Runbooks"
+      about="What to do when something is wrong. Beside an incident its steps can be ticked and run."
+    >
       <IncidentTabs at="/runbooks" />
       <DataTable
         caption="runbooks"
