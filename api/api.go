@@ -18,8 +18,9 @@ import (
 	"github.com/google/uuid"
 
 	"lastcall/domain/access"
-	"lastcall/domain/drill"
 	"lastcall/domain/alert"
+	"lastcall/domain/drill"
+	"lastcall/domain/rollout"
 	"lastcall/domain/runbook"
 	"lastcall/domain/voucher"
 	"lastcall/gateway/whatsapp"
@@ -41,7 +42,8 @@ type Deps struct {
 	Provider       Provider                      // sends single messages and lists templates
 	VoucherKeys    func() (*voucher.Keys, error) // sign and verify vouchers, as they are now
 	VoucherCards   VoucherCards
-	Drills         []drill.Scenario   // what can be drilled
+	RolloutPlan    rollout.Plan     // the configured one
+	Drills         []drill.Scenario // what can be drilled
 	AlertRules     alert.Rules
 	Runbooks       []runbook.Runbook
 	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
@@ -101,6 +103,7 @@ func newServer(d Deps) *server {
 	s.orders()
 	s.approvals()
 	s.overrides()
+	s.rollout()
 	s.resends()
 	s.forecasts()
 	s.imports()

@@ -35,6 +35,7 @@ type Config struct {
 	Log         Log         `key:"log"`
 	Sandbox     Sandbox     `key:"sandbox"`
 	Audit       Audit       `key:"audit"`
+	Rollout     Rollout     `key:"rollout"`
 	Probes      Probes      `key:"probes"`
 
 	configured map[string]bool // the keys that the file or a variable gave
@@ -150,6 +151,11 @@ type Audit struct {
 	TrustedKeys    []string `key:"trusted_keys"`    // public keys in base64 whose signatures are believed, too: those used before
 	CheckpointFile string   `key:"checkpoint_file"` // gets a signed line each hour; default audit-checkpoints.jsonl in data_dir
 	RetentionDays  int      `key:"retention_days"`  // how long entries are kept, at least 90; default 365
+}
+
+// Rollout is how the installation goes from a trial to everybody.
+type Rollout struct {
+	PlanFile string `key:"plan_file"` // the plan, in YAML; empty: the one that Lastcall comes with
 }
 
 // Probes ask edge functions for a sign of life.

@@ -60,6 +60,9 @@ func (s *Store) AddAccount(ctx context.Context, n NewAccount) (a Account, err er
 }
 
 func (tx *Tx) insertAccount(a *Account) error {
+	if err := tx.guardSupport(a.Role, a.target()); err != nil {
+		return err
+	}
 	made := tx.orm.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}, clause.Returning{}).Create(a)
 	if made.Error == nil && made.RowsAffected == 0 {
 		return domain.E(domain.Conflict, "account_exists", "this address has an account already").About("email")
@@ -123,7 +126,13 @@ func (s *Store) SetAccountDisabled(ctx context.Context, id uuid.UUID, disabled b
 			return audit.Entry{}, err
 		}
 		entry := audit.Entry{Action: "account.enabled", Target: a.target()}
+		was := a.DisabledAt
 		a.DisabledAt = nil
+		if !disabled && was != nil {
+			if err := tx.guardSupport(a.Role, a.target()); err != nil {
+				return audit.Entry{}, err
+			}
+		}
 		if disabled {
 			now := time.Now()
 			a.DisabledAt = &now
@@ -161,6 +170,11 @@ func (s *Store) SetRole(ctx context.Context, id uuid.UUID, name string) (a Accou
 		}
 		if err != nil {
 			return audit.Entry{}, err
+		}
+		if a.DisabledAt == nil {
+			if err := tx.guardSupport(role, a.target()); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		ended, err := tx.revokeSessions(id, uuid.Nil)
 		if err == nil && role != access.Admin {

@@ -143,6 +143,9 @@ func (s *Store) StartCampaign(ctx context.Context, id uuid.UUID, sendAt *time.Ti
 		if len(check.Problems) > 0 {
 			return audit.Entry{}, domain.E(domain.Invalid, check.Problems[0].Code, "%s", check.Problems[0].Message)
 		}
+		if err := tx.guardSending(s, target(id), c.TemplateID, check.Targets); err != nil {
+			return audit.Entry{}, err
+		}
 		if approved, err = s.approvalToStart(tx, &c, sendAt); err != nil {
 			return audit.Entry{}, err
 		}

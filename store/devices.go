@@ -57,6 +57,9 @@ func (s *Store) InviteDevice(ctx context.Context, station uuid.UUID, name string
 	}
 	token, hash := newToken()
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.guardStation(station); err != nil {
+			return audit.Entry{}, err
+		}
 		t, err := tx.station(station)
 		if err != nil {
 			return audit.Entry{}, err
@@ -101,6 +104,9 @@ func (s *Store) EnrolDevice(ctx context.Context, token, agent string) (own strin
 	d = Device{ID: uuid.Must(uuid.NewV7()), StationID: e.StationID, Name: e.Name, TokenHash: hash, Agent: agent}
 	ctx = audit.WithActor(ctx, audit.Actor{Kind: "device", Name: d.ID.String(), ID: d.ID.String()})
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.guardStation(e.StationID); err != nil {
+			return audit.Entry{}, err
+		}
 		if _, err := tx.station(e.StationID); err != nil {
 			return audit.Entry{}, enrolmentInvalid()
 		}

@@ -222,13 +222,15 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 	holder := Lane{Campaign: l.Campaign, N: l.N}
 	var revision int64
 	var held []byte
+	var provider *string
 	var lift liftRow
 	began := time.Now()
 	err = tx.pgx.QueryRow(tx.ctx, `SELECT l.run, l.batch, l.fence, c.gate, c.channel, t.category = 'marketing', clock_timestamp(),
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id), c.voucher, `+liftColumns+`
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), standing(c.channel, t.id), c.voucher,
+			(SELECT guardrails ->> 'provider' FROM rollouts WHERE ended_at IS NULL), `+liftColumns+`
 		FROM lanes l JOIN campaigns c ON c.id = l.campaign_id JOIN templates t ON t.id = c.template_id`+joinLift+`
 		WHERE l.campaign_id = $1 AND l.lane = $2 FOR UPDATE OF l`,
-		l.Campaign, l.N).Scan(append([]any{&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held, &w.offer}, lift.into()...)...)
+		l.Campaign, l.N).Scan(append([]any{&holder.Run, &holder.Batch, &holder.Fence, &w.gate, &w.channel, &w.marketing, &w.now, &revision, &held, &w.offer, &provider}, lift.into()...)...)
 	if w.lift = lift.lift(w.now); w.lift.ID != "" && !w.lift.From.After(w.now) {
 		w.liftEnds = began.Add(w.lift.Until.Sub(w.now)) // reckoned from before the question: never later than it ends
 	}
@@ -242,6 +244,7 @@ func (tx *Tx) openLane(s *Store, l Lane) (w window, err error) {
 		return w, err
 	}
 	w.settings, err = s.settingsAt(tx.ctx, tx.pgx, revision)
+	w.settings = s.guardedToggles(w.settings, provider)
 	return w, err
 }
 

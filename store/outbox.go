@@ -38,6 +38,8 @@ const (
 	KindDecideOverride  = "override.decide"  // DecideOverride
 	KindOverrideChanged = "override.changed" // OverrideChanged
 	KindOverrideMail    = "mail.override"    // MailOverride
+	KindRolloutChanged  = "rollout.changed"  // RolloutChanged
+	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
 	KindProbe           = "probe.now"        // ProbeNow
@@ -178,6 +180,17 @@ type MailOverride struct {
 	OverrideID uuid.UUID `json:"override_id"`
 	AccountID  uuid.UUID `json:"account_id"`
 	What       string    `json:"what"` // asked for, approved, rejected, expired, cancelled
+}
+
+// RolloutChanged tells a rollout's workflow to look again, and starts it if it does not run.
+type RolloutChanged struct {
+	Name string `json:"name"`
+}
+
+// RolloutDecided tells a rollout's workflow that somebody has signed or waived an item.
+type RolloutDecided struct {
+	Name       string    `json:"name"`
+	ApprovalID uuid.UUID `json:"approval_id"`
 }
 
 // StartDrill starts the workflow of a drill.

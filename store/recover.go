@@ -34,6 +34,9 @@ func (s *Store) Recover(ctx context.Context, id uuid.UUID, reason string) (messa
 		if err != nil {
 			return audit.Entry{}, err
 		}
+		if err := tx.guardSending(s, target(id), c.TemplateID, counts.Queued); err != nil {
+			return audit.Entry{}, err
+		}
 		if err := tx.change(id, map[string]any{"status": campaign.Scheduled, "needs_human": "", "finished_at": nil, "report": nil}); err != nil {
 			return audit.Entry{}, err
 		}

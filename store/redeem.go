@@ -149,7 +149,7 @@ func (a *attempt) take(ctx context.Context, db querier) (done bool, err error) {
 	var response []byte
 	err = db.QueryRow(ctx, `WITH redeemed AS (
 			UPDATE vouchers SET status = 'redeemed', redeemed_at = clock_timestamp(), redeemed_station_id = $2
-			WHERE id = $1 AND status IN ('issued', 'sent') AND expires_at > clock_timestamp() AND (scope = 'all' OR $2 = ANY (station_ids))
+			WHERE id = $1 AND status IN ('issued', 'sent') AND expires_at > clock_timestamp() AND (scope = 'all' OR $2 = ANY (station_ids)) AND station_takes_part($2)
 			RETURNING id, amount, currency, redeemed_at),
 		told AS (INSERT INTO voucher_events (voucher_id, at, status, actor_kind, actor, station_id)
 			SELECT id, redeemed_at, 'redeemed', $10, $11, $2 FROM redeemed),

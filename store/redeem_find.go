@@ -12,6 +12,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/audit"
 	"lastcall/domain/contact"
+	"lastcall/domain/rollout"
 	"lastcall/domain/voucher"
 )
 
@@ -24,6 +25,7 @@ type found struct {
 	here       string     // the name of the station that meets it
 	zone       string     // its, IANA
 	revision   int64      // of the settings at that moment
+	part       bool       // the station takes part in the rollout, if there is one that only some do
 }
 
 // lookUp finds a voucher with what a station has to be told about it. Whether it was redeemed is, in a rehearsal, whether
@@ -31,7 +33,7 @@ type found struct {
 func (a *attempt) lookUp(ctx context.Context, db querier, where string, arg any) (*found, error) {
 	rows, err := db.Query(ctx, `SELECT `+voucherColumns+`, v.expires_at <= clock_timestamp(), coalesce(v.redeemed_at, m.created_at),
 			coalesce(s.code || ', ' || s.name, ''), here.name, b.country, b.zone,
-			(SELECT coalesce(max(revision), 0) FROM settings_revisions)
+			(SELECT coalesce(max(revision), 0) FROM settings_revisions), station_takes_part($2)
 		FROM vouchers v JOIN stations here ON here.id = $2 JOIN bars b ON b.id = here.bar_id
 			LEFT JOIN mock_redemptions m ON $3 AND m.voucher_id = v.id
 			LEFT JOIN stations s ON s.id = coalesce(v.redeemed_station_id, m.station_id)
@@ -42,7 +44,7 @@ func (a *attempt) lookUp(ctx context.Context, db querier, where string, arg any)
 	return pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*found, error) {
 		var f found
 		var bar Bar
-		err := row.Scan(append(f.into(), &f.due, &f.redeemedAt, &f.station, &f.here, &bar.Country, &bar.Zone, &f.revision)...)
+		err := row.Scan(append(f.into(), &f.due, &f.redeemedAt, &f.station, &f.here, &bar.Country, &bar.Zone, &f.revision, &f.part)...)
 		f.zone = bar.Clock()
 		return &f, err
 	})
@@ -59,6 +61,8 @@ func (f *found) masked() string {
 // refuses says why this voucher cannot be redeemed by somebody; nil when it can.
 func (f *found) refuses(by StationSession) *domain.Error {
 	switch {
+	case !f.part:
+		return domain.E(domain.Conflict, rollout.Guardrail, "this station does not take part in the pilot: no voucher is redeemed here yet")
 	case f.redeemedAt != nil:
 		return domain.E(domain.Conflict, "already_redeemed", "this voucher was redeemed on %s at %s", clock(*f.redeemedAt, f.zone), f.station)
 	case f.Status == voucher.Void:

@@ -95,6 +95,9 @@ func (s *Store) Resend(ctx context.Context, id uuid.UUID, o ResendOrder) (done R
 		if done, err = tx.requeue(id, o.ResendChoice); err != nil {
 			return err
 		}
+		if err := tx.guardSending(s, target(id), c.TemplateID, done.Targets); err != nil {
+			return err
+		}
 		message, err = tx.reopen(c, o, &done)
 		return err
 	})

@@ -103,6 +103,9 @@ func (s *Store) CreateSend(ctx context.Context, n NewSend) (Send, error) {
 	}
 	actor := audit.ActorFrom(ctx)
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
+		if err := tx.guardSending(s, "sends", one.TemplateID, 0); err != nil {
+			return audit.Entry{}, err
+		}
 		diff := map[string]any{"template": t.Name, "version": t.Version, "when_allowed": one.WhenAllowed}
 		entry := audit.Entry{Action: "send.requested", Target: sendTarget(one.ID), Revision: d.Revision, Diff: diff}
 		if o := n.voucher; o != nil {
@@ -370,6 +373,9 @@ func (s *Store) ResendSend(ctx context.Context, id uuid.UUID, o SendOrder) (Send
 			err = domain.E(domain.Conflict, "template_not_approved", "template %s is %s: it may not be sent", t.Name, t.Status)
 		}
 		if err != nil {
+			return audit.Entry{}, err
+		}
+		if err := tx.guardSending(s, sendTarget(id), one.TemplateID, 0); err != nil {
 			return audit.Entry{}, err
 		}
 		if o.WhenAllowed != nil {

@@ -274,6 +274,10 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 	rev := SettingsRevision{Key: e.Key, Value: e.Value, Actor: audit.ActorFrom(ctx).Name, Reason: e.Reason}
 	err = s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		rev.Revision = 0
+		rails, err := tx.guard("SHARE")
+		if err != nil {
+			return audit.Entry{}, err
+		}
 		// One writer at a time: a revision must not become visible after a higher one.
 		if err := tx.orm.Exec("SELECT pg_advisory_xact_lock(hashtext('settings_revisions'))").Error; err != nil {
 			return audit.Entry{}, err
@@ -292,6 +296,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := tx.keepToggles(&rev); err != nil {
 				return audit.Entry{}, err
 			}
+			if err := rails.toggles(rev.Value); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
@@ -302,7 +309,7 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			}
 		}
 		// Every campaign at work hears of it, and every single send that waits.
-		_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
+		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
 			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
 		if err == nil {

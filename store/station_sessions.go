@@ -111,6 +111,9 @@ func (s *Store) openStationSession(ctx context.Context, d Device, o Operator, co
 	token, kept := newToken()
 	opened = StationSession{ID: uuid.Must(uuid.NewV7()), StationID: d.StationID, StationCode: code, OperatorID: o.ID, Operator: o.Name, DeviceID: d.ID, Device: d.Name}
 	err = s.Write(audit.WithActor(ctx, opened.Actor()), func(tx *Tx) (audit.Entry, error) {
+		if err := tx.guardStation(d.StationID); err != nil {
+			return audit.Entry{}, err
+		}
 		if _, err := tx.station(d.StationID); domain.KindOf(err) == domain.NotFound {
 			return audit.Entry{}, errMayNot
 		} else if err != nil {

@@ -41,6 +41,12 @@ type Config struct {
 	AppName  string         // shown in pg_stat_activity
 	Sandbox  bool           // messages go to the sandbox: marketing needs no consent, and campaigns no approval, unless the settings say so
 
+	Build              string // of this Lastcall: smoke tests count for the build that they were run on
+	AuditRetentionDays int    // how long entries are kept, by the configuration; 0: nobody told
+
+	RunbooksDigest func() (string, error)   // what a review of the runbooks is of; nil: there are none
+	Staging        func() (Fixtures, error) // the staging set; nil: there is none
+
 	AssumedRate float64 // messages a second that forecasts reckon with where no rule limits them; 0: forecast.AssumedRate
 
 	ProbesEvery time.Duration // how often edge functions are probed; 0: probe.Every
@@ -58,6 +64,10 @@ type Store struct {
 	assumedRate float64
 	probesEvery time.Duration
 	sandbox     bool // nobody gets what is sent
+	build       string
+	retention   int // days
+	runbooks    func() (string, error)
+	staging     func() (Fixtures, error)
 }
 
 // Open connects as AppRole and checks that the schema is there and the pepper belongs to it. It fails
@@ -82,7 +92,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, unavailable(err)
 	}
 	s := &Store{pool: pool, std: stdlib.OpenDBFromPool(pool), pepper: cfg.Pepper, defaults: policy.Defaults(), assumedRate: cfg.AssumedRate,
-		probesEvery: cmp.Or(cfg.ProbesEvery, probe.Every), sandbox: cfg.Sandbox}
+		probesEvery: cmp.Or(cfg.ProbesEvery, probe.Every), sandbox: cfg.Sandbox, build: cfg.Build, retention: cfg.AuditRetentionDays,
+		runbooks: cfg.RunbooksDigest, staging: cfg.Staging}
 	if cfg.Sandbox {
 		s.defaults.Consent.Required = false
 		s.defaults.Campaigns.Approval = policy.ApprovalRule{Rule: policy.ApprovalNever}
@@ -154,7 +165,7 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) (audit.Entry, error))
 
 // inTx is Write without an entry, for the engine's own steps, which leave their trace in the rows.
 func (s *Store) inTx(ctx context.Context, fn func(tx *Tx) error) error {
-	return again(ctx, func() error { return s.once(ctx, fn) })
+	return s.guarded(ctx, again(ctx, func() error { return s.once(ctx, fn) }))
 }
 
 // again runs fn, and once more as long as that ends in a deadlock or serialisation failure.

@@ -64,6 +64,9 @@ func (s *Store) AddTemplateTest(ctx context.Context, n NewTemplateTest) error {
 		if !n.Decision.Permitted {
 			state, action = TestBlocked, "outbound_policy_check"
 		} else {
+			if err := tx.guardTest(s, templateSubject(n.Template.ID).String()); err != nil {
+				return audit.Entry{}, err
+			}
 			var out bool
 			if err := tx.pgx.QueryRow(tx.ctx, `SELECT EXISTS (SELECT FROM opt_outs WHERE msisdn_hash = $1)`, hash).Scan(&out); err != nil {
 				return audit.Entry{}, err

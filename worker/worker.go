@@ -74,6 +74,8 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	r.RegisterActivity(&activities.Sends{Campaigns: acts})
 	r.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
 	r.RegisterActivity(&activities.Overrides{Store: acts.Store})
+	r.RegisterWorkflowWithOptions(workflows.Rollout, workflow.RegisterOptions{Name: "Rollout"})
+	r.RegisterActivity(&activities.Rollouts{Store: acts.Store})
 }
 
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes

@@ -40,6 +40,8 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"override.start":   m.startOverride,
 		"override.decide":  m.decideOverride,
 		"override.changed": m.overrideChanged,
+		"rollout.changed":  m.rolloutChanged,
+		"rollout.decided":  m.rolloutDecided,
 		"drill.start":      m.startDrill,
 		"drill.stop":       m.stopDrill,
 	}

@@ -64,6 +64,17 @@ type OverrideInput struct {
 	OverrideID uuid.UUID `json:"override_id"`
 }
 
+// RolloutID is the id of a rollout's workflow.
+func RolloutID(name string) string { return "rollout/" + name }
+
+// RolloutInput starts the workflow of a rollout that stands in Postgres.
+type RolloutInput struct {
+	Name string `json:"name"`
+}
+
+// RolloutChanged tells a rollout to look again. It understands Decide, too.
+const RolloutChanged = "changed"
+
 // DrillID is the id of a drill's workflow.
 func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
 

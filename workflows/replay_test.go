@@ -29,6 +29,7 @@ func TestReplay(t *testing.T) {
 			replayer.RegisterWorkflowWithOptions(workflows.Import, workflow.RegisterOptions{Name: "Import"})
 			replayer.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
 			replayer.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
+			replayer.RegisterWorkflowWithOptions(workflows.Rollout, workflow.RegisterOptions{Name: "Rollout"})
 			replayer.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
 			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))

@@ -66,6 +66,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	}
 	warnUnlessHealthy(ctx, c, health, log)
 
+	plan, err := c.RolloutPlan(store.KnownCheck)
+	if err != nil {
+		return err
+	}
 	keeper, err := auditKeeper(c, st, log)
 	if err != nil {
 		return err
@@ -120,8 +124,8 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	closing := make(chan struct{})
 	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
-		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board), Drills: scenarios,
-		AlertRules: rules, Runbooks: books, Audit: keeper, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board),
+		Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -8,9 +8,11 @@ import (
 	temporal "go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 
+	"lastcall/api"
 	"lastcall/config"
 	"lastcall/domain"
 	"lastcall/domain/contact"
+	"lastcall/fixtures"
 	"lastcall/gateway/sandbox"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
@@ -34,7 +36,8 @@ func openStore(ctx context.Context, c *config.Config, name string) (*store.Store
 	}
 	return store.Open(ctx, store.Config{URL: c.Database.URL.Reveal(), Pepper: contact.Pepper(c.Pepper.Reveal()),
 		MaxConns: c.Database.MaxConns, AppName: "lastcall " + name, Sandbox: c.WhatsApp.Sandbox(),
-		AssumedRate: float64(c.Dispatch.AssumedRate), ProbesEvery: c.Probes.Every})
+		AssumedRate: float64(c.Dispatch.AssumedRate), ProbesEvery: c.Probes.Every, Build: api.Build(), AuditRetentionDays: c.Audit.RetentionDays,
+		RunbooksDigest: config.RunbooksDigest, Staging: func() (store.Fixtures, error) { return fixtures.Staging("", nil) }})
 }
 
 func temporalOptions(c *config.Config, log *slog.Logger) temporal.Options {

@@ -66,6 +66,10 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
+	RolloutRead   Permission = "rollout.read"
+	RolloutRun    Permission = "rollout.run"  // begin one, open its gates, choose who takes part
+	RolloutSign   Permission = "rollout.sign" // attest an item, in one's own role's seat
+	RolloutLead   Permission = "rollout.lead" // waive an item, change the plan, end it
 	ProbesRead    Permission = "probes.read"
 	ProbesCheck   Permission = "probes.check"  // have an edge function probed now
 	FaultsInject  Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
@@ -137,6 +141,10 @@ var granted = map[Permission][]Role{
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
 
+	RolloutRead:   staff,
+	RolloutRun:    {Admin, ProjectLead, Ops},
+	RolloutSign:   {ProjectLead, Ops, Compliance, Finance},
+	RolloutLead:   {ProjectLead},
 	ProbesRead:    staff,
 	ProbesCheck:   {Admin, Ops},
 	FaultsInject:  {Admin, Ops},

@@ -10,6 +10,7 @@ import {
   IconLockOpen,
   IconMessage2,
   IconPlugConnected,
+  IconRocket,
   IconSend,
   IconSpeakerphone,
   IconTicket,
@@ -246,6 +247,13 @@ const overrides = createRoute({
   component: lazyRouteComponent(() => import('../pages/overrides'), 'OverridesPage'),
 });
 
+const rollout = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout',
+  validateSearch: (s: Record<string, unknown>): { item?: string } => ({ item: text(s.item) }),
+  component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
+});
+
 const drills = createRoute({
   getParentRoute: () => root,
   path: '/drills',
@@ -353,6 +361,7 @@ export const router = createRouter({
     campaign,
     approvals,
     overrides,
+    rollout,
     drills,
     drill,
     contacts,
@@ -397,6 +406,7 @@ const navigation: {
     | '/campaigns'
     | '/approvals'
     | '/overrides'
+    | '/rollout'
     | '/drills'
     | '/contacts'
     | '/opt-outs'
@@ -422,7 +432,7 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
-    takes: ['campaigns.approve', 'overrides.decide', 'templates.review'],
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
@@ -431,6 +441,7 @@ const navigation: {
   { to: '/templates', label: 'Templates', icon: IconMessage2, key: 't', takes: 'templates.read' },
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
+  { to: '/rollout', label: 'Rollout', icon: IconRocket, key: 'r', takes: 'rollout.read' },
   { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
   { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },

@@ -1,9 +1,10 @@
-import { Text } from '@mantine/core';
+import { Stack, Text } from '@mantine/core';
 import { IconHandStop, IconHourglass, IconPencil } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { api } from '../api/client';
+import { useMay } from '../app/session';
 import { count, localZone, words, zoneName } from '../parts/format';
 import { Page } from '../parts/page';
 import { Empty } from '../parts/states';
@@ -11,6 +12,7 @@ import { Mark } from '../parts/status';
 import { type Column, DataTable, usePager } from '../parts/table';
 import { Time } from '../parts/time';
 import type { Asked } from './campaign/approval';
+import { plain } from './rollout/rollout';
 
 const route = getRouteApi('/approvals');
 
@@ -67,6 +69,42 @@ function about({ campaign: c, template: t, override: o }: Asked): ReactNode {
   );
 }
 
+/** What of the rollout waits for the reader: items to sign, and a gate that may be opened. */
+function RolloutWaits() {
+  const may = useMay();
+  const { data: rollout } = api.useQuery('get', '/rollout', undefined, {
+    staleTime: 0,
+    refetchInterval: 15_000,
+    enabled: may('rollout.read'),
+  });
+  const mine = rollout?.phases.flatMap((p) => p.items).filter((i) => i.may_sign) ?? [];
+  const opens = may('rollout.run') && rollout?.gate && !rollout.gate.ordered && rollout.gate.open.length === 0;
+  if (mine.length === 0 && !opens) return null;
+  return (
+    <Stack component="section" gap={4} mb="lg" aria-label="The rollout">
+      <Text size="sm" fw={500}>
+        The rollout waits for you
+      </Text>
+      {mine.map((i) => (
+        <Text key={i.id} size="sm" className="wrap">
+          Sign:{' '}
+          <Link to="/rollout" search={{ item: i.id }} className="text-link">
+            {plain(i.text)}
+          </Link>
+        </Text>
+      ))}
+      {opens && rollout?.gate && (
+        <Text size="sm">
+          <Link to="/rollout" className="text-link">
+            {rollout.gate.to === 'live' ? 'Launch' : `Open ${rollout.gate.to}`}
+          </Link>
+          : nothing is missing any more.
+        </Text>
+      )}
+    </Stack>
+  );
+}
+
 export function ApprovalsPage() {
   const { after } = route.useSearch();
   const navigate = route.useNavigate();
@@ -82,6 +120,7 @@ export function ApprovalsPage() {
       title="Approvals"
       about="What waits for a second person. Nobody decides about what they asked for, nor about what they have written."
     >
+      <RolloutWaits />
       <DataTable
         caption="approvals"
         query={query}

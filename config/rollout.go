@@ -1,0 +1,70 @@
+package config
+
+import (
+	"bytes"
+	_ "embed" // the plan
+	"os"
+	"time"
+
+	"github.com/spf13/viper"
+
+	"lastcall/domain"
+	"lastcall/domain/access"
+	"lastcall/domain/rollout"
+)
+
+//go:embed rollout.yaml
+var rolloutPlan []byte
+
+// RolloutPlan reads the plan that rollouts follow: rollout.plan_file, or the one that Lastcall comes with. It fails with
+// domain.Invalid when it cannot be read or followed; known tells which checks there are.
+func (c *Config) RolloutPlan(known func(check string) bool) (plan rollout.Plan, err error) {
+	text := rolloutPlan
+	if file := c.Rollout.PlanFile; file != "" {
+		if text, err = os.ReadFile(file); err != nil { //nolint:gosec // whoever runs Lastcall says which file
+			return plan, domain.E(domain.Invalid, "config_file_unreadable", "may not be read, or is not there").About("rollout.plan_file").Because(err)
+		}
+	}
+	return parsePlan(text, known)
+}
+
+func parsePlan(text []byte, known func(string) bool) (plan rollout.Plan, err error) {
+	v := viper.New()
+	v.SetConfigType("yaml")
+	if err := v.ReadConfig(bytes.NewReader(text)); err != nil {
+		return plan, domain.E(domain.Invalid, "config_file_malformed", "is not valid YAML%s", lineOf(err)).About("rollout.plan_file").Because(err)
+	}
+	var file struct {
+		Phases []struct {
+			Phase      rollout.Phase      `mapstructure:"phase"`
+			Title      string             `mapstructure:"title"`
+			Objective  string             `mapstructure:"objective"`
+			Guardrails rollout.Guardrails `mapstructure:"guardrails"`
+			Items      []struct {
+				ID         string        `mapstructure:"id"`
+				Text       string        `mapstructure:"text"`
+				Kind       rollout.Kind  `mapstructure:"kind"`
+				Owner      access.Role   `mapstructure:"owner"`
+				Check      string        `mapstructure:"check"`
+				Threshold  float64       `mapstructure:"threshold"`
+				Every      time.Duration `mapstructure:"every"`
+				StaleAfter time.Duration `mapstructure:"stale_after"`
+				Quorum     []access.Role `mapstructure:"quorum"`
+				Lasts      time.Duration `mapstructure:"lasts"`
+				Unwaivable bool          `mapstructure:"unwaivable"`
+			} `mapstructure:"items"`
+		} `mapstructure:"phases"`
+	}
+	if err := v.UnmarshalExact(&file); err != nil {
+		return plan, domain.E(domain.Invalid, "bad_plan", "has a field that is unknown or of another kind: %s", err).About("rollout.plan_file")
+	}
+	for _, of := range file.Phases {
+		p := rollout.PhasePlan{Phase: of.Phase, Title: of.Title, Objective: of.Objective, Guardrails: of.Guardrails}
+		for _, i := range of.Items {
+			p.Items = append(p.Items, rollout.Item{ID: i.ID, Text: i.Text, Kind: i.Kind, Owner: i.Owner, Check: i.Check, Threshold: i.Threshold, Every: i.Every,
+				StaleAfter: i.StaleAfter, Quorum: i.Quorum, Lasts: i.Lasts, Unwaived: i.Unwaivable})
+		}
+		plan.Phases = append(plan.Phases, p)
+	}
+	return plan, plan.Check(known)
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lastcall/domain"
+	"lastcall/domain/rollout"
+)
+
+func anyCheck(string) bool { return true }
+
+// lines are the checklists of the plan as it was agreed, word by word.
+var lines = map[rollout.Phase][]string{
+	rollout.Staging: {
+		"Fixtures loaded per `DATA_FIXTURES_PLAN.md`.",
+		"EF probes show expected status (green/amber).",
+		"Admin smoke tests (items 1–20) pass.",
+		"Station smoke tests (items 21–30) pass with mocked redeems.",
+		"Quiet hours/throttle policies verified (see `OUTBOUND_POLICIES.md`).",
+		"Audit logs capturing writes and policy blocks.",
+		"Incident runbooks reviewed by Ops.",
+		"Rollback toggles documented in settings.",
+	},
+	rollout.Pilot: {
+		"Pilot participants onboarded with admin roles.",
+		"Campaign dispatcher available and tested with ≤20 targets.",
+		"Station PWA redeems real vouchers end-to-end.",
+		"Daily review of dashboard KPIs and logs.",
+		"Opt-out audit ensures no opted-out numbers targeted.",
+		"Quiet hour overrides approved by project lead before enabling.",
+		"Incident response drill executed (simulate EF outage).",
+	},
+	rollout.Production: {
+		"EF availability green for 24h before launch.",
+		"Throttle caps tuned based on pilot data.",
+		"Revolut link and payment instructions confirmed by Finance.",
+		"Campaign templates locked and approved by Compliance.",
+		"Audit log retention configured (≥90 days).",
+		"Rollback plan rehearsed (disable campaigns, re-enable legacy tooling).",
+		"Monitoring/alerting connected to Ops channel.",
+		"Go/No-Go meeting sign-off recorded.",
+	},
+	rollout.Live: nil,
+}
+
+// Every line of the checklists has its item, in its phase, in its order, and there is no other.
+func TestThePlanIsWhatWasAgreed(t *testing.T) {
+	t.Parallel()
+	plan, err := Defaults().RolloutPlan(anyCheck)
+	require.NoError(t, err)
+	for _, of := range plan.Phases {
+		var texts []string
+		for _, item := range of.Items {
+			texts = append(texts, item.Text)
+		}
+		require.Equal(t, lines[of.Phase], texts, "%s", of.Phase)
+	}
+	require.Equal(t, rollout.Guardrails{Provider: "sandbox", Redemptions: "mocked"}, plan.Of(rollout.Staging).Guardrails)
+	require.Equal(t, rollout.Guardrails{Bars: 5, Stations: 5, Support: 3, Targets: 20}, plan.Of(rollout.Pilot).Guardrails)
+	require.Equal(t, rollout.Guardrails{Templates: "locked"}, plan.Of(rollout.Live).Guardrails)
+	again, err := Defaults().RolloutPlan(anyCheck)
+	require.NoError(t, err)
+	require.Equal(t, plan.Digest(), again.Digest())
+}
+
+func TestAPlanThatCannotBeFollowed(t *testing.T) {
+	t.Parallel()
+	whole := string(rolloutPlan)
+	change := func(from, to string) string {
+		t.Helper()
+		require.Regexp(t, regexp.QuoteMeta(from), whole)
+		return strings.Replace(whole, from, to, 1)
+	}
+	for name, text := range map[string]string{
+		"no YAML":                "phases: [",
+		"an unknown field":       change("objective: Everybody.", "objectiv: Everybody."),
+		"an unknown check":       change("check: toggles", "check: nothing"),
+		"an unknown role":        change("owner: compliance", "owner: lawyer"),
+		"an unknown kind":        change("kind: drill", "kind: dream"),
+		"a phase is missing":     change("phase: pilot", "phase: trial"),
+		"two items of one name":  change("id: admin-smoke", "id: fixtures"),
+		"a sign-off by nobody":   change("quorum: [ops], ", ""),
+		"a seat that may not":    change("quorum: [finance]", "quorum: [viewer]"),
+		"two seats of one role":  change("quorum: [project_lead, ops]", "quorum: [ops, ops]"),
+		"stale before it is due": change("every: 5m, stale_after: 15m", "every: 20m, stale_after: 15m"),
+		"negative limits":        change("targets: 20", "targets: -1"),
+		"an unknown guardrail":   change("provider: sandbox", "provider: nobody"),
+		"no duration":            change("every: 5m", "every: soon"),
+		"empty":                  "",
+	} {
+		_, err := parsePlan([]byte(text), func(check string) bool { return check != "nothing" })
+		require.Error(t, err, name)
+		require.Equal(t, domain.Invalid, domain.KindOf(err), name)
+	}
+	file := filepath.Join(t.TempDir(), "plan.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(whole), 0o600))
+	c := Defaults()
+	c.Rollout.PlanFile = file
+	_, err := c.RolloutPlan(anyCheck)
+	require.NoError(t, err)
+	c.Rollout.PlanFile += ".gone"
+	_, err = c.RolloutPlan(anyCheck)
+	require.Equal(t, "config_file_unreadable", domain.CodeOf(err))
+}

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastcall/domain/probe"
+	"lastcall/domain/rollout"
+)
+
+func init() {
+	checks["edge_functions"] = checkEdgeFunctions
+	checks["availability"] = checkAvailability
+}
+
+// checkEdgeFunctions proves that the last probe of each edge function found it green or amber. One that was not probed
+// lately is unknown, and proves nothing.
+func checkEdgeFunctions(ctx context.Context, c checking) (rollout.Evidence, error) {
+	all, err := c.store.EdgeFunctions(ctx)
+	if err != nil {
+		return rollout.Evidence{}, err
+	}
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "every edge function is green or amber"}
+	var red, unknown []string
+	for _, f := range all {
+		switch f.State {
+		case probe.Green, probe.Amber:
+		case probe.Red:
+			red = append(red, f.Title)
+		default:
+			unknown = append(unknown, f.Title)
+		}
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: f.Title, Value: string(f.State), Link: "/integrations"})
+	}
+	switch {
+	case len(red) > 0:
+		e.Outcome, e.Summary = rollout.Failed, "red: "+strings.Join(red, ", ")
+	case len(unknown) > 0:
+		e.Outcome, e.Summary = rollout.Inconclusive, "not probed lately: "+strings.Join(unknown, ", ")
+	}
+	return e, nil
+}
+
+// checkAvailability proves that each critical edge function was green for the item's threshold of the last 24 hours, in
+// percent. Time without a probe counts against it; drills count neither way.
+func checkAvailability(ctx context.Context, c checking) (rollout.Evidence, error) {
+	const day, slack = 24 * time.Hour, 15 * time.Minute
+	all, err := c.store.Availabilities(ctx, day)
+	if err != nil {
+		return rollout.Evidence{}, err
+	}
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fmt.Sprintf("every critical function was green for %g %% of the last 24 h at least", c.item.Threshold)}
+	for _, f := range probe.Functions {
+		if !f.Critical {
+			continue
+		}
+		a := all[f.Name]
+		e.Figures = append(e.Figures, rollout.Exhibit{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", 100*a.Green), Link: "/integrations"})
+		switch {
+		case 100*a.Green >= c.item.Threshold:
+		case e.Outcome == rollout.Failed:
+		case a.Watched < a.Of-slack && 100*a.Green >= c.item.Threshold*float64(a.Watched)/float64(max(a.Of, 1)):
+			e.Outcome, e.Summary = rollout.Inconclusive, f.Title+" has not been probed for 24 h without a gap yet"
+		default:
+			e.Outcome, e.Summary = rollout.Failed, fmt.Sprintf("%s was green for less than %g %% of the last 24 h", f.Title, c.item.Threshold)
+		}
+	}
+	e.Values = []any{e.Outcome} // shares change by the minute
+	return e, nil
+}
