@@ -442,7 +442,7 @@ const navigation: {
   { to: '/vouchers', label: 'Vouchers', icon: IconTicket, key: 'k', takes: 'vouchers.read' },
   { to: '/bars', label: 'Bars & stations', icon: IconBuildingStore, key: 'b', takes: 'bars.read' },
   { to: '/rollout', label: 'Rollout', icon: IconRocket, key: 'r', takes: 'rollout.read' },
-  { to: '/drills', label: 'Drills', icon: IconFlame, key: 'd', takes: 'drills.read' },
+  { to: '/drills', label: 'Drills', icon: IconFlame, key: 'x', takes: 'drills.read' },
   { to: '/payments', label: 'Payments', icon: IconCreditCard, key: 'y', takes: 'payments.read' },
   { to: '/incidents', label: 'Incidents', icon: IconBellRinging, key: 'n', takes: 'incidents.read' },
   { to: '/integrations', label: 'Integrations', icon: IconPlugConnected, key: 'i', takes: 'probes.read' },
