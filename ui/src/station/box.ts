@@ -42,7 +42,8 @@ export type Outcome = {
 /** A voucher that this phone has redeemed, or accepted, until it expires. */
 type Seen = { voucher: string; at: number; expires: number };
 
-export type Facts = { session: Session; device: Device; keys: Key[] };
+/** `box` names this storage: another name means that the browser cleared it and another was made. */
+export type Facts = { session: Session; device: Device; keys: Key[]; box: string };
 
 interface Schema extends DBSchema {
   outbox: { key: string; value: Row };
@@ -59,7 +60,7 @@ function box() {
       db.createObjectStore('outbox', { keyPath: 'key' });
       db.createObjectStore('outcomes', { keyPath: 'key' });
       db.createObjectStore('seen', { keyPath: 'voucher' });
-      db.createObjectStore('facts');
+      db.createObjectStore('facts').put(`${Date.now()}-${Math.random()}`, 'box');
     },
     terminated: () => {
       opened = undefined;

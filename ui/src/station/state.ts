@@ -59,21 +59,21 @@ export async function refresh() {
 }
 
 async function reread() {
-  const read = await Promise.all([box.rows(), box.outcomes(), box.fact('device')]).catch(() => undefined);
+  const read = await Promise.all([box.rows(), box.outcomes(), box.fact('box')]).catch(() => undefined);
   if (!read) return;
-  const [rows, outcomes, device] = read;
-  const waited = Math.max(state.rows.length, pending.noted());
-  if (waited > 0 && rows.length === 0 && !device) {
-    pending.note(waited); // until somebody has seen it
-    set({ lost: waited });
-  } else if (!state.lost) pending.note(rows.length);
+  const [rows, outcomes, name = ''] = read;
+  const waited = pending.noted();
+  if (waited.n > 0 && waited.box !== name)
+    set({ lost: waited.n }); // noted until somebody has seen it
+  else pending.note(rows.length, name);
   set({ rows, outcomes });
 }
 
 /** Somebody has read that vouchers were lost. */
-export function lostSeen() {
-  pending.note(state.rows.length);
+export async function lostSeen() {
+  pending.note(0, '');
   set({ lost: undefined });
+  await refresh();
 }
 
 /** What the phone knows of itself, for accepting vouchers without a connection. */
