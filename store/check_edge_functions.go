@@ -59,9 +59,9 @@ func checkAvailability(ctx context.Context, c checking) (rollout.Evidence, error
 		a := all[f.Name]
 		e.Figures = append(e.Figures, rollout.Exhibit{Label: f.Title, Value: fmt.Sprintf("%.1f %% green", 100*a.Green), Link: "/integrations"})
 		switch {
-		case 100*a.Green >= c.item.Threshold:
+		case 100*a.Green >= c.item.Threshold && a.Over >= day-slack:
 		case e.Outcome == rollout.Failed:
-		case a.Watched < a.Of-slack && 100*a.Green >= c.item.Threshold*float64(a.Watched)/float64(max(a.Of, 1)):
+		case a.Watched < day-slack-(a.Over-a.Of) && 100*a.Green >= c.item.Threshold*float64(a.Watched)/float64(max(a.Of, 1)):
 			e.Outcome, e.Summary = rollout.Inconclusive, f.Title+" has not been probed for 24 h without a gap yet"
 		default:
 			e.Outcome, e.Summary = rollout.Failed, fmt.Sprintf("%s was green for less than %g %% of the last 24 h", f.Title, c.item.Threshold)

@@ -265,8 +265,8 @@ func TestAvailabilityFigure(t *testing.T) {
 	probed(probe.Dispatcher, 2*time.Hour, time.Hour, "amber", false)
 	probed(probe.Dispatcher, time.Hour, 0, "green", false)
 	got, f = share(probe.Dispatcher)
-	require.Equal(t, "3600/86400 green", got, "before its first probe nobody knew; amber is not green")
-	require.InDelta(t, 1.0/24, *f.Value, 1e-9)
+	require.Equal(t, "3600/7200 green", got, "before its first probe there was nothing to know; amber is not green")
+	require.InDelta(t, 0.5, *f.Value, 1e-9)
 }
 
 // What waits for a human is counted by kind; what has been seen to is not.

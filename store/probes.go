@@ -196,12 +196,13 @@ func (tx *Tx) recentOutcomes(name probe.Name, drill bool) ([]probe.Outcome, erro
 }
 
 // Availability is how an edge function was over a time, in shares of that time without drills. What nobody knows about
-// counts as neither green nor reachable.
+// counts as neither green nor reachable, but for what was before its very first probe, which is no part of the time.
 type Availability struct {
 	Green     float64       // the figure people know as availability
 	Reachable float64       // green or amber
 	Watched   time.Duration // for how long somebody knew
 	Of        time.Duration // the time, without drills
+	Over      time.Duration // the time, with drills: as long as was asked for, or since the first probe
 }
 
 // Availabilities returns how the edge functions were until now. A result holds until the next one, and no longer than
@@ -212,22 +213,25 @@ func (s *Store) Availabilities(ctx context.Context, over time.Duration) (map[pro
 
 // availabilities are those until a moment; nil: now.
 func (s *Store) availabilities(ctx context.Context, over time.Duration, until *time.Time) (map[probe.Name]Availability, error) {
-	rows, err := s.pool.Query(ctx, `SELECT name, extract(epoch FROM coalesce(sum(held) FILTER (WHERE state = 'green' AND NOT is_drill), '0')),
+	rows, err := s.pool.Query(ctx, `WITH asked AS (SELECT name, moment, greatest(moment - $1::interval, coalesce(first, moment - $1::interval)) AS began
+			FROM (SELECT coalesce($3::timestamptz, now()) AS moment) m, edge_functions e
+				CROSS JOIN LATERAL (SELECT min(at) AS first FROM probe_results WHERE edge_function = e.name) f)
+		SELECT name, extract(epoch FROM moment - began), extract(epoch FROM coalesce(sum(held) FILTER (WHERE state = 'green' AND NOT is_drill), '0')),
 			extract(epoch FROM coalesce(sum(held) FILTER (WHERE state <> 'red' AND NOT is_drill), '0')),
 			extract(epoch FROM coalesce(sum(held) FILTER (WHERE NOT is_drill), '0')), extract(epoch FROM coalesce(sum(held) FILTER (WHERE is_drill), '0'))
-		FROM (SELECT e.name, r.state, r.is_drill, least(r.until, r.at + $2::interval) - greatest(r.at, moment - $1::interval) AS held
-			FROM edge_functions e CROSS JOIN (SELECT coalesce($3::timestamptz, now()) AS moment) m LEFT JOIN LATERAL (SELECT at, state, is_drill, lead(at, 1, moment) OVER (ORDER BY at, id) AS until
-				FROM probe_results WHERE edge_function = e.name AND at > moment - $1::interval - $2::interval AND at <= moment) r ON true) all_of
-		WHERE held > '0' OR held IS NULL GROUP BY name`, over, s.Stale(), until)
+		FROM (SELECT a.*, r.state, r.is_drill, least(r.until, r.at + $2::interval) - greatest(r.at, began) AS held
+			FROM asked a LEFT JOIN LATERAL (SELECT at, state, is_drill, lead(at, 1, moment) OVER (ORDER BY at, id) AS until
+				FROM probe_results WHERE edge_function = a.name AND at > began - $2::interval AND at <= moment) r ON true) all_of
+		WHERE held > '0' OR held IS NULL GROUP BY name, moment, began`, over, s.Stale(), until)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	all := map[probe.Name]Availability{}
 	var name probe.Name
-	var green, reachable, watched, drill float64
-	_, err = pgx.ForEachRow(rows, []any{&name, &green, &reachable, &watched, &drill}, func() error {
-		of := over.Seconds() - drill
-		a := Availability{Watched: span(watched), Of: span(of)}
+	var asked, green, reachable, watched, drill float64
+	_, err = pgx.ForEachRow(rows, []any{&name, &asked, &green, &reachable, &watched, &drill}, func() error {
+		of := asked - drill
+		a := Availability{Watched: span(watched), Of: span(of), Over: span(asked)}
 		if of > 0 {
 			a.Green, a.Reachable = green/of, reachable/of
 		}

@@ -145,7 +145,7 @@ var formulas = map[Name]struct {
 	Blocks:       {"Policy blocks, 24 h", "Decisions of the policy that held messages back, each told once to the audit log; a decision may hold many messages.", Decisions},
 	Vouchers:     {"Vouchers, 24 h", "Vouchers issued in this time, and vouchers redeemed in this time, whenever they were issued.", VoucherCount},
 	Redemptions:  {"Redemption failures, 15 min", "Redemptions that failed by our fault, of those and the redemptions that went through. What the rules refuse does not count.", Share},
-	Availability: {"Availability, 24 h", "The share of the time in which the worst critical edge function was green. Time without a probe counts against it; drills do not count.", Share},
+	Availability: {"Availability, 24 h", "The share of the time in which the worst critical edge function was green. Time without a probe counts against it; drills do not count, nor does what was before the first probe.", Share},
 }
 
 // Names are the figures, in the order people see.

@@ -53,7 +53,7 @@ export function Shell() {
               <kbd>{apple ? '⌘' : 'Ctrl'} K</kbd>
             </UnstyledButton>
           </AppShell.Section>
-          <AppShell.Section grow>
+          <AppShell.Section grow className="nav-list">
             {useNavigation().map(({ to, label, icon: Icon }) => (
               <Link key={to} to={to} className="nav-link" onClick={close} activeOptions={{ exact: to === '/' }}>
                 <Icon size={18} aria-hidden />

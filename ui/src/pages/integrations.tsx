@@ -85,17 +85,15 @@ export function IntegrationsPage() {
   );
 }
 
-/** The share of the day in which it was green; of a shorter time where nobody watched before. */
+/** The share of the day in which it was green; of a shorter time where nobody had probed it before. */
 export function Available({ of: { availability: a } }: { of: EdgeFunction }) {
-  const whole = a.watched_seconds > 0.99 * a.of_seconds;
   if (a.watched_seconds === 0) return <>–</>;
-  const green = whole ? a.green : (a.green * a.of_seconds) / a.watched_seconds;
   return (
     <>
-      {percent(green)}
-      {!whole && (
+      {percent(a.green)}
+      {a.of_seconds < 0.99 * 86_400 && (
         <Text size="xs" c="dimmed">
-          of {duration(a.watched_seconds)}
+          of {duration(a.of_seconds)}
         </Text>
       )}
     </>
