@@ -71,7 +71,8 @@ test('a test alert is seen, an incident is opened by hand, its runbook worked th
   const sure = page.getByRole('dialog', { name: /Resolve INC-/ });
   await sure.getByLabel('Reason').fill('The provider was down for ten minutes.');
   await sure.getByRole('button', { name: 'Resolve incident' }).click();
-  await expect(page.getByText('The provider was down for ten minutes.').first()).toBeVisible();
+  await expect(sure).toBeHidden(); // its own field says so, too
+  await expect(story.getByText('The provider was down for ten minutes.')).toBeVisible();
   const href = await page.getByRole('link', { name: 'Report' }).getAttribute('href');
   const report = await (await page.request.get(href ?? '')).text();
   expect(report).toContain(title);
