@@ -125,6 +125,9 @@ func (s *panelSmoke) offline(ctx context.Context) (evidence, error) {
 		return nil, err
 	}
 	k := claims{evidence: evidence{}}
+	if _, _, err := s.file(ctx, "/station/"); err != nil {
+		return nil, err
+	}
 	worker, header, err := s.file(ctx, "/station/sw.js")
 	if err != nil {
 		return nil, err

@@ -323,6 +323,7 @@ func TestConfiguredPartsAreUsedAsTheyAre(t *testing.T) {
 		"DATABASE_URL": "postgres://me@db/lastcall", "TEMPORAL_ADDRESS": "temporal:7233", "PEPPER": strings.Repeat("p", 40),
 		"WHATSAPP_PHONE_NUMBER_ID": "1", "WHATSAPP_ACCESS_TOKEN": "a", "WHATSAPP_APP_SECRET": "s", "WHATSAPP_VERIFY_TOKEN": "v",
 		"OPS_WEBHOOK_URL": "https://ops.example/hook", "MAIL_ADDRESS": "mail:25", "VOUCHER_CARD_BASE_URL": "https://cards.example", "RECONCILE_AFTER": "1h",
+		"PROBES_PANEL_EMAIL": "probe@example.test", "PROBES_PANEL_PASSWORD": "of its own",
 	} {
 		t.Setenv("LASTCALL_"+name, value)
 	}
