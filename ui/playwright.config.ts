@@ -9,6 +9,7 @@ export default defineConfig({
   globalSetup: './e2e/sign-in.ts',
   workers: 1, // they share one Lastcall
   forbidOnly: true,
+  retries: 1, // a browser may hang as it opens a page; the report names what passed only then
   timeout: 120_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
@@ -16,6 +17,7 @@ export default defineConfig({
     baseURL: process.env.LASTCALL_PANEL,
     locale: 'en-GB',
     timezoneId: 'Africa/Kigali',
+    navigationTimeout: 30_000,
     screenshot: 'only-on-failure', // and `--trace retain-on-failure` for more: it takes a third of the time
     launchOptions: {
       executablePath: chromium(),
