@@ -308,13 +308,7 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 				return audit.Entry{}, err
 			}
 		}
-		// Every campaign at work hears of it, and every single send that waits.
-		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
-			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
-			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
-		if err == nil {
-			err = tx.wakeSends("true")
-		}
+		err = tx.tellSettings(rev.Revision)
 		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {
 			diff["reverts"] = *e.reverts
@@ -328,6 +322,17 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		return rev, err
 	}
 	return s.Setting(ctx, e.Key)
+}
+
+// tellSettings lets every campaign at work hear of a new revision, and every single send that waits.
+func (tx *Tx) tellSettings(revision int64) error {
+	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
+		SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
+		WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, revision)
+	if err != nil {
+		return err
+	}
+	return tx.wakeSends("true")
 }
 
 // keepToggles lets the toggles that a new revision does not name stay as they are: whoever switches dispatch off does not
