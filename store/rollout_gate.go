@@ -91,9 +91,9 @@ func (s *Store) AdvanceRollout(ctx context.Context, from rollout.Phase, reason s
 	return gate, message, s.refuseRollout(ctx, target, err)
 }
 
-// movesHouse reports whether messages go elsewhere from the next phase on than up to now.
+// movesHouse reports whether messages go elsewhere from the next phase on than up to now. Those of a rehearsal never do.
 func (r Rollout) movesHouse(to rollout.Phase) bool {
-	return r.Plan.Of(r.Phase).Guardrails.Provider != r.Plan.Of(to).Guardrails.Provider
+	return r.Factor == 1 && r.Plan.Of(r.Phase).Guardrails.Provider != r.Plan.Of(to).Guardrails.Provider
 }
 
 // OpenGate carries out an order to open a phase: in one transaction the items are judged, the phase and its guardrails
