@@ -80,11 +80,11 @@ is proposed must still be what you looked at: pass its --digest, or what is prop
 
 // advice prints the figures, and then what they say about each cap.
 func (o *output) advice(a store.ThrottleAdvice) error {
-	since := "of the last 30 days"
 	if a.Rollout != "" {
-		since = "since the pilot of " + a.Rollout + " began, " + shown(a.From)
+		o.say("%s, since the pilot of %s began, %s", a.Channel, a.Rollout, shown(a.From))
+	} else {
+		o.say("%s, of the last 30 days", a.Channel)
 	}
-	o.say("%s, %s", a.Channel, since)
 	for _, f := range a.Figures {
 		said := domain.Thousands(f.N)
 		if f.Of > 0 {
