@@ -19,8 +19,8 @@ import (
 	"lastcall/domain/rollout"
 )
 
-// rehearsalFactor makes a day of the plan last four minutes, and half an hour five seconds.
-const rehearsalFactor = 360
+// rehearsalFactor makes a day of the plan a minute.
+const rehearsalFactor = 1440
 
 func rolloutRehearse(o *output) *cobra.Command {
 	factor := rehearsalFactor

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 func (r *rehearsal) pilot() []act {
 	return []act{
 		r.tooEarly(rollout.Pilot, r.as(access.Ops)),
+		{"each day is reviewed", r.reviewsDays},
 		{"a station that takes no part is not enrolled", r.outsider},
 		{"participants", r.participants},
 		{"a sixth station is refused", r.sixth},
@@ -32,7 +34,7 @@ func (r *rehearsal) pilot() []act {
 		r.proves("opt-out-audit", 30*time.Second),
 		r.proves("overrides", 30*time.Second),
 		{"incident-drill", r.drilled},
-		r.waives("daily-review", "not here yet"),
+		r.proves("daily-review", 3*time.Minute),
 		r.opens(rollout.Pilot, r.as(access.ProjectLead)),
 	}
 }
@@ -156,32 +158,46 @@ func (r *rehearsal) drafted(ctx context.Context, n api.NewCampaign, first, targe
 	return id, err
 }
 
-// vouchers sends a voucher to twenty, and redeems one of them at the counter: in earnest, and its way can be followed.
+// The pilot's campaigns: each as large as may be, and together enough for their figures to say something.
+const (
+	pilotCampaigns = 3
+	pilotTargets   = 20
+)
+
+// vouchers sends vouchers in campaigns of twenty, and redeems one of them at the counter: in earnest, and its way can be followed.
 func (r *rehearsal) vouchers(ctx context.Context) (string, error) {
-	settings := smokeSettings{admin: r.as(access.Ops), why: "rehearsal", found: r.smoke.found}
-	if err := settings.begin(ctx, nil); err != nil { // nothing but the pilot's guardrails is in its way
+	settings := smokeSettings{admin: r.as(access.Ops), why: "rehearsal", found: map[string]json.RawMessage{}}
+	if err := settings.begin(ctx, nil); err != nil { // nothing but the pilot's guardrails is in their way
 		return "", err
 	}
-	id, err := r.drafted(ctx, api.NewCampaign{Name: "Rehearsal: a drink on us", Template: giftTemplate,
-		Voucher: &api.NewCampaignOffer{Amount: "2000", Currency: "RWF", Stations: []string{r.phone.station.Code}, ValidSeconds: 3600}}, 600, 20)
-	if err != nil {
-		return "", err
+	var ids []string
+	for n := range pilotCampaigns {
+		id, err := r.drafted(ctx, api.NewCampaign{Name: fmt.Sprintf("Rehearsal: a drink on us, %d", n+1), Template: giftTemplate,
+			Voucher: &api.NewCampaignOffer{Amount: "2000", Currency: "RWF", Stations: []string{r.phone.station.Code}, ValidSeconds: 3600}}, 600+n*pilotTargets, pilotTargets)
+		if err != nil {
+			return "", err
+		}
+		if _, err := r.smoke.started(ctx, id); err != nil {
+			return "", err
+		}
+		ids = append(ids, id)
 	}
-	if _, err := r.smoke.started(ctx, id); err != nil {
-		return "", err
+	for _, id := range ids {
+		if _, err := r.smoke.campaign(ctx, id, 90*time.Second, "all twenty to have gone", func(c api.Campaign) bool { return c.Accepted() == pilotTargets }); err != nil {
+			return "", err
+		}
 	}
-	if _, err := r.smoke.campaign(ctx, id, 90*time.Second, "all twenty to have gone", func(c api.Campaign) bool { return c.Accepted() == 20 }); err != nil {
-		return "", err
-	}
-	receipt, err := r.redeemed(ctx, id)
+	receipt, err := r.redeemed(ctx, ids[0])
 	if err != nil {
 		return "", err
 	}
 	if receipt.Mock {
 		return "", errors.New("it was only rehearsed")
 	}
-	if _, err := r.smoke.campaign(ctx, id, 90*time.Second, "it to be done", func(c api.Campaign) bool { return c.Status == campaign.Done }); err != nil {
-		return "", err
+	for _, id := range ids {
+		if _, err := r.smoke.campaign(ctx, id, 90*time.Second, "it to be done", func(c api.Campaign) bool { return c.Status == campaign.Done }); err != nil {
+			return "", err
+		}
 	}
 	if err := settings.restore(ctx); err != nil {
 		return "", err

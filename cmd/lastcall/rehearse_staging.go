@@ -193,6 +193,7 @@ func (r *rehearsal) staging() []act {
 	var beside chan error
 	return []act{
 		r.tooEarly(rollout.Staging, r.as(access.ProjectLead)),
+		{"who is told, and who is on call", r.directory},
 		{"toggles are switched off and on", r.toggled},
 		{"rehearsed redemptions stay so", r.mocked},
 		{"the policy's scenarios begin", func(ctx context.Context) (string, error) {
@@ -209,6 +210,7 @@ func (r *rehearsal) staging() []act {
 		{"admin-smoke (1–20)", func(ctx context.Context) (string, error) { return r.smokes(ctx, 1, 20, "admin-smoke") }},
 		r.proves("policies", 30*time.Second),
 		r.proves("audit-capture", time.Minute),
+		r.announces(rollout.Staging),
 		r.opens(rollout.Staging, r.as(access.Admin)),
 	}
 }
