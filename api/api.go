@@ -104,6 +104,7 @@ func newServer(d Deps) *server {
 	s.approvals()
 	s.overrides()
 	s.rollout()
+	s.rollbacks()
 	s.resends()
 	s.forecasts()
 	s.imports()

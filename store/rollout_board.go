@@ -208,7 +208,11 @@ func (s *Store) RolloutBoard(ctx context.Context) (b RolloutBoard, err error) {
 		if b.Items, err = s.standings(tx.ctx, tx.pgx, b.Rollout); err != nil {
 			return err
 		}
-		b.Open = b.open(b.Items)
+		burning, err := s.burning(tx.ctx, tx.pgx, b.Rollout)
+		if err != nil {
+			return err
+		}
+		b.Open = append(b.open(b.Items), burning...)
 		if err := tx.maySign(&b); err != nil {
 			return err
 		}

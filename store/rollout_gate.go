@@ -70,7 +70,11 @@ func (s *Store) AdvanceRollout(ctx context.Context, from rollout.Phase, reason s
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		if err := r.shut(r.open(all)); err != nil {
+		burning, err := s.burning(tx.ctx, tx.pgx, r)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if err := r.shut(append(r.open(all), burning...)); err != nil {
 			return audit.Entry{}, err
 		}
 		if err := tx.hindered(s, guard{r.Name, to, r.Plan.Of(to).Guardrails}, r.movesHouse(to)); err != nil {
@@ -159,7 +163,11 @@ func (s *Store) openForGood(tx *Tx, r Rollout, by uuid.UUID) ([]rollout.Open, er
 	if err != nil {
 		return nil, err
 	}
-	open := r.open(all)
+	burning, err := s.burning(tx.ctx, tx.pgx, r)
+	if err != nil {
+		return nil, err
+	}
+	open := append(r.open(all), burning...)
 	who, err := tx.party(by)
 	if err != nil {
 		return nil, err

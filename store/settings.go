@@ -299,6 +299,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := rails.toggles(rev.Value); err != nil {
 				return audit.Entry{}, err
 			}
+			if err := tx.rolledBack(rev.Value); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
@@ -307,6 +310,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := tx.keepRecipients(set.Throttle); err != nil {
 				return audit.Entry{}, err
 			}
+		}
+		if err := tx.keepImpact(rev.Revision, e.Key, imp); err != nil {
+			return audit.Entry{}, err
 		}
 		// Every campaign at work hears of it, and every single send that waits.
 		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)

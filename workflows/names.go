@@ -75,6 +75,17 @@ type RolloutInput struct {
 // RolloutChanged tells a rollout to look again. It understands Decide, too.
 const RolloutChanged = "changed"
 
+// RollbackID is the id of a rollback's workflow.
+func RollbackID(id uuid.UUID) string { return "rollback/" + id.String() }
+
+// RollbackInput starts the workflow of a rollback that stands in Postgres.
+type RollbackInput struct {
+	RollbackID uuid.UUID `json:"rollback_id"`
+}
+
+// RollbackChanged tells a rollback to look again.
+const RollbackChanged = "changed"
+
 // DrillID is the id of a drill's workflow.
 func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
 

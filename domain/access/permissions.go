@@ -66,10 +66,14 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
-	RolloutRead   Permission = "rollout.read"
-	RolloutRun    Permission = "rollout.run"  // begin one, open its gates, choose who takes part
-	RolloutSign   Permission = "rollout.sign" // attest an item, in one's own role's seat
-	RolloutLead   Permission = "rollout.lead" // waive an item, change the plan, end it
+	RolloutRead Permission = "rollout.read"
+	RolloutRun  Permission = "rollout.run"  // begin one, open its gates, choose who takes part
+	RolloutSign Permission = "rollout.sign" // attest an item, in one's own role's seat
+	RolloutLead Permission = "rollout.lead" // waive an item, change the plan, end it
+
+	RolloutRollBack Permission = "rollout.roll_back" // and ask to recover
+	RolloutRecover  Permission = "rollout.recover"   // sign another's recovery
+
 	ProbesRead    Permission = "probes.read"
 	ProbesCheck   Permission = "probes.check"  // have an edge function probed now
 	FaultsInject  Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
@@ -141,10 +145,14 @@ var granted = map[Permission][]Role{
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
 
-	RolloutRead:   staff,
-	RolloutRun:    {Admin, ProjectLead, Ops},
-	RolloutSign:   {ProjectLead, Ops, Compliance, Finance},
-	RolloutLead:   {ProjectLead},
+	RolloutRead: staff,
+	RolloutRun:  {Admin, ProjectLead, Ops},
+	RolloutSign: {ProjectLead, Ops, Compliance, Finance},
+	RolloutLead: {ProjectLead},
+
+	RolloutRollBack: {Admin, ProjectLead, Ops},
+	RolloutRecover:  {ProjectLead, Ops},
+
 	ProbesRead:    staff,
 	ProbesCheck:   {Admin, Ops},
 	FaultsInject:  {Admin, Ops},

@@ -100,7 +100,8 @@ type PhasePlan struct {
 
 // Plan is all that is to be so. The guardrails of Live hold after the launch; it has no items.
 type Plan struct {
-	Phases []PhasePlan `json:"phases"`
+	Phases  []PhasePlan `json:"phases"`
+	Signals []Signal    `json:"signals,omitempty"` // to roll back, from the pilot on
 }
 
 // Of returns a phase of the plan.
