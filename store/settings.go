@@ -318,6 +318,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := rails.toggles(rev.Value); err != nil {
 				return audit.Entry{}, err
 			}
+			if err := tx.rolledBack(rev.Value); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
@@ -329,6 +332,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := tx.reviewed(e, rev.Revision, set.Throttle); err != nil {
 				return audit.Entry{}, err
 			}
+		}
+		if err := tx.keepImpact(rev.Revision, e.Key, imp); err != nil {
+			return audit.Entry{}, err
 		}
 		err = tx.tellSettings(rev.Revision)
 		if err == nil && e.Key == "daily_review" {

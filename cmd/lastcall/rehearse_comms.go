@@ -55,7 +55,7 @@ func (r *rehearsal) announcements(ctx context.Context) ([]api.RolloutAnnouncemen
 func (r *rehearsal) announces(from rollout.Phase) act {
 	return act{"announcements", func(ctx context.Context) (string, error) {
 		lead := r.as(access.ProjectLead)
-		if err := r.ready(ctx, "announcement_missing"); err != nil {
+		if err := r.ready(ctx, announce.Missing); err != nil {
 			return "", err
 		}
 		missing, err := missingOf(errOf(lead.call(ctx, http.MethodPost, "/rollout/advance", api.GateAdvance{From: from, Reason: "rehearsal: nobody was told"}, &api.Rollout{})))

@@ -10,6 +10,7 @@ import (
 
 	"lastcall/api"
 	"lastcall/domain/access"
+	"lastcall/domain/announce"
 	"lastcall/domain/approval"
 	"lastcall/domain/payment"
 	"lastcall/domain/rollout"
@@ -170,7 +171,7 @@ func (r *rehearsal) goNoGo(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, o := range missing {
-		if o.Code != rollout.IsUnsigned && o.Code != "announcement_missing" {
+		if o.Code != rollout.IsUnsigned && o.Code != announce.Missing {
 			return "", errors.New("before the second signature something else is missing: " + told(missing))
 		}
 	}

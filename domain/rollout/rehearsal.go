@@ -23,14 +23,15 @@ const (
 	freshest = time.Minute
 )
 
-// Faster is the plan of a rehearsal: what it names in durations passes so many times as fast. The factor is part of it, and
-// so of its digest. One of 1 is the plan itself.
+// Faster is the plan of a rehearsal: what its items name in durations passes so many times as fast. The factor is part of it,
+// and so of its digest; signals and days divide by it themselves. One of 1 is the plan itself.
 func (p Plan) Faster(factor int) Plan {
 	if factor <= 1 {
 		return p
 	}
 	by := time.Duration(factor)
-	out := Plan{Factor: factor, Phases: make([]PhasePlan, len(p.Phases))}
+	out := p
+	out.Factor, out.Phases = factor, make([]PhasePlan, len(p.Phases))
 	for n, of := range p.Phases {
 		items := make([]Item, len(of.Items))
 		for i, item := range of.Items {
