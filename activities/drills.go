@@ -74,6 +74,9 @@ func (a *Drills) WatchDrill(ctx context.Context, id uuid.UUID) (DrillSeen, error
 	if d.Fast {
 		go a.probeEvery(probing, d)
 	}
+	if d.Experiment.Redeems() {
+		go a.redeem(probing, d.ID)
+	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for end := time.Now().Add(lookFor); ; {
@@ -111,6 +114,28 @@ func (a *Drills) probeEvery(ctx context.Context, d store.Drill) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+		}
+	}
+}
+
+// redeemEvery is how often a drill tries to redeem: a rule that wants fifty has them within a quarter of a minute.
+const redeemEvery = 250 * time.Millisecond
+
+// redeem tries to redeem what there is not, and notes what becomes of it, until ctx is over.
+func (a *Drills) redeem(ctx context.Context, id uuid.UUID) {
+	tick := time.NewTicker(redeemEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		failed := a.Probes.tryRedemption(ctx)
+		if ctx.Err() != nil {
+			return // that says nothing
+		}
+		if err := a.Store.NoteDrillAttempt(ctx, id, failed); err != nil && ctx.Err() == nil {
+			a.Log.Warn("cannot note what a drill tried", "drill", id, "error", err)
+		}
+		select {
+		case <-ctx.Done():
 		case <-tick.C:
 		}
 	}

@@ -57,6 +57,7 @@ const edges: EdgeFunction['name'][] = [
   'ops-channel',
   'mail',
   'panel',
+  'redemptions',
   'database',
 ];
 
