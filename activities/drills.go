@@ -24,6 +24,8 @@ type Drills struct {
 	Probes *Probes
 	Rules  alert.Rules // whose clocks a drill shortens
 	Log    *slog.Logger
+
+	Scenarios []drill.Scenario // what can be drilled, for those that are due
 }
 
 // DrillSteady says whether a drill may begin.
@@ -164,6 +166,11 @@ func (a *Drills) probe(ctx context.Context, d store.Drill) {
 	if err != nil && ctx.Err() == nil {
 		a.Log.Warn("cannot probe for a drill", "drill", d.ID, "error", err)
 	}
+}
+
+// BeginScheduledDrill begins the drill of a scenario that is due now, as its schedule says.
+func (a *Drills) BeginScheduledDrill(ctx context.Context, scenario string) (Nothing, error) {
+	return Nothing{}, a.Store.BeginScheduledDrill(audit.WithActor(ctx, audit.System("drill schedule")), a.Scenarios, scenario)
 }
 
 // RevertDrill takes the fault away, and lets go on what a rule has paused.

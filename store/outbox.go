@@ -42,6 +42,7 @@ const (
 	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
+	KindScheduleDrill   = "drill.schedule"   // ScheduleDrill
 	KindProbe           = "probe.now"        // ProbeNow
 )
 
@@ -202,6 +203,11 @@ type StartDrill struct {
 // StopDrill cancels it.
 type StopDrill struct {
 	DrillID uuid.UUID `json:"drill_id"`
+}
+
+// ScheduleDrill has Temporal's schedule of a scenario follow what is wanted.
+type ScheduleDrill struct {
+	Scenario string `json:"scenario"`
 }
 
 // ProbeNow has one edge function probed now.

@@ -97,6 +97,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	handlers := outboxHandlers(c, temporal, board)
 	maps.Copy(handlers, linkHandlers(c, st, board))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
+	handlers[store.KindScheduleDrill] = drillScheduleHandler(st, temporal)
 	handlers[store.KindReply] = replyHandler(st, messages)
 	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
