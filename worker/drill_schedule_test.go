@@ -18,7 +18,7 @@ import (
 // Temporal's schedule follows the row, and what it starts begins the drill that is due.
 func TestADrillOnASchedule(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := alone(t)
 	scenarios, err := config.Drills()
 	require.NoError(t, err)
 	probers := b.probers()
@@ -54,8 +54,11 @@ func TestADrillOnASchedule(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "drill schedule", d.Actor)
 	require.True(t, d.Fast)
-	_, err = b.StopDrill(t.Context(), d.ID, "enough")
+	seen, err = handle.Describe(t.Context())
 	require.NoError(t, err)
+	began := seen.Info.RecentActions[0].StartWorkflowResult
+	require.NoError(t, b.temporal.GetWorkflow(t.Context(), began.WorkflowID, began.FirstExecutionRunID).Get(t.Context(), nil))
+	recordHistory(t, "scheduled-drill", b.historyOf(t, began.WorkflowID, began.FirstExecutionRunID))
 
 	require.NoError(t, workflows.UnscheduleDrills(t.Context(), b.temporal, "messaging-outage"))
 	require.NoError(t, workflows.UnscheduleDrills(t.Context(), b.temporal, "messaging-outage"), "it may be gone already")
