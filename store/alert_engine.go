@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -26,18 +27,8 @@ type AlertEngine struct {
 
 // Run looks until ctx is over.
 func (e *AlertEngine) Run(ctx context.Context) {
-	every := e.Every
-	if every == 0 {
-		every = alert.Look
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every := cmp.Or(e.Every, alert.Look)
+	for range repeatedly(ctx, every, false) {
 		if err := e.look(ctx, every*3/4); err != nil && ctx.Err() == nil {
 			e.Log.Warn("alerts cannot be evaluated now", "error", err)
 		}
@@ -187,7 +178,7 @@ const keepSamples = 100
 func (l *looking) step(rule alert.Rule, a *Alert, s alert.Sample, v alert.Verdict) {
 	if a.DrillID != nil {
 		if d, ok := l.clock[drillClock{a.DrillID.String(), rule.Name}]; ok {
-			rule.For = d
+			rule.For, rule.Keep = d, min(rule.Keep, d)
 		}
 	}
 	next := rule.Step(alert.Status{State: a.State, PendingSince: a.PendingSince, FiredAt: a.FiredAt, ClearSince: a.ClearSince, UnknownSince: a.UnknownSince}, v, s.Since, l.now)

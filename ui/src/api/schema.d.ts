@@ -1499,6 +1499,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the drills that begin by themselves */
+        get: operations["list-drill-schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drill-schedules/{scenario}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have a drill begin by itself
+         * @description On these days at this time, as if somebody began it by hand: what would be refused then is refused, and said in the Ops channel. One that nobody could begin within ten minutes is left out. It takes the place of the schedule that the scenario had.
+         */
+        put: operations["schedule-drill"];
+        post?: never;
+        /** Have a drill begin by hand only */
+        delete: operations["unschedule-drill"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/drills": {
         parameters: {
             query?: never;
@@ -5255,6 +5293,56 @@ export interface components {
         DrillScenarios: {
             scenarios: components["schemas"]["DrillScenario"][];
         };
+        DrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /** @description Who wrote it last */
+            by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /**
+             * Format: uuid
+             * @description That began then
+             */
+            last_drill?: string;
+            /**
+             * Format: date-time
+             * @description The last time that a drill was to begin
+             */
+            last_due?: string;
+            /** @description Why none did */
+            last_refused?: string;
+            /**
+             * Format: date-time
+             * @description Absent: it is paused
+             */
+            next?: string;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            scenario: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
+        };
+        DrillSchedules: {
+            schedules: components["schemas"]["DrillSchedule"][];
+        };
         EdgeFunction: {
             /** Format: date-time */
             checked_at?: string;
@@ -5269,7 +5357,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -6059,13 +6147,13 @@ export interface components {
         };
         Need: {
             /** @enum {string} */
-            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions" | "alerts";
             /**
              * Format: int64
              * @description How many; counted up to 1000
              */
             n: number;
-            /** @description Of edge functions: which */
+            /** @description Of edge functions: which; of alerts: some of their titles */
             names?: string[];
             /**
              * Format: date-time
@@ -6202,6 +6290,31 @@ export interface components {
             reason: string;
             /** @example messaging-outage */
             scenario: string;
+        };
+        NewDrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
         };
         NewFault: {
             /**
@@ -8467,7 +8580,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -12045,6 +12158,165 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "schedule-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDrillSchedule"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedule"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unschedule-drill": {
+        parameters: {
+            query?: {
+                /** @description For the audit log */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

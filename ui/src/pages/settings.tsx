@@ -8,6 +8,7 @@ import { Page } from '../parts/page';
 import { Degraded, Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
 import { CampaignsSetting } from './settings-campaigns';
+import { OnCallSetting } from './settings-on-call';
 import { QuietHoursSetting } from './settings-quiet-hours';
 import { type Revision, SaveBar, Setting, useEdit } from './settings-save';
 
@@ -46,6 +47,9 @@ export function SettingsPage() {
         ))}
         {shown('frequency_cap', (r) => (
           <Frequency revision={r} />
+        ))}
+        {shown('on_call', (r) => (
+          <OnCallSetting revision={r} />
         ))}
       </Stack>
     </Page>
