@@ -26,7 +26,7 @@ func (r *rehearsal) production() []act {
 		{"ops-channel", r.alerted},
 		{"payments", r.paid},
 		{"throttle-caps", r.capsReviewed},
-		r.waives("rollback-rehearsed", "not here yet"),
+		{"rollback-rehearsed", r.rehearsedRollback},
 		r.proves("templates", 30*time.Second),
 		r.proves("audit-retention", 30*time.Second),
 		r.proves("availability", 90*time.Second),
@@ -180,6 +180,3 @@ func (r *rehearsal) goNoGo(ctx context.Context) (string, error) {
 	}
 	return "a second project lead and Ops; whoever opened the phase, and Finance, were refused", nil
 }
-
-// live is what happens after the launch.
-func (r *rehearsal) live() []act { return nil }

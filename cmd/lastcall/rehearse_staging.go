@@ -258,19 +258,32 @@ func problemsOf(all []store.SmokeItem) error {
 
 // smokes runs numbered smoke tests, as `lastcall smoke` does, and proves the item that is about them.
 func (r *rehearsal) smokes(ctx context.Context, first, last int, item string) (string, error) {
-	s := *r.smoke
-	s.smokeSettings = smokeSettings{admin: r.smoke.admin, why: "smoke", found: map[string]json.RawMessage{}}
-	s.cleanups, s.phone, s.draft = nil, nil, nil
 	var wanted []int
 	for n := first; n <= last; n++ {
 		wanted = append(wanted, n)
 	}
+	if err := r.ran(ctx, r.another(), wanted); err != nil {
+		return "", err
+	}
+	return r.proved(ctx, item, 30*time.Second)
+}
+
+// another is a run of smoke tests of its own.
+func (r *rehearsal) another() *panelSmoke {
+	s := *r.smoke
+	s.smokeSettings = smokeSettings{admin: r.smoke.admin, why: "smoke", found: map[string]json.RawMessage{}}
+	s.cleanups, s.phone, s.draft = nil, nil, nil
+	return &s
+}
+
+// ran runs items and tells which have not passed.
+func (r *rehearsal) ran(ctx context.Context, s *panelSmoke, wanted []int) error {
 	var kept keptItems
 	s.output = &output{sh: &shell{stdout: &kept, stderr: s.sh.stderr, configFile: s.sh.configFile, dataDir: s.sh.dataDir}, format: formatJSON}
 	if err := s.run(ctx, wanted); err != nil {
-		return "", errors.Join(err, kept.problems())
+		return errors.Join(err, kept.problems())
 	}
-	return r.proved(ctx, item, 30*time.Second)
+	return nil
 }
 
 // keptItems takes what a smoke test prints.
