@@ -27,7 +27,7 @@ type ThrottleAdvice struct {
 	Revision  int64               `json:"revision" doc:"Of the setting throttle"`
 	Caps      policy.Cap          `json:"caps" doc:"In force"`
 	Enough    int64               `json:"enough" doc:"Messages from which a share says anything"`
-	Figures   []throttle.Figure   `json:"figures"`
+	Figures   []throttle.Measure  `json:"figures"`
 	Proposals []throttle.Proposal `json:"proposals"`
 	Proposed  policy.Throttle     `json:"proposed" doc:"The setting throttle with all that is proposed"`
 	Digest    string              `json:"digest" doc:"Of the proposals, the caps and the pilot: whoever reviews sends it back"`
@@ -55,7 +55,7 @@ type ThrottleAttached struct {
 	From      time.Time           `json:"from"`
 	To        time.Time           `json:"to"`
 	Caps      policy.Cap          `json:"caps"`
-	Figures   []throttle.Figure   `json:"figures"`
+	Figures   []throttle.Measure  `json:"figures"`
 	Proposals []throttle.Proposal `json:"proposals"`
 }
 
