@@ -128,7 +128,9 @@ export function SpeedAdvice({ apply }: { apply: (advice: Advice) => void }) {
 }
 
 const said = (setting: keyof typeof titles, n: number) =>
-  n === 0 ? (setting === 'per_minute' ? 'stopped' : 'no limit') : count(n);
+  n === 0
+    ? { per_minute: 'stopped', per_second: 'no limit', tier: 'no limit', pair_seconds: 'none' }[setting]
+    : count(n);
 
 function figure(f: Measure) {
   const of = f.of ? `${count(f.n)} of ${count(f.of)}` : count(f.n);
