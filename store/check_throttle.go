@@ -64,7 +64,7 @@ func checkThrottleReview(ctx context.Context, c checking) (rollout.Evidence, err
 }
 
 // exhibits are figures and what is proposed by them, as evidence.
-func exhibits(figures []throttle.Number, proposals []throttle.Proposal) (all []rollout.Exhibit) {
+func exhibits(figures []throttle.Measure, proposals []throttle.Proposal) (all []rollout.Exhibit) {
 	for _, f := range figures {
 		value := domain.Thousands(f.N)
 		if f.Of > 0 {

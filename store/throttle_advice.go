@@ -27,7 +27,7 @@ type ThrottleAdvice struct {
 	Revision  int64               `json:"revision" doc:"Of the setting throttle"`
 	Caps      policy.Cap          `json:"caps" doc:"In force"`
 	Enough    int64               `json:"enough" doc:"Messages from which a share says anything"`
-	Figures   []throttle.Number   `json:"figures"`
+	Figures   []throttle.Measure  `json:"figures"`
 	Proposals []throttle.Proposal `json:"proposals"`
 	Proposed  policy.Throttle     `json:"proposed" doc:"The setting throttle with all that is proposed"`
 	Digest    string              `json:"digest" doc:"Of the proposals, the caps and the pilot: whoever reviews sends it back"`
@@ -55,7 +55,7 @@ type ThrottleAttached struct {
 	From      time.Time           `json:"from"`
 	To        time.Time           `json:"to"`
 	Caps      policy.Cap          `json:"caps"`
-	Figures   []throttle.Number   `json:"figures"`
+	Figures   []throttle.Measure  `json:"figures"`
 	Proposals []throttle.Proposal `json:"proposals"`
 }
 
@@ -96,7 +96,14 @@ func (s *Store) ThrottleAdvice(ctx context.Context) (a ThrottleAdvice, err error
 // pilotBegan is SQL: when the pilot of the rollout r began; null: it has not.
 const pilotBegan = `coalesce((SELECT decided_at FROM rollout_gates g WHERE g.rollout = r.name AND g.to_phase = 'pilot' AND g.opened), CASE r.phase WHEN 'pilot' THEN r.phase_since END)`
 
-func (a ThrottleAdvice) digest() []byte { return throttle.Digest(a.From, a.Caps, a.Proposals) }
+// digest is of one pilot; where there is none, From moves with the clock and says nothing.
+func (a ThrottleAdvice) digest() []byte {
+	from := a.From
+	if a.Rollout == "" {
+		from = time.Time{}
+	}
+	return throttle.Digest(from, a.Caps, a.Proposals)
+}
 
 func (a ThrottleAdvice) attached() ThrottleAttached {
 	return ThrottleAttached{a.From, a.To, a.Caps, a.Figures, a.Proposals}

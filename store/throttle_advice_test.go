@@ -40,11 +40,11 @@ func (c *city) pilot(t *testing.T, n int) uuid.UUID {
 	return id
 }
 
-func (c *city) advice(t *testing.T) (store.ThrottleAdvice, map[string]throttle.Number, []byte) {
+func (c *city) advice(t *testing.T) (store.ThrottleAdvice, map[string]throttle.Measure, []byte) {
 	t.Helper()
 	a, err := c.ThrottleAdvice(t.Context())
 	require.NoError(t, err)
-	byName := map[string]throttle.Number{}
+	byName := map[string]throttle.Measure{}
 	for _, f := range a.Figures {
 		byName[f.Name] = f
 	}

@@ -1,7 +1,7 @@
 package throttle
 
-// Number is one of those that the advice is by.
-type Number struct {
+// Measure is one number that the advice is by.
+type Measure struct {
 	Name  string   `json:"name" enum:"sent,delivered,rate_errors,pair_errors,spam_errors,opt_outs,busiest_minute,busiest_second,busiest_day,full_minutes,waits"`
 	Title string   `json:"title"`
 	N     int64    `json:"n" doc:"How many"`
@@ -10,16 +10,16 @@ type Number struct {
 }
 
 // Told are the figures for people.
-func (f Figures) Told() []Number {
-	share := func(name, title string, n, of int64) Number {
-		told := Number{Name: name, Title: title, N: n, Of: of}
+func (f Figures) Told() []Measure {
+	share := func(name, title string, n, of int64) Measure {
+		told := Measure{Name: name, Title: title, N: n, Of: of}
 		if of >= Enough {
 			s := part(n, of)
 			told.Share = &s
 		}
 		return told
 	}
-	return []Number{
+	return []Measure{
 		{Name: "sent", Title: "Messages that WhatsApp took", N: f.Sent},
 		share("delivered", "Of them, arrived", f.Delivered, f.Sent),
 		share("rate_errors", "Refused for their rate", f.RateErrors, f.Tried()),
