@@ -6284,7 +6284,7 @@ export interface components {
         };
         Need: {
             /** @enum {string} */
-            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "daily_reviews" | "support_tasks" | "unsent_vouchers" | "edge_functions";
             /**
              * Format: int64
              * @description How many; counted up to 1000
@@ -6561,7 +6561,7 @@ export interface components {
             acknowledged?: string[];
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn; announcements: {"lists":{"ops":["ops@example.com"]},"links":{"faq":"https://example.com/faq"}}; daily_review: {"zone":"Africa/Kigali","at":"09:00","remind_at":"12:00"} */
             value: unknown;
         };
         NewSettlement: {
@@ -16484,7 +16484,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16520,7 +16520,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16557,7 +16557,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16596,7 +16596,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16638,7 +16638,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
