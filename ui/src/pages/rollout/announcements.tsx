@@ -28,6 +28,8 @@ const states = {
   undelivered: { word: 'Not delivered', tone: 'bad', icon: IconAlertTriangle },
 } as const;
 
+const gates = { pilot: 'the pilot opens', production: 'production opens', live: 'the launch' } as const;
+
 /** What the rollout tells people: each announcement as it would go out, and what went out. */
 export function AnnouncementsPage() {
   const rollout = api.useQuery('get', '/rollout', undefined, { staleTime: 0 });
@@ -66,12 +68,12 @@ function One({ of: a, rollout }: { of: Announcement; rollout: string }) {
   return (
     <Section
       title={plain(a.text)}
-      aside={<Mark {...states[a.state]} />}
-      about={`${a.event === 'phase_ready' ? `When everything of ${a.phase} is passed` : `At any time in ${a.phase}`}, before ${
-        a.before === 'live' ? 'the launch' : a.before
-      } opens.`}
+      about={`${a.event === 'phase_ready' ? `When everything of ${a.phase} is passed` : `At any time in ${a.phase}`}, before ${gates[a.before]}.`}
     >
       <Stack gap="md">
+        <span>
+          <Mark {...states[a.state]} />
+        </span>
         <Letter subject={a.subject} body={a.body} />
         <Facts of={directory(a)} />
         <Actions of={a} rollout={rollout} />
@@ -101,7 +103,7 @@ function directory(a: Announcement): [string, ReactNode][] {
   if (a.channels.includes('ops')) facts.push(['And', 'The Ops channel']);
   for (const l of a.links)
     facts.push([
-      upper(words(l.name)),
+      l.name === 'faq' ? 'FAQ' : upper(words(l.name)),
       l.url === '' ? (
         'Not set: the setting announcements says where it leads'
       ) : (
@@ -176,7 +178,12 @@ function Actions({ of: a, rollout }: { of: Announcement; rollout: string }) {
   return (
     <Can do="rollout.run">
       <Group gap="xs">
-        <Button leftSection={<IconSend size={16} />} disabled={!a.may_send} onClick={send}>
+        <Button
+          variant={a.may_send ? 'filled' : 'default'}
+          leftSection={<IconSend size={16} />}
+          disabled={!a.may_send}
+          onClick={send}
+        >
           Send…
         </Button>
         {a.links.length > 0 && (

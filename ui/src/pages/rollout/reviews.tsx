@@ -33,7 +33,7 @@ const ReviewMark = ({ of: r }: { of: Review }) =>
 const columns: Column<Review>[] = [
   {
     header: 'Day',
-    width: 144,
+    width: 128,
     cell: (r) => (
       <>
         {r.day}
@@ -43,16 +43,16 @@ const columns: Column<Review>[] = [
       </>
     ),
   },
-  { header: 'State', width: 136, cell: (r) => <ReviewMark of={r} /> },
-  { header: `Opened (${zoneName(localZone)})`, width: 136, cell: (r) => <Time at={r.opened_at} bare /> },
+  { header: 'State', width: 124, cell: (r) => <ReviewMark of={r} /> },
+  { header: `Opened (${zoneName(localZone)})`, width: 124, cell: (r) => <Time at={r.opened_at} bare /> },
   {
     header: 'Signed',
-    width: 136,
+    width: 124,
     cell: (r) => (r.signed_at ? <Time at={r.signed_at} bare /> : <Text c="dimmed">–</Text>),
   },
   {
     header: 'By',
-    width: 216,
+    width: 200,
     cell: (r) =>
       r.signed_by ? (
         <Stack gap={0}>
@@ -62,7 +62,9 @@ const columns: Column<Review>[] = [
           </Text>
         </Stack>
       ) : (
-        <Text c="dimmed">Nobody yet</Text>
+        <Text size="sm" c="dimmed">
+          Nobody yet
+        </Text>
       ),
   },
 ];
