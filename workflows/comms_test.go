@@ -37,7 +37,10 @@ func TestLinksComeBeforeAnAnnouncement(t *testing.T) {
 		env := commsEnv(t, start)
 		var did []string
 		env.OnActivity(comms.CheckLinks, mock.Anything, activities.AnnouncementLinks{Rollout: "kigali", Announcement: "ready"}).
-			Return(func(context.Context, activities.AnnouncementLinks) (int, error) { did = append(did, "looked"); return 1, nil })
+			Return(func(context.Context, activities.AnnouncementLinks) (int, error) {
+				did = append(did, "looked")
+				return 1, nil
+			})
 		env.OnActivity(comms.SendAnnouncement, mock.Anything, id).
 			Return(func(context.Context, uuid.UUID) (bool, error) { did = append(did, "sent"); return false, nil }).Maybe()
 		env.ExecuteWorkflow(workflows.Announce, workflows.AnnounceInput{Rollout: "kigali", Announcement: "ready", ID: id})
