@@ -43,8 +43,8 @@ func (c *city) announcement(t *testing.T, id string) store.AnnouncementStanding 
 	return store.AnnouncementStanding{}
 }
 
-// order sends an announcement as it is now.
-func (c *city) ordered(t *testing.T, id string) uuid.UUID {
+// tell sends an announcement as it is now.
+func (c *city) tell(t *testing.T, id string) uuid.UUID {
 	t.Helper()
 	order, message, err := c.SendAnnouncement(c.ops, "kigali", id, c.announcement(t, id).Letter.Digest())
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestAPhaseIsAnnouncedBeforeItOpens(t *testing.T) {
 	_, _, err = c.SendAnnouncement(c.ops, "kigali", "party", a.Letter.Digest())
 	require.Equal(t, announce.NotFound, domain.CodeOf(err))
 
-	order := c.ordered(t, "ready")
+	order := c.tell(t, "ready")
 	refused("ready", announce.Going)
 	require.NoError(t, c.RecordLinks(t.Context(), map[string]string{"https://example.com/run": ""}))
 	for range 3 { // the activity may be tried again
@@ -137,12 +137,12 @@ func TestAPhaseIsAnnouncedBeforeItOpens(t *testing.T) {
 	require.Equal(t, []string{"material announcement_missing"}, c.missing(t))
 
 	// One that nothing could carry was not told, and is sent again.
-	order = c.ordered(t, "material")
+	order = c.tell(t, "material")
 	_, err = c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
 	c.deliver(t, order, store.AnnouncementNoChannel)
 	require.Equal(t, []string{"material announcement_missing"}, c.missing(t))
-	order = c.ordered(t, "material")
+	order = c.tell(t, "material")
 	_, err = c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
 	c.deliver(t, order, store.AnnouncementDelivered)
@@ -188,7 +188,7 @@ func TestADeadLinkStopsAnAnnouncement(t *testing.T) {
 	require.Equal(t, []string{"https://example.com/run"}, links)
 	require.NoError(t, c.RecordLinks(t.Context(), map[string]string{"https://example.com/run": ""}))
 	for _, found := range []string{"nobody could look", "there is nothing there (HTTP 404)"} {
-		order := c.ordered(t, "ready")
+		order := c.tell(t, "ready")
 		if found != "nobody could look" { // what was found before the order does not count
 			require.NoError(t, c.RecordLinks(t.Context(), map[string]string{"https://example.com/run": found}))
 		}
@@ -242,7 +242,7 @@ func TestAnnouncementsAreOfTheirPhase(t *testing.T) {
 	t.Parallel()
 	c := telling(t)
 	c.begin(t)
-	order := c.ordered(t, "material")
+	order := c.tell(t, "material")
 	_, err := c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
 	c.deliver(t, order, store.AnnouncementDelivered)

@@ -77,8 +77,9 @@ func (s *Store) reviewSnapshot(ctx context.Context, day review.Day, zone *time.L
 	r.Blocks = append([]kpi.FigurePart{}, blocks[0].Parts...)
 	// Failed targets lie by campaign; those of campaigns that were at work on the day are looked at. Single messages lie by state.
 	rows, err := s.pool.Query(ctx, `SELECT reason, code, sum(n)::bigint FROM (
-			SELECT coalesce(t.reason, '') AS reason, coalesce(t.error_code, 0) AS code, count(*) AS n FROM campaigns c JOIN targets t ON t.campaign_id = c.id AND t.ended = 'failed'
-			WHERE c.started_at < $2 AND (c.finished_at IS NULL OR c.finished_at >= $1) AND NOT c.is_drill AND t.ended_at >= $1 AND t.ended_at < $2 GROUP BY 1, 2
+			SELECT f.* FROM campaigns c, LATERAL (SELECT coalesce(t.reason, '') AS reason, coalesce(t.error_code, 0) AS code, count(*) AS n FROM targets t
+				WHERE t.campaign_id = c.id AND t.ended = 'failed' AND t.ended_at >= $1 AND t.ended_at < $2 GROUP BY 1, 2) f
+			WHERE c.started_at < $2 AND (c.finished_at IS NULL OR c.finished_at >= $1) AND NOT c.is_drill
 			UNION ALL SELECT coalesce(reason, ''), coalesce(error_code, 0), count(*) FROM sends WHERE state = 'failed' AND NOT is_drill AND ended_at >= $1 AND ended_at < $2 GROUP BY 1, 2) f
 		GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20`, day.From, day.To)
 	if err != nil {

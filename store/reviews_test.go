@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/access"
 	"lastcall/domain/approval"
+	"lastcall/domain/kpi"
 	"lastcall/domain/review"
 	"lastcall/domain/rollout"
 	"lastcall/store"
@@ -205,6 +207,9 @@ func TestOpenReviewsAreListedApart(t *testing.T) {
 	open, err := c.Reviews(support, store.ReviewFilter{Open: true}, uuid.Nil, 100)
 	require.NoError(t, err)
 	require.Len(t, open, 2)
+	snap, err := c.KPIs(t.Context(), time.Now(), time.UTC)
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(snap.Needs, func(n kpi.Need) bool { return n.Kind == kpi.UnsignedReviews && n.N == 2 }), "%+v", snap.Needs)
 	older, err := c.Reviews(support, store.ReviewFilter{}, all[0].ID, 1)
 	require.NoError(t, err)
 	require.Equal(t, all[1].ID, older[0].ID)

@@ -340,6 +340,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		if err == nil && e.Key == "daily_review" {
 			err = tx.reviewsChanged()
 		}
+		if err == nil && e.Key == "daily_review" {
+			err = tx.reviewsChanged()
+		}
 		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {
 			diff["reverts"] = *e.reverts
