@@ -210,7 +210,7 @@ test('the rota says who is on call, with a week swapped', async ({ signedIn: pag
   await put(page, 'on_call', { zone: 'Africa/Kigali', starts: '2026-01-05T09:00', members: ['ops@example.test'] });
   await page.goto('/settings');
   const rota = page.getByRole('region', { name: 'On call' });
-  await rota.getByRole('textbox', { name: 'In turn' }).fill('second@example.test');
+  await rota.getByLabel('In turn').fill('second@example.test');
   await page.keyboard.press('Enter');
   await rota.getByRole('button', { name: 'Swap a week' }).click();
   await expect(rota.getByRole('button', { name: 'Save rota…' })).toBeDisabled(); // which, and who?
