@@ -1530,7 +1530,10 @@ export interface paths {
          */
         put: operations["schedule-drill"];
         post?: never;
-        /** Have a drill begin by hand only */
+        /**
+         * Have a drill begin by hand only
+         * @description The answer is what still begins by itself.
+         */
         delete: operations["unschedule-drill"];
         options?: never;
         head?: never;
@@ -12290,12 +12293,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No Content */
-            204: {
+            /** @description OK */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
             };
             /** @description Not Found */
             404: {
