@@ -10,7 +10,6 @@ import (
 func init() {
 	for name, missing := range map[string]string{
 		"daily_review":       "this Lastcall keeps no daily reviews",
-		"throttle_review":    "this Lastcall has no advisor for throttles, whose figures a review would be about",
 		"rollback_rehearsed": "this Lastcall keeps no record of rehearsed rollbacks",
 	} {
 		checks[name] = func(context.Context, checking) (rollout.Evidence, error) { return rollout.Missing(missing), nil }

@@ -333,7 +333,7 @@ func TestFiveWrongCodesLockTheDevice(t *testing.T) {
 	require.Equal(t, "wrong_code", domain.CodeOf(err), "looking is guessing, too")
 	// Many at once count as many: one is wrong, the others find the lock.
 	wrong := 0
-	for _, o := range c.together(t, 16, func(i int) store.Redemption {
+	for _, o := range c.together(t, 64, func(i int) store.Redemption {
 		return store.Redemption{By: c.here, Code: string(voucher.NewCode()), Key: fmt.Sprint("g", i), RequestHash: hash("x")}
 	}) {
 		if domain.CodeOf(o.err) == "wrong_code" {
