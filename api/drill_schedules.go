@@ -49,14 +49,7 @@ func (s *server) drillSchedules() {
 	tags := []string{"Drills"}
 	register(s, access.DrillsRead, huma.Operation{OperationID: "list-drill-schedules", Method: http.MethodGet, Path: "/drill-schedules", Tags: tags,
 		Summary: "List the drills that begin by themselves"},
-		func(ctx context.Context, _ *struct{}) (*struct{ Body DrillSchedules }, error) {
-			all, err := s.Store.DrillSchedules(ctx)
-			out := DrillSchedules{Schedules: make([]DrillSchedule, len(all))}
-			for i, d := range all {
-				out.Schedules[i] = scheduleOf(d)
-			}
-			return &struct{ Body DrillSchedules }{out}, err
-		})
+		func(ctx context.Context, _ *struct{}) (*drillSchedulesOutput, error) { return s.allDrillSchedules(ctx) })
 	register(s, access.DrillsRun, huma.Operation{OperationID: "schedule-drill", Method: http.MethodPut, Path: "/drill-schedules/{scenario}", Tags: tags,
 		Summary: "Have a drill begin by itself", Errors: append([]int{http.StatusNotFound}, refusals...),
 		Description: "On these days at this time, as if somebody began it by hand: what would be refused then is refused, and said in the Ops channel. " +
@@ -81,13 +74,27 @@ func (s *server) drillSchedules() {
 			return &struct{ Body DrillSchedule }{scheduleOf(d)}, err
 		})
 	register(s, access.DrillsRun, huma.Operation{OperationID: "unschedule-drill", Method: http.MethodDelete, Path: "/drill-schedules/{scenario}", Tags: tags,
-		Summary: "Have a drill begin by hand only", DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound}},
+		Summary: "Have a drill begin by hand only", Description: "The answer is what still begins by itself.", Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, in *struct {
 			ScenarioPath
 			Ending
-		}) (*struct{}, error) {
-			return nil, s.Store.EndDrillSchedule(ctx, in.Scenario, in.Reason)
+		}) (*drillSchedulesOutput, error) {
+			if err := s.Store.EndDrillSchedule(ctx, in.Scenario, in.Reason); err != nil {
+				return nil, err
+			}
+			return s.allDrillSchedules(ctx)
 		})
+}
+
+type drillSchedulesOutput struct{ Body DrillSchedules }
+
+func (s *server) allDrillSchedules(ctx context.Context) (*drillSchedulesOutput, error) {
+	all, err := s.Store.DrillSchedules(ctx)
+	out := DrillSchedules{Schedules: make([]DrillSchedule, len(all))}
+	for i, d := range all {
+		out.Schedules[i] = scheduleOf(d)
+	}
+	return &drillSchedulesOutput{out}, err
 }
 
 func scheduleOf(d store.DrillSchedule) DrillSchedule {

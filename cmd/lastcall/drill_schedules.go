@@ -81,11 +81,11 @@ func drillUnschedule(o *output) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := c.call(cmd.Context(), http.MethodDelete, "/drill-schedules/"+url.PathEscape(args[0])+"?"+url.Values{"reason": {reason}}.Encode(), nil, nil); err != nil {
+			var left api.DrillSchedules
+			if _, err := c.call(cmd.Context(), http.MethodDelete, "/drill-schedules/"+url.PathEscape(args[0])+"?"+url.Values{"reason": {reason}}.Encode(), nil, &left); err != nil {
 				return err
 			}
-			o.say("%s begins by hand only", args[0])
-			return nil
+			return o.print(left, func(t *listing) { scheduleRows(t, left.Schedules) })
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "from the command line", "for the audit log")

@@ -38,7 +38,7 @@ export function OnCallSetting({ revision }: { revision: Revision }) {
             w={240}
             value={v.starts}
             onChange={(e) => set({ starts: e.currentTarget.value.slice(0, 16) })}
-            error={v.starts === '' ? 'Choose a date and a time.' : undefined}
+            error={edit.dirty && v.starts === '' ? 'Choose a date and a time.' : undefined}
           />
           <Select
             label="By the clocks of"
