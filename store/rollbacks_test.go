@@ -108,7 +108,7 @@ func TestARollbackAndTheRecovery(t *testing.T) {
 	require.ErrorContains(t, p.city.RecoverRollback(p.lead, id, "already"), "not safe yet")
 	require.Error(t, p.city.EndRollout(p.lead, "it is being rolled back"))
 
-	p.city.exec(t, `UPDATE targets SET state = 'failed', reason = 'x' WHERE state = 'sending'`)
+	p.city.exec(t, `UPDATE targets SET state = 'failed', reason = 'x', owner = NULL, fence = NULL WHERE state = 'sending'`)
 	p.city.exec(t, `UPDATE rollback_steps SET due_at = clock_timestamp() WHERE done_at IS NULL`)
 	p.steps(t, id, 10)
 	b = p.rollback(t, id)
