@@ -254,6 +254,12 @@ const rollout = createRoute({
   component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
 });
 
+const rollback = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/rollbacks/$id',
+  component: lazyRouteComponent(() => import('../pages/rollout/rollback'), 'RollbackPage'),
+});
+
 const drills = createRoute({
   getParentRoute: () => root,
   path: '/drills',
@@ -362,6 +368,7 @@ export const router = createRouter({
     approvals,
     overrides,
     rollout,
+    rollback,
     drills,
     drill,
     contacts,
@@ -432,7 +439,7 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
-    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign'],
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'rollout.recover'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },

@@ -64,9 +64,13 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
         <ul className="missing">
           {gate.open.map((o) => (
             <li key={o.item} className="missing-one">
-              <Link to="/rollout" search={{ item: o.item }} className="text-link">
-                {name(o.item)}
-              </Link>
+              {o.code === 'signal' || o.code === 'rollback' ? (
+                <span>{o.code === 'signal' ? `Signal ${o.item}` : 'Rollback'}</span>
+              ) : (
+                <Link to="/rollout" search={{ item: o.item }} className="text-link">
+                  {name(o.item)}
+                </Link>
+              )}
               <span className="wrap">{upper(o.why)}</span>
             </li>
           ))}
