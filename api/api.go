@@ -133,6 +133,7 @@ func newServer(d Deps) *server {
 	s.incidents()
 	s.runbooks()
 	s.settings()
+	s.throttleAdvice()
 	s.policy()
 	s.vouchers()
 	s.voucherFiles()

@@ -2,11 +2,9 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -106,8 +104,6 @@ type campaignOutput struct {
 	Body   Campaign
 }
 
-var idempotencyKeyRule = regexp.MustCompile(`^[\x21-\x7e]{1,200}$`)
-
 func (s *server) campaigns() {
 	tags := []string{"Campaigns"}
 	register(s, access.CampaignsRead, huma.Operation{OperationID: "list-campaigns", Method: http.MethodGet, Path: "/campaigns", Tags: tags,
@@ -137,8 +133,8 @@ func (s *server) campaigns() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same campaign"`
 			Body           NewCampaign
 		}) (*campaignOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
 			var err error
 			if in.Body.Name, err = campaignName(in.Body.Name); err != nil {
@@ -152,13 +148,12 @@ func (s *server) campaigns() {
 			if err != nil {
 				return nil, err
 			}
-			request, err := json.Marshal(in.Body) // maps are sorted: the same request is the same bytes
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
 			made, err := s.Store.CreateCampaign(ctx, store.NewCampaign{Name: in.Body.Name, TemplateID: t.ID,
-				Variables: in.Body.Variables, Voucher: offer, Weight: in.Body.Weight, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				Variables: in.Body.Variables, Voucher: offer, Weight: in.Body.Weight, IdempotencyKey: in.IdempotencyKey, RequestHash: hash})
 			if err != nil {
 				return nil, err
 			}

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -138,8 +136,8 @@ func (s *server) drills() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same drill"`
 			Body           NewDrill
 		}) (*drillOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
 			if in.Body.Reason = strings.TrimSpace(in.Body.Reason); in.Body.Reason == "" {
 				return nil, domain.E(domain.Invalid, "no_reason", "say what it is for").About("reason")
@@ -148,13 +146,12 @@ func (s *server) drills() {
 			if err != nil {
 				return nil, err
 			}
-			request, err := json.Marshal(in.Body)
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
 			d, err := s.Store.StartDrill(ctx, store.NewDrill{Scenario: scenario, Fast: in.Body.Fast, Reason: in.Body.Reason,
-				IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				IdempotencyKey: in.IdempotencyKey, RequestHash: hash})
 			if err != nil {
 				return nil, err
 			}

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -128,8 +126,8 @@ func (s *server) incidents() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same incident"`
 			Body           NewIncident
 		}) (*incidentOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
 			if in.Body.Severity == "" {
 				in.Body.Severity = alert.Warning
@@ -139,12 +137,11 @@ func (s *server) incidents() {
 					return nil, domain.E(domain.Invalid, "unknown_runbook", "there is no runbook %q", in.Body.Runbook).About("runbook")
 				}
 			}
-			request, err := json.Marshal(in.Body)
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
-			n := store.NewIncident{Title: in.Body.Title, Severity: in.Body.Severity, Runbook: in.Body.Runbook, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]}
+			n := store.NewIncident{Title: in.Body.Title, Severity: in.Body.Severity, Runbook: in.Body.Runbook, IdempotencyKey: in.IdempotencyKey, RequestHash: hash}
 			if in.Body.AlertID != nil {
 				n.Alert = *in.Body.AlertID
 			}

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -150,8 +148,8 @@ func (s *server) overrides() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again returns the same override"`
 			Body           NewOverride
 		}) (*overrideOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
 			if in.Body.Reason = strings.TrimSpace(in.Body.Reason); in.Body.Reason == "" {
 				return nil, domain.E(domain.Invalid, "no_reason", "say what it is for").About("reason")
@@ -165,13 +163,12 @@ func (s *server) overrides() {
 			if in.Body.Kind == "" {
 				in.Body.Kind = override.QuietHours
 			}
-			request, err := json.Marshal(in.Body)
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
 			o, err := s.Store.RequestOverride(ctx, store.NewOverride{Kind: in.Body.Kind, CampaignID: in.Body.CampaignID, SendID: in.Body.SendID, StartsAt: in.Body.StartsAt,
-				EndsAt: in.Body.EndsAt, Reason: in.Body.Reason, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				EndsAt: in.Body.EndsAt, Reason: in.Body.Reason, IdempotencyKey: in.IdempotencyKey, RequestHash: hash})
 			if err != nil {
 				return nil, err
 			}

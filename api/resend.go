@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,16 +38,15 @@ func (s *server) resends() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again sends nothing again and answers the same"`
 			Body           Resend
 		}) (*campaignOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
-			request, err := json.Marshal(in.Body)
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
 			resent, message, err := s.Store.Resend(ctx, in.ID, store.ResendOrder{ResendChoice: store.ResendChoice{States: in.Body.States, Codes: in.Body.Codes},
-				Reason: in.Body.Reason, AcceptDuplicates: in.Body.AcceptDuplicates, IdempotencyKey: in.IdempotencyKey, RequestHash: hash[:]})
+				Reason: in.Body.Reason, AcceptDuplicates: in.Body.AcceptDuplicates, IdempotencyKey: in.IdempotencyKey, RequestHash: hash})
 			if err != nil {
 				return nil, err
 			}

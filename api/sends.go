@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -122,19 +120,18 @@ func (s *server) sends() {
 			IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again sends nothing again and returns the same message"`
 			Body           NewSend
 		}) (*sendOutput, error) {
-			if in.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(in.IdempotencyKey) {
-				return nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
+			if err := checkKey(in.IdempotencyKey); err != nil {
+				return nil, err
 			}
 			n, err := s.newSend(ctx, in.Body)
 			if err != nil {
 				return nil, err
 			}
-			request, err := json.Marshal(in.Body)
+			hash, err := hashOf(in.Body)
 			if err != nil {
 				return nil, err
 			}
-			hash := sha256.Sum256(request)
-			n.IdempotencyKey, n.RequestHash = in.IdempotencyKey, hash[:]
+			n.IdempotencyKey, n.RequestHash = in.IdempotencyKey, hash
 			one, err := s.Store.CreateSend(ctx, n)
 			if err != nil {
 				return nil, err

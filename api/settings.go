@@ -41,6 +41,7 @@ type NewSetting struct {
 	Value        json.RawMessage `json:"value" doc:"quiet_hours: {\"RW\":{\"start\":\"22:00\",\"end\":\"06:00\"}}, and see quiet_hours in the documentation; missing_zone: {\"policy\":\"hold\"}; consent: {\"required\":true}; frequency_cap: {\"marketing\":{\"per_day\":1,\"per_week\":3}}; throttle: {\"whatsapp\":{\"per_minute\":60}}; toggles: {\"dispatch\":true,\"station_redeem\":true,\"mock_redemptions\":false}, those not named stay as they are; offline_redemptions: {\"mode\":\"on\",\"max_age_minutes\":720}; campaigns: {\"approval\":{\"above\":10000},\"max_late\":\"2h\",\"approval_ttl\":\"24h\"}, approval being also never or always; on_call: {\"zone\":\"Africa/Kigali\",\"starts\":\"2026-11-23T09:00\",\"members\":[\"ops@example.com\"]}, a week each in turn"`
 	Reason       string          `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 	Acknowledged []string        `json:"acknowledged,omitempty" maxItems:"32" doc:"The codes of the dangers that whoever saves it knows of"`
+	Advice       string          `json:"advice,omitempty" pattern:"^[0-9a-f]{64}$" patternDescription:"64 hexadecimal digits" doc:"Of throttle: the digest of the advice by which whoever saves reviewed the caps. It is kept as a review then, and needs a reason; advice_changed, status 412, when the advice is another by now"`
 }
 
 // SettingTrial is a value whose impact is to be told.
@@ -129,7 +130,11 @@ func (s *server) settings() {
 			if err != nil {
 				return nil, err
 			}
-			rev, err := s.Store.EditSetting(ctx, store.SettingEdit{Key: in.Key, Value: in.Body.Value, Reason: in.Body.Reason, Known: known, Acknowledged: in.Body.Acknowledged})
+			advice, err := adviceSeen(in.Body.Advice)
+			if err != nil {
+				return nil, err
+			}
+			rev, err := s.Store.EditSetting(ctx, store.SettingEdit{Key: in.Key, Value: in.Body.Value, Reason: in.Body.Reason, Known: known, Acknowledged: in.Body.Acknowledged, Advice: advice})
 			return settingOf(rev), err
 		})
 	register(s, access.SettingsWrite, huma.Operation{OperationID: "tell-setting-impact", Method: http.MethodPost, Path: "/settings/{key}/impact", Tags: tags,

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -69,24 +67,6 @@ func (k KnownRevision) revision() (*int64, error) {
 		return nil, domain.E(domain.Invalid, "bad_etag", "pass the version's ETag, unchanged").About("If-Match")
 	}
 	return &n, nil
-}
-
-// RequestKey is the key of a request that creates something.
-type RequestKey struct {
-	IdempotencyKey string `header:"Idempotency-Key" doc:"The same key again makes nothing new and answers the same"`
-}
-
-// of is the key, checked, and a hash of what was asked for with it.
-func (k RequestKey) of(request any) (key string, hash []byte, err error) {
-	if k.IdempotencyKey != "" && !idempotencyKeyRule.MatchString(k.IdempotencyKey) {
-		return "", nil, domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
-	}
-	raw, err := json.Marshal(request) // maps are sorted: the same request is the same bytes
-	if err != nil {
-		return "", nil, err
-	}
-	sum := sha256.Sum256(raw)
-	return k.IdempotencyKey, sum[:], nil
 }
 
 func (s *server) templateVersions() {

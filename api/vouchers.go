@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -255,21 +253,6 @@ func (s *server) newVoucher(ctx context.Context, in NewVoucher, key string) (n s
 	n.IdempotencyKey = key
 	n.RequestHash, err = hashOf(in)
 	return n, err
-}
-
-// hashOf tells a request from another one with the same key.
-func hashOf(request any) ([]byte, error) {
-	raw, err := json.Marshal(request)
-	sum := sha256.Sum256(raw)
-	return sum[:], err
-}
-
-// checkKey says what is wrong with an idempotency key, if there is one.
-func checkKey(key string) error {
-	if key != "" && !idempotencyKeyRule.MatchString(key) {
-		return domain.E(domain.Invalid, "bad_idempotency_key", "use 1 to 200 visible ASCII characters").About("Idempotency-Key")
-	}
-	return nil
 }
 
 func (in VoucherSearch) filter() (f store.VoucherFilter, err error) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -26,18 +27,8 @@ type AlertEngine struct {
 
 // Run looks until ctx is over.
 func (e *AlertEngine) Run(ctx context.Context) {
-	every := e.Every
-	if every == 0 {
-		every = alert.Look
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every := cmp.Or(e.Every, alert.Look)
+	for range repeatedly(ctx, every, false) {
 		if err := e.look(ctx, every*3/4); err != nil && ctx.Err() == nil {
 			e.Log.Warn("alerts cannot be evaluated now", "error", err)
 		}

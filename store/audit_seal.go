@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -27,20 +28,9 @@ const sealAtOnce = 500
 
 // Run seals until ctx is over.
 func (w *Sealer) Run(ctx context.Context) {
-	every := w.Every
-	if every == 0 {
-		every = time.Second
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	for range repeatedly(ctx, cmp.Or(w.Every, time.Second), true) {
 		if err := w.Store.SealAudit(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("the audit log cannot be sealed now", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }
@@ -81,15 +71,8 @@ func (k *AuditKeeper) Keys() []ed25519.PublicKey {
 // Run keeps until ctx is over.
 func (k *AuditKeeper) Run(ctx context.Context) {
 	ctx = audit.WithActor(ctx, audit.System("audit_keeper"))
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
 	var pruned time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range repeatedly(ctx, time.Minute, false) {
 		k.try(ctx, "make a checkpoint", func() error {
 			due, err := k.Store.auditDue(ctx, `SELECT max(created_at) FROM audit_checkpoints`, audit.CheckpointEvery)
 			if err == nil && due {

@@ -11,34 +11,8 @@ import (
 )
 
 func init() {
-	checks["opt_outs"] = checkOptOuts
 	checks["overrides"] = checkOverrides
 	checks["templates_locked"] = checkTemplatesLocked
-}
-
-// checkOptOuts proves that nothing was sent to anybody after they had opted out, over all targets and single messages that
-// there are. Who has opted in again since is not in the registry, and so in neither count.
-func checkOptOuts(ctx context.Context, c checking) (rollout.Evidence, error) {
-	var registry, targets, sends, after, late int64
-	err := c.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM opt_outs),
-			(SELECT coalesce(sum(sending + sent + delivered + read + failed + unknown), 0)::bigint FROM cohorts),
-			(SELECT count(*) FROM sends WHERE sending_at IS NOT NULL),
-			(SELECT count(*) FROM targets t JOIN opt_outs o USING (msisdn_hash) WHERE t.sending_at > o.created_at),
-			(SELECT count(*) FROM sends t JOIN opt_outs o USING (msisdn_hash) WHERE t.sending_at > o.created_at)`).
-		Scan(&registry, &targets, &sends, &after, &late)
-	if err != nil {
-		return rollout.Evidence{}, err
-	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "nobody was written to after they had opted out", Figures: []rollout.Exhibit{
-		{Label: "In the registry", Value: domain.Thousands(registry), Link: "/opt-outs"}, {Label: "Targets looked at", Value: domain.Thousands(targets)},
-		{Label: "Single messages looked at", Value: domain.Thousands(sends), Link: "/sends"}, {Label: "Sent after an opt-out", Value: domain.Thousands(after + late)}}}
-	switch {
-	case after+late > 0:
-		e.Outcome, e.Summary = rollout.Failed, fmt.Sprintf("%s messages went to somebody who had opted out", domain.Thousands(after+late))
-	case targets+sends == 0:
-		e.Outcome, e.Summary = rollout.Inconclusive, "nothing has been sent yet"
-	}
-	return e, nil
 }
 
 // checkOverrides proves that no override became active unless a project lead had approved it before. That there were none

@@ -22,7 +22,8 @@ type OptOut struct {
 	MSISDNHash []byte `gorm:"column:msisdn_hash;primaryKey"`
 	Source     string
 	Reason     string
-	CreatedAt  time.Time
+	CreatedAt  time.Time // when the person said it; by the provider's clock, if it told us
+	KnownAt    time.Time // when it was entered
 }
 
 // AddOptOuts enters numbers into the registry, all or none, and returns how many were new. It counts for

@@ -319,10 +319,13 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // prune forgets what nobody asks for any more: delivered messages after a week, permits after a day, since
-// no window reaches further back, commands after a month, limits that nothing counts against, and uploads that
+// no window reaches further back (of each minute it keeps how many), commands after a month, limits that nothing counts against, and uploads that
 // nobody goes on with.
 func (s *Store) prune(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM outbox WHERE delivered_at < now() - interval '7 days'`)
+	if err == nil {
+		err = s.foldPermits(ctx)
+	}
 	if err == nil {
 		_, err = s.pool.Exec(ctx, `DELETE FROM permits WHERE granted_at < now() - interval '25 hours'`)
 	}

@@ -143,7 +143,9 @@ type SettingEdit struct {
 	Reason       string
 	Known        *int64   // the revision that it is to replace; nil: whichever
 	Acknowledged []string // the codes of the dangers that whoever saves knows of
+	Advice       []byte   // of throttle: the digest of the advice by which whoever saves reviewed the caps; nil: it is no review
 	reverts      *int64   // the revision whose value it is; nil: none's
+	advice       *ThrottleAdvice
 }
 
 // SettingConflict is what somebody else saved meanwhile, beside what was to be saved.
@@ -161,8 +163,21 @@ type SettingDanger struct {
 // EditSetting checks a value and makes it the newest revision of its key. Running campaigns are told in the same
 // transaction and act on it within a second. It fails with domain.Invalid naming the field; with domain.Stale
 // and a SettingConflict when Known is not the revision it would replace; and with domain.Conflict, code
-// settings_danger, and a SettingDanger when it finds a danger that is not acknowledged. Both refusals are audited.
+// settings_danger, and a SettingDanger when it finds a danger that is not acknowledged. Both refusals are audited. With
+// Advice it is a review of the caps: it fails as KeepThrottle does, and keeps one.
 func (s *Store) EditSetting(ctx context.Context, e SettingEdit) (SettingsRevision, error) {
+	if e.Advice != nil {
+		if e.Key != "throttle" {
+			return SettingsRevision{}, domain.E(domain.Invalid, "no_advice", "there is advice about throttle only").About("advice")
+		}
+		if strings.TrimSpace(e.Reason) == "" {
+			return SettingsRevision{}, domain.E(domain.Invalid, "no_reason", "say why").About("reason")
+		}
+		var err error
+		if e.advice, err = s.advised(ctx, e.Advice); err != nil {
+			return SettingsRevision{}, s.refuseSetting(ctx, e, err)
+		}
+	}
 	for try := 1; ; try++ {
 		if err := s.unchanged(ctx, e); err != nil {
 			return SettingsRevision{}, s.refuseSetting(ctx, e, err)
@@ -219,11 +234,14 @@ func (s *Store) SaveSetting(ctx context.Context, key string, value json.RawMessa
 
 // unchanged fails when the key's newest revision is another than the one that e is to replace.
 func (s *Store) unchanged(ctx context.Context, e SettingEdit) error {
-	if err := new(policy.Settings).Apply(e.Key, e.Value); err != nil || e.Known == nil {
+	if err := new(policy.Settings).Apply(e.Key, e.Value); err != nil || e.Known == nil && e.advice == nil {
 		return err
 	}
 	now, err := s.Setting(ctx, e.Key)
-	if err != nil || now.Revision == *e.Known {
+	if err == nil && e.advice != nil && now.Revision != e.advice.Revision {
+		err = errAdvice()
+	}
+	if err != nil || e.Known == nil || now.Revision == *e.Known {
 		return err
 	}
 	return domain.E(domain.Stale, "setting_changed", "somebody changed this setting in the meantime; look at it again").
@@ -308,6 +326,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		}
 		if e.Key == "throttle" {
 			if err := tx.keepRecipients(set.Throttle); err != nil {
+				return audit.Entry{}, err
+			}
+			if err := tx.reviewed(e, rev.Revision, set.Throttle); err != nil {
 				return audit.Entry{}, err
 			}
 		}

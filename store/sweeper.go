@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -29,18 +30,7 @@ type Sweeper struct {
 
 // Run sweeps until ctx is over.
 func (w *Sweeper) Run(ctx context.Context) {
-	every := w.Every
-	if every == 0 {
-		every = 30 * time.Second
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range repeatedly(ctx, cmp.Or(w.Every, 30*time.Second), false) {
 		if err := w.Sweep(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("cannot look for what nobody looks after", "error", err)
 		}

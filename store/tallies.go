@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -16,20 +17,9 @@ type TallyFolder struct {
 
 // Run folds until ctx is over.
 func (w *TallyFolder) Run(ctx context.Context) {
-	every := w.Every
-	if every == 0 {
-		every = 10 * time.Second
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	for range repeatedly(ctx, cmp.Or(w.Every, 10*time.Second), true) {
 		if _, err := w.Store.FoldTallies(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("the tallies cannot be folded now", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

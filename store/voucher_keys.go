@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -61,22 +62,11 @@ type VoucherKeyWatch struct {
 
 // Run looks at once, and then again and again until ctx is over.
 func (w *VoucherKeyWatch) Run(ctx context.Context) {
-	every := w.Every
-	if every == 0 {
-		every = time.Minute
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	for range repeatedly(ctx, cmp.Or(w.Every, time.Minute), true) {
 		if keys, err := w.Keys(); err == nil { // without keys there is nothing to note; who needs one says so
 			if err := w.Store.NoteVoucherKeys(ctx, keys); err != nil && ctx.Err() == nil {
 				w.Log.Warn("voucher keys are not noted", "error", err)
 			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -164,23 +165,12 @@ type VoucherExpiry struct {
 
 // Run sweeps at once, and then again and again until ctx is over.
 func (e *VoucherExpiry) Run(ctx context.Context) {
-	every := e.Every
-	if every == 0 {
-		every = time.Minute
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	for range repeatedly(ctx, cmp.Or(e.Every, time.Minute), true) {
 		switch expired, err := e.Store.ExpireVouchers(ctx); {
 		case err != nil && ctx.Err() == nil:
 			e.Log.Warn("vouchers do not expire", "error", err)
 		case expired > 0:
 			e.Log.Info("vouchers expired", "vouchers", expired)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

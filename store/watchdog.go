@@ -29,16 +29,9 @@ const watchEvery = 3 * time.Second
 // Run watches until ctx is over.
 func (w *Watchdog) Run(ctx context.Context) {
 	ctx = audit.WithActor(ctx, audit.System("watchdog"))
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	var since time.Time // of the watch, by the database's clock
 	down := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range repeatedly(ctx, watchEvery, false) {
 		p, err := w.Pulse(ctx)
 		if err == nil {
 			if since.IsZero() {

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { defineConfig } from '@playwright/test';
+import { results } from './e2e/sign-in';
 
 // Against a running Lastcall: LASTCALL_PANEL is its address, LASTCALL_EMAIL and LASTCALL_PASSWORD an admin of it.
 export default defineConfig({
   testDir: 'e2e',
   testMatch: process.env.SCREENSHOTS ? 'screenshots.ts' : '*.spec.ts',
-  outputDir: 'test-results',
+  outputDir: results,
   globalSetup: './e2e/sign-in.ts',
   workers: 1, // they share one Lastcall
   forbidOnly: true,

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	tlog "go.temporal.io/sdk/log"
 
 	"lastcall/activities"
 	"lastcall/domain/probe"
@@ -170,12 +169,7 @@ func TestPanelVisitor(t *testing.T) {
 // alone is a bundle without a worker: Postgres, Temporal and the outside world.
 func alone(t *testing.T) *bundle {
 	t.Helper()
-	server, err := devTemporal()
-	require.NoError(t, err)
-	space := namespace(t, server)
-	c, err := client.DialContext(t.Context(), client.Options{HostPort: server.Address(), Namespace: space, Logger: tlog.NewStructuredLogger(quiet)})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c, _ := ownTemporal(t)
 	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Log: quiet, WhatsApp: whatsapp.Config{PhoneNumberID: "555", Version: "v23.0", AccessToken: "token"},
 		CardSecret: "cards"})
 	require.NoError(t, err)

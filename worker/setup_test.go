@@ -93,16 +93,11 @@ func (n *noticeBoard) titles() (all []string) {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	server, err := devTemporal()
-	require.NoError(t, err)
-	space := namespace(t, server)
-	c, err := client.DialContext(t.Context(), client.Options{HostPort: server.Address(), Namespace: space, Logger: tlog.NewStructuredLogger(quiet)})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c, space := ownTemporal(t)
 	require.Eventually(t, func() bool { return worker.RegisterSearchAttributes(t.Context(), c, space) == nil }, 30*time.Second, 200*time.Millisecond)
 	url := storetest.URL(t)
 	b := &bundle{Store: storetest.Open(t, url), url: url, temporal: c}
-	_, err = fixtures.Starter(t.Context(), b.Store)
+	_, err := fixtures.Starter(t.Context(), b.Store)
 	require.NoError(t, err)
 
 	whatsApp := whatsapp.Config{PhoneNumberID: "555", Version: "v23.0", AccessToken: "token", AppSecret: "secret"}
@@ -301,6 +296,18 @@ func (b *bundle) found(t *testing.T, query string) int {
 	res, err := b.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
 	require.NoError(t, err)
 	return len(res.Executions)
+}
+
+// ownTemporal is a client of a namespace that one test has to itself.
+func ownTemporal(t *testing.T) (c client.Client, space string) {
+	t.Helper()
+	server, err := devTemporal()
+	require.NoError(t, err)
+	space = namespace(t, server)
+	c, err = client.DialContext(t.Context(), client.Options{HostPort: server.Address(), Namespace: space, Logger: tlog.NewStructuredLogger(quiet)})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c, space
 }
 
 // namespace makes a namespace for one test: the task queues have fixed names, so each test needs its own.

@@ -48,6 +48,33 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 	}
 }
 
+// alone are the options of a workflow that is never started beside an open one of its id, nor after one unless they are told so.
+func alone(o client.StartWorkflowOptions) client.StartWorkflowOptions {
+	o.TaskQueue = ControlQueue
+	o.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	o.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	o.WorkflowExecutionErrorWhenAlreadyStarted = true
+	return o
+}
+
+// once starts a workflow whose id is used once: a message that comes again has done its work.
+func (m Messenger) once(ctx context.Context, o client.StartWorkflowOptions, workflow, input any) error {
+	_, err := m.client.ExecuteWorkflow(ctx, alone(o), workflow, input)
+	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
+		return nil // by this very message, before a crash
+	}
+	return err
+}
+
+// cancel ends a workflow; one that has ended found out by itself.
+func (m Messenger) cancel(ctx context.Context, id string) error {
+	err := m.client.CancelWorkflow(ctx, id, "")
+	if _, ended := errors.AsType[*serviceerror.NotFound](err); ended {
+		return nil
+	}
+	return err
+}
+
 // startCampaign is what starts a workflow. What was written before there were resends is of the first.
 type startCampaign struct {
 	CampaignID uuid.UUID  `json:"campaign_id"`
@@ -68,11 +95,8 @@ func (p startCampaign) options() client.StartWorkflowOptions {
 		summary += fmt.Sprintf(" · resend %d", p.Resend)
 	}
 	return client.StartWorkflowOptions{
-		ID: ResendID(p.CampaignID, p.Resend), TaskQueue: ControlQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            summary,
+		ID:            ResendID(p.CampaignID, p.Resend),
+		StaticSummary: summary,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttrCampaignID.ValueSet(p.CampaignID.String()),
 			AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("scheduled"), AttrNeedsHuman.ValueSet(false)),
 	}
@@ -83,11 +107,7 @@ func (m Messenger) start(ctx context.Context, _ int64, payload json.RawMessage) 
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, p.options(), Campaign, p.input())
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
-		return nil // by this very message, before a crash
-	}
-	return err
+	return m.once(ctx, p.options(), Campaign, p.input())
 }
 
 func (m Messenger) order(ctx context.Context, id int64, payload json.RawMessage) error {
@@ -142,19 +162,12 @@ func (m Messenger) startImport(ctx context.Context, _ int64, payload json.RawMes
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: ImportID(p.ImportID), TaskQueue: ControlQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            fmt.Sprintf("import of %.1f MiB", float64(p.Bytes)/(1<<20)),
+	return m.once(ctx, client.StartWorkflowOptions{
+		ID:            ImportID(p.ImportID),
+		StaticSummary: fmt.Sprintf("import of %.1f MiB", float64(p.Bytes)/(1<<20)),
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttrCampaignID.ValueSet(p.CampaignID.String()),
 			AttrState.ValueSet("staging"), AttrNeedsHuman.ValueSet(false)),
 	}, Import, ImportInput{ImportID: p.ImportID})
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
-		return nil // by this very message, before a crash
-	}
-	return err
 }
 
 func (m Messenger) cancelImport(ctx context.Context, _ int64, payload json.RawMessage) error {
@@ -164,11 +177,7 @@ func (m Messenger) cancelImport(ctx context.Context, _ int64, payload json.RawMe
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	err := m.client.CancelWorkflow(ctx, ImportID(p.ImportID), "")
-	if _, ended := errors.AsType[*serviceerror.NotFound](err); ended {
-		return nil // it found out by itself
-	}
-	return err
+	return m.cancel(ctx, ImportID(p.ImportID))
 }
 
 // gone turns the errors that no repetition mends into one of ours: the workflow has ended, or refuses.
@@ -191,18 +200,11 @@ func (m Messenger) startSend(ctx context.Context, _ int64, payload json.RawMessa
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: SendID(p.SendID, p.Run), TaskQueue: ControlQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "single send · " + p.Template,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("queued"), AttrNeedsHuman.ValueSet(false)),
+	return m.once(ctx, client.StartWorkflowOptions{
+		ID:                    SendID(p.SendID, p.Run),
+		StaticSummary:         "single send · " + p.Template,
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttrChannel.ValueSet("whatsapp"), AttrState.ValueSet("queued"), AttrNeedsHuman.ValueSet(false)),
 	}, Send, SendInput{SendID: p.SendID, Run: p.Run})
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
-		return nil // by this very message, before a crash
-	}
-	return err
 }
 
 func (m Messenger) wakeSend(ctx context.Context, _ int64, payload json.RawMessage) error {

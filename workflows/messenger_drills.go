@@ -22,18 +22,11 @@ func (m Messenger) startDrill(ctx context.Context, _ int64, payload json.RawMess
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: DrillID(p.DrillID), TaskQueue: ControlQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "drill · " + p.Scenario,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(AttrState.ValueSet("preflight"), AttrNeedsHuman.ValueSet(false)),
+	return m.once(ctx, client.StartWorkflowOptions{
+		ID:                    DrillID(p.DrillID),
+		StaticSummary:         "drill · " + p.Scenario,
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttrState.ValueSet("preflight"), AttrNeedsHuman.ValueSet(false)),
 	}, Drill, DrillInput{DrillID: p.DrillID})
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
-		return nil // by this very message, before a crash
-	}
-	return err
 }
 
 func (m Messenger) stopDrill(ctx context.Context, _ int64, payload json.RawMessage) error {
@@ -43,11 +36,7 @@ func (m Messenger) stopDrill(ctx context.Context, _ int64, payload json.RawMessa
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	err := m.client.CancelWorkflow(ctx, DrillID(p.DrillID), "")
-	if _, ended := errors.AsType[*serviceerror.NotFound](err); ended {
-		return nil // it found out by itself
-	}
-	return err
+	return m.cancel(ctx, DrillID(p.DrillID))
 }
 
 // DrillOpen reports whether the workflow of a drill has not ended.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -34,18 +33,11 @@ func (m Messenger) startOverride(ctx context.Context, _ int64, payload json.RawM
 	if p.CampaignID != nil || p.SendID != nil {
 		summary += " · " + p.Name
 	}
-	_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: OverrideID(p.OverrideID), TaskQueue: ControlQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            summary,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
+	return m.once(ctx, client.StartWorkflowOptions{
+		ID:                    OverrideID(p.OverrideID),
+		StaticSummary:         summary,
+		TypedSearchAttributes: temporal.NewSearchAttributes(attributes...),
 	}, Override, OverrideInput{OverrideID: p.OverrideID})
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); started {
-		return nil // by this very message, before a crash
-	}
-	return err
 }
 
 func (m Messenger) decideOverride(ctx context.Context, _ int64, payload json.RawMessage) error {

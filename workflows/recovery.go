@@ -32,7 +32,7 @@ func (m Messenger) recover(ctx context.Context, id int64, payload json.RawMessag
 	if err != nil || run.startedBy == id {
 		return err // or done by this very message, before a crash
 	}
-	options := p.options()
+	options := alone(p.options())
 	options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	options.Memo = map[string]any{startedBy: id}
 	input := p.input()

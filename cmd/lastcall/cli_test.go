@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -20,6 +22,7 @@ import (
 
 	"lastcall/api"
 	"lastcall/domain"
+	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/domain/template"
 	"lastcall/store"
@@ -80,6 +83,32 @@ func id(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("no campaign_id in stdout")
 	}
 	ts.Setenv("ID", found[1])
+}
+
+// people starts an API with an account of each role, <role>@lastcall.test, that --as signs in with by what is in dir; c is nobody's
+// client, and lastcall runs the command line there and says what it must exit with.
+func people(t *testing.T, roles ...access.Role) (c apiClient, dir string, lastcall func(want int, args ...string) (out, errs string)) {
+	t.Helper()
+	base, token := startAPI(t)
+	const password = "correct horse battery"
+	c, dir = apiClient{base: base, token: token}, t.TempDir()
+	up := upFile{API: base, Token: token}
+	for _, role := range roles {
+		email := string(role) + "@lastcall.test"
+		up.Accounts = append(up.Accounts, upAccount{Email: email, Password: password, Role: role})
+		_, err := c.call(t.Context(), http.MethodPost, "/accounts", api.NewAccount{Email: email, Name: "N", Role: string(role), Password: password}, &api.AccountEntry{})
+		require.NoError(t, err)
+	}
+	content, err := json.Marshal(up)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, upFileName), content, 0o600))
+	return c, dir, func(want int, args ...string) (out, errs string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		code := run(append([]string{"--data-dir", dir}, args...), &stdout, &stderr)
+		require.Equal(t, want, code, "%s\n%s", stdout.String(), stderr.String())
+		return stdout.String(), stderr.String()
+	}
 }
 
 func startAPI(t *testing.T) (base, token string) {

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,28 +21,7 @@ import (
 // TestOverridesOnTheCommandLine: whoever asks does not decide, and what is asked for is said in full.
 func TestOverridesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
-	base, token := startAPI(t)
-	const password = "correct horse battery"
-	dir := t.TempDir()
-	up := upFile{API: base, Token: token, Accounts: []upAccount{
-		{Email: "support@lastcall.test", Password: password, Role: "support"},
-		{Email: "lead@lastcall.test", Password: password, Role: "project_lead"},
-	}}
-	content, err := json.Marshal(up)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, upFileName), content, 0o600))
-	c := apiClient{base: base, token: token}
-	for _, a := range up.Accounts {
-		_, err := c.call(t.Context(), http.MethodPost, "/accounts", api.NewAccount{Email: a.Email, Name: "N", Role: string(a.Role), Password: password}, &api.AccountEntry{})
-		require.NoError(t, err)
-	}
-	lastcall := func(want int, args ...string) (out, errs string) {
-		t.Helper()
-		var stdout, stderr bytes.Buffer
-		code := run(append([]string{"--data-dir", dir}, args...), &stdout, &stderr)
-		require.Equal(t, want, code, "%s\n%s", stdout.String(), stderr.String())
-		return stdout.String(), stderr.String()
-	}
+	c, _, lastcall := people(t, "support", "project_lead")
 	kigali, err := time.LoadLocation("Africa/Kigali")
 	require.NoError(t, err)
 	now := time.Now().In(kigali)
@@ -82,12 +58,12 @@ func TestOverridesOnTheCommandLine(t *testing.T) {
 
 	_, errs = lastcall(exitFailed, "overrides", "approve", made.ID.String(), "--as", "support@lastcall.test")
 	require.Contains(t, errs, "overrides.decide")
-	lastcall(exitWrongUsage, "overrides", "reject", made.ID.String(), "--as", "lead@lastcall.test")
-	lastcall(exitWrongUsage, "overrides", "approve", "soon", "--as", "lead@lastcall.test")
-	out, _ = lastcall(exitDone, "overrides", "approve", made.ID.String(), "--reason", "as agreed", "--as", "lead@lastcall.test")
-	require.Regexp(t, `approved by +lead@lastcall\.test as project_lead`, out)
+	lastcall(exitWrongUsage, "overrides", "reject", made.ID.String(), "--as", "project_lead@lastcall.test")
+	lastcall(exitWrongUsage, "overrides", "approve", "soon", "--as", "project_lead@lastcall.test")
+	out, _ = lastcall(exitDone, "overrides", "approve", made.ID.String(), "--reason", "as agreed", "--as", "project_lead@lastcall.test")
+	require.Regexp(t, `approved by +project_lead@lastcall\.test as project_lead`, out)
 	out, _ = lastcall(exitDone, "overrides", "list", "--send", id)
-	require.Regexp(t, `quiet_hours +active +promo to \+250 78• ••• 001 .*support@lastcall\.test +lead@lastcall\.test`, out)
+	require.Regexp(t, `quiet_hours +active +promo to \+250 78• ••• 001 .*support@lastcall\.test +project_lead@lastcall\.test`, out)
 	require.NotContains(t, out, "788000001")
 	out, _ = lastcall(exitDone, "overrides", "list", "--send", uuid.NewString())
 	require.NotContains(t, out, made.ID.String())
@@ -96,8 +72,8 @@ func TestOverridesOnTheCommandLine(t *testing.T) {
 
 	out, _ = ask(exitDone, "--send", id, "--to", end, "--output", "json")
 	require.NoError(t, json.Unmarshal([]byte(out), &made))
-	out, _ = lastcall(exitDone, "overrides", "reject", made.ID.String(), "--reason", "too late", "--as", "lead@lastcall.test")
-	require.Regexp(t, `rejected by +lead@lastcall\.test as project_lead`, out)
+	out, _ = lastcall(exitDone, "overrides", "reject", made.ID.String(), "--reason", "too late", "--as", "project_lead@lastcall.test")
+	require.Regexp(t, `rejected by +project_lead@lastcall\.test as project_lead`, out)
 	out, _ = lastcall(exitDone, "overrides", "show", made.ID.String())
 	require.Regexp(t, `message +promo to \+250 78• ••• 001 \(`+id, out)
 	require.Contains(t, out, "too late")

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -16,7 +18,7 @@ import (
 
 var screenshots = flag.Bool("screenshots", false, "TestPanel makes the pictures of docs/screenshots instead of testing")
 
-// TestPanel builds the panel, a lastcall that carries it, and runs the browser tests against that one, whole. It
+// TestPanel builds the panel, a lastcall that carries it, and runs the browser tests against that, whole. It
 // wants Node 20 and Chromium; what npm installs it installs, and Chromium too where it is root.
 func TestPanel(t *testing.T) {
 	const ui = "../../ui"
@@ -44,25 +46,36 @@ func TestPanel(t *testing.T) {
 	}
 	require.NoError(t, in(ui, nil, "npm", "run", "build"))
 
-	w := &whole{dir: dataDir(t), base: portBase(t)}
-	w.program = filepath.Join(filepath.Dir(w.dir), "lastcall")
+	program := filepath.Join(t.TempDir(), "lastcall")
 	var units sync.WaitGroup
 	var failed error
 	units.Go(func() { failed = in(ui, nil, "npm", "test") })
-	err = in(".", nil, "go", "build", "-o", w.program, ".")
-	if err == nil {
-		w.start(t)
-	}
+	err = in(".", nil, "go", "build", "-o", program, ".")
 	units.Wait()
 	require.NoError(t, failed)
 	require.NoError(t, err)
-	require.Empty(t, w.smoke(t, "22,29,30").problems(), "what of the smoke tests wants the station app in the binary")
+	// Half of the stories each, side by side on a Lastcall of their own: a browser mostly waits.
+	halves := []string{"1/2", "2/2"}
 	var instead string
 	if *screenshots {
-		instead = "1"
+		halves, instead = []string{"1/1"}, "1"
 	}
-	require.NoError(t, in(ui, []string{"SCREENSHOTS=" + instead, "LASTCALL_PANEL=" + w.API, "LASTCALL_EMAIL=" + w.Accounts[0].Email,
-		"LASTCALL_PASSWORD=" + w.Accounts[0].Password, "LASTCALL_UP=" + filepath.Join(w.dir, upFileName)}, "npm", "run", "e2e"))
+	var stories sync.WaitGroup
+	failures := make([]error, len(halves))
+	for n, half := range halves {
+		w := &whole{dir: dataDir(t), base: portBase(t), program: program}
+		w.start(t)
+		if n == 0 {
+			require.Empty(t, w.smoke(t, "22,29,30").problems(), "what of the smoke tests wants the station app in the binary")
+		}
+		stories.Go(func() {
+			failures[n] = in(ui, []string{"SCREENSHOTS=" + instead, "RESULTS=test-results/" + strconv.Itoa(n+1), "LASTCALL_PANEL=" + w.API,
+				"LASTCALL_EMAIL=" + w.Accounts[0].Email, "LASTCALL_PASSWORD=" + w.Accounts[0].Password, "LASTCALL_UP=" + filepath.Join(w.dir, upFileName)},
+				"npm", "run", "e2e", "--", "--shard="+half)
+		})
+	}
+	stories.Wait()
+	require.NoError(t, errors.Join(failures...))
 }
 
 // stale reports whether the file is missing or older than what it is made from.

@@ -38,13 +38,7 @@ command tells why and when it may go, and ends with exit code 1. With --when-all
 			if err != nil {
 				return err
 			}
-			if err := o.single(one); err != nil {
-				return err
-			}
-			if one.Block == nil {
-				o.pending(cmd.Context(), c, status, "send")
-			}
-			return stopped(one)
+			return o.sent(cmd.Context(), c, one, status)
 		},
 	}
 	cmd.Flags().StringVar(&n.Template, "template", "", "a template's name, or a version's id")
@@ -172,6 +166,17 @@ func (o *output) orderSend(cmd *cobra.Command, id, order string, in api.SendOrde
 func (c *apiClient) sendOne(ctx context.Context, n api.NewSend, key string) (one api.Send, status int, err error) {
 	status, err = c.order(ctx, http.MethodPost, "/sends", http.Header{"Idempotency-Key": {key}}, n, &one)
 	return one, status, err
+}
+
+// sent prints a message that was asked for, and fails when it did not go and does not wait.
+func (o *output) sent(ctx context.Context, c *apiClient, one api.Send, status int) error {
+	if err := o.single(one); err != nil {
+		return err
+	}
+	if one.Block == nil {
+		o.pending(ctx, c, status, "send")
+	}
+	return stopped(one)
 }
 
 // stopped is the failure of a message that did not go and does not wait.

@@ -35,13 +35,7 @@ default it says what its campaign says. A guest who may have it already gets it 
 			if err != nil {
 				return err
 			}
-			if err := o.single(one); err != nil {
-				return err
-			}
-			if one.Block == nil {
-				o.pending(cmd.Context(), c, status, "send")
-			}
-			return stopped(one)
+			return o.sent(cmd.Context(), c, one, status)
 		},
 	}
 	cmd.Flags().StringVar(&order.Template, "template", "", "a template's name, or a version's id (default the campaign's)")

@@ -52,6 +52,8 @@ const (
 	SettingsWrite Permission = "settings.write"
 	ChannelsRun   Permission = "channels.run" // suspend and resume channels and templates
 
+	ThrottleReview Permission = "throttle.review" // say that the caps were looked at with the advice at hand, and stay
+
 	VouchersRead   Permission = "vouchers.read"
 	VouchersIssue  Permission = "vouchers.issue"
 	VouchersVoid   Permission = "vouchers.void"
@@ -130,6 +132,8 @@ var granted = map[Permission][]Role{
 	SettingsRead:  staff,
 	SettingsWrite: {Admin, Ops},
 	ChannelsRun:   {Admin, Ops},
+
+	ThrottleReview: {Admin, ProjectLead, Ops},
 
 	VouchersRead:   staff,
 	VouchersIssue:  {Admin, Support},

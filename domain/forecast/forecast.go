@@ -118,9 +118,14 @@ func (f *Forecast) end(in Input, s *simulation) {
 			if st.load != own || st.left() < crumb {
 				continue
 			}
-			d := in.Settings.Clock(st.subject, in.start())
+			at := in.start()
+			d := in.Settings.Clock(st.subject, at)
+			if !d.Permitted && d.RetryAfter != nil { // what holds when the night is over
+				at = *d.RetryAfter
+				d = in.Settings.Clock(st.subject, at)
+			}
 			if d.Permitted && in.Limits.PerMinute <= 0 {
-				d = in.Settings.Evaluate(st.subject, policy.Budget{}, in.start())
+				d = in.Settings.Evaluate(st.subject, policy.Budget{}, at)
 			}
 			if !d.Permitted && d.RetryAfter == nil {
 				f.Never.Reason, f.Never.Why = d.Reason, d.Why

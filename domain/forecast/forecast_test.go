@@ -190,7 +190,9 @@ func TestNeverFinishes(t *testing.T) {
 		}
 		require.Equal(t, f.Sendable, f.Never.Targets+sum(f.Waves), reason)
 	}
-	f := Make(input(settings(t, 60, ""), now, rwanda(Group{Targets: 5, OptedOut: true})))
+	f := Make(input(settings(t, 0, nights), "2026-11-23T21:00:00Z", rwanda(agreed(5))))
+	require.Equal(t, policy.Throttled, f.Never.Reason, "the night is not why")
+	f = Make(input(settings(t, 60, ""), now, rwanda(Group{Targets: 5, OptedOut: true})))
 	require.Nil(t, f.FinishesAt)
 	require.Nil(t, f.Never, "there is nobody to send to")
 }

@@ -1,15 +1,15 @@
+import type { Page } from '@playwright/test';
 import { colleague, expect, lookAt, setFor, test } from './support';
 
-test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is cancelled, goes, and tells its story', async ({
-  signedIn: page,
-}) => {
-  test.slow();
+/** A new contact whose number begins so, while it is night in Rwanda until back is called. */
+async function guestAtNight(page: Page, msisdn: string, given: string) {
   const tail = String(Date.now()).slice(-5);
+  const name = `${given} ${tail}`;
   const added = await page.request.post('/api/v1/contacts', {
-    data: { msisdn: `+2507885${tail}`, name: `Keza ${tail}`, locale: 'en' },
+    data: { msisdn: `${msisdn}${tail}`, name, locale: 'en' },
   });
   expect(added.status(), await added.text()).toBe(201);
-  const { id } = await added.json();
+  const { id }: { id: string } = await added.json();
   const wall = (hours: number) =>
     new Date(Date.now() + hours * 3_600_000).toLocaleTimeString('en-GB', {
       timeZone: 'Africa/Kigali',
@@ -17,11 +17,19 @@ test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is 
       minute: '2-digit',
     });
   const back = await setFor(page, 'quiet_hours', (was) => ({ ...was, RW: { start: wall(-1), end: wall(2) } }));
+  return { id, name, back };
+}
+
+test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is cancelled, goes, and tells its story', async ({
+  signedIn: page,
+}) => {
+  test.slow();
+  const { id, name, back } = await guestAtNight(page, '+2507885', 'Keza');
   try {
     await page.goto(`/contacts?contact=${id}`);
     const drawer = page.getByRole('dialog', { name: 'Contact' });
     await drawer.getByRole('button', { name: 'Send a message' }).click();
-    await expect(drawer.getByText(`Send a message to Keza ${tail}`)).toBeVisible();
+    await expect(drawer.getByText(`Send a message to ${name}`)).toBeVisible();
     await drawer.getByLabel('event').fill('Jazz on the roof');
     await drawer.getByLabel('day').fill('Friday');
     await expect(drawer.getByRole('status')).toContainText(/Send blocked – quiet hours until .*\(Kigali\)/);
@@ -35,7 +43,7 @@ test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is 
     await expect(drawer.getByRole('list', { name: 'Single messages' })).toContainText('Waits');
 
     await page.goto('/sends?state=queued');
-    await page.getByRole('link', { name: `Keza ${tail}` }).click();
+    await page.getByRole('link', { name }).click();
     const story = page.getByRole('dialog', { name: 'One message' });
     await expect(story.getByText(/Waits – quiet hours until/)).toBeVisible();
     await lookAt(page, 'send-waits');
@@ -49,7 +57,7 @@ test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is 
   }
 
   await page.goto('/sends?state=cancelled');
-  await page.getByRole('link', { name: `Keza ${tail}` }).click();
+  await page.getByRole('link', { name }).click();
   await expect(page.getByText('Cancelled: Told on the phone')).toBeVisible();
 
   await page.goto(`/contacts?contact=${id}`);
@@ -66,7 +74,7 @@ test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is 
   await expect(messages.getByText('Cancelled', { exact: true })).toBeVisible();
 
   await page.goto('/sends');
-  const row = page.getByRole('row', { name: `Keza ${tail}` });
+  const row = page.getByRole('row', { name });
   await expect(row.first()).toContainText(/Delivered|Read/, { timeout: 30_000 });
   await lookAt(page, 'sends');
   await row.first().getByRole('link').click();
@@ -78,19 +86,7 @@ test('[smoke 12] a message to one contact: blocked by quiet hours, it waits, is 
 
 test('a message that quiet hours hold goes when a project lead lets it', async ({ signedIn: page, browser }) => {
   test.slow();
-  const tail = String(Date.now()).slice(-5);
-  const added = await page.request.post('/api/v1/contacts', {
-    data: { msisdn: `+2507886${tail}`, name: `Rugwe ${tail}`, locale: 'en' },
-  });
-  expect(added.status(), await added.text()).toBe(201);
-  const { id } = await added.json();
-  const wall = (hours: number) =>
-    new Date(Date.now() + hours * 3_600_000).toLocaleTimeString('en-GB', {
-      timeZone: 'Africa/Kigali',
-      hour: '2-digit',
-      minute: '2-digit',
-    });
-  const back = await setFor(page, 'quiet_hours', (was) => ({ ...was, RW: { start: wall(-1), end: wall(2) } }));
+  const { id, name, back } = await guestAtNight(page, '+2507886', 'Rugwe');
   try {
     await page.goto(`/contacts?contact=${id}`);
     const drawer = page.getByRole('dialog', { name: 'Contact' });
@@ -106,7 +102,7 @@ test('a message that quiet hours hold goes when a project lead lets it', async (
     await expect(drawer.getByRole('list', { name: 'Single messages' })).toContainText('Waits', { timeout: 20_000 });
 
     await page.goto('/sends?state=queued');
-    await page.getByRole('link', { name: `Rugwe ${tail}` }).click();
+    await page.getByRole('link', { name }).click();
     const story = page.getByRole('dialog', { name: 'One message' });
     await expect(story.getByRole('region', { name: 'Override of quiet hours' })).toContainText('Waits for a lead');
     await lookAt(page, 'send-override-waiting');

@@ -203,3 +203,29 @@ test('a change is shown before it is saved, dangers are agreed to, and history g
   await agree(page, 'Save', 'More all the same');
   await expect(limits.getByLabel('In any 7 days')).toHaveValue('90');
 });
+
+test('what the figures say about the speed is shown, reviewed and kept', async ({ signedIn: page }) => {
+  test.slow();
+  await page.goto('/settings');
+  const advice = page.getByRole('region', { name: 'What the figures say' });
+  await expect(advice.getByRole('listitem')).toHaveCount(4);
+  await expect(advice).toContainText(/handed to WhatsApp; 50 are needed|refused/);
+  await advice.getByRole('button', { name: 'Show the figures' }).click();
+  await expect(advice.getByText('In the busiest minute')).toBeVisible();
+  await advice.scrollIntoViewIfNeeded();
+  await lookAt(page, 'settings-advice');
+  // Others send meanwhile: what is proposed may become something else between the look and the word.
+  await expect(async () => {
+    await page.keyboard.press('Escape');
+    await page.reload();
+    await advice.getByRole('button', { name: 'Reviewed, keep…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Keep the caps as they are?' });
+    await expect(dialog.getByRole('button', { name: 'Keep the caps' })).toBeDisabled();
+    await dialog.getByLabel('Reason').fill('Looked at');
+    await dialog.getByRole('button', { name: 'Keep the caps' }).click();
+    await expect(dialog).toBeHidden({ timeout: 10_000 });
+  }).toPass({ timeout: 60_000 });
+  await expect(advice).toContainText('Reviewed and kept by');
+  const now = await (await page.request.get('/api/v1/settings/throttle/advice')).json();
+  expect(now.review.reason).toBe('Looked at');
+});

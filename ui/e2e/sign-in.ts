@@ -2,8 +2,11 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { request } from '@playwright/test';
 
+/** Where what the tests leave goes: those that run beside others have a directory of their own. */
+export const results = process.env.RESULTS ?? 'test-results';
+
 /** Where the one session is that all tests share, but those that are about sessions. */
-export const session = 'test-results/session.json';
+export const session = `${results}/session.json`;
 
 /** Who signs in. */
 export const email = wanted('LASTCALL_EMAIL');

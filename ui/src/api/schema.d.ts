@@ -2792,6 +2792,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/settings/throttle/advice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what the pilot's figures say about the caps
+         * @description What was sent since the pilot of the rollout began (without one: in 30 days), what WhatsApp refused for its rate, what arrived, who opted out within 48 hours, and how full the caps were; and what these say about each cap, `unknown` of too few messages. Nothing changes by it: save what is proposed as any setting, with its impact told before, and pass the digest as `advice`, or keep the caps (`keep-throttle`). Either is the review that a rollout asks for.
+         */
+        get: operations["get-throttle-advice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/throttle/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that you reviewed the caps, and keep them
+         * @description The advice is kept with it, as it is now. Fails as `advice_changed`, status 412, when it proposes something else than what you looked at.
+         */
+        post: operations["keep-throttle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/settings/{key}": {
         parameters: {
             query?: never;
@@ -4761,6 +4801,16 @@ export interface components {
             /** Format: int64 */
             void: number;
         };
+        Cap: {
+            /** Format: int64 */
+            pair_seconds?: number;
+            /** Format: int64 */
+            per_minute: number;
+            /** Format: int64 */
+            per_second?: number;
+            /** Format: int64 */
+            tier?: number;
+        };
         CardPreview: {
             /**
              * @description Decimal
@@ -6115,6 +6165,26 @@ export interface components {
             /** @description What stands behind the # of the link */
             token: string;
         };
+        Measure: {
+            /**
+             * Format: int64
+             * @description How many
+             */
+            n: number;
+            /** @enum {string} */
+            name: "sent" | "delivered" | "rate_errors" | "pair_errors" | "spam_errors" | "opt_outs" | "busiest_minute" | "busiest_second" | "busiest_day" | "full_minutes" | "waits";
+            /**
+             * Format: int64
+             * @description Of a share: among how many messages. Of a use: the cap; absent: none
+             */
+            of?: number;
+            /**
+             * Format: double
+             * @description From 0 to 1; null: it is no share, or of fewer messages than say anything
+             */
+            share: number | null;
+            title: string;
+        };
         Moment: {
             /** Format: date-time */
             at: string;
@@ -6463,6 +6533,8 @@ export interface components {
         NewSetting: {
             /** @description The codes of the dangers that whoever saves it knows of */
             acknowledged?: string[];
+            /** @description Of throttle: the digest of the advice by which whoever saves reviewed the caps. It is kept as a review then, and needs a reason; advice_changed, status 412, when the advice is another by now */
+            advice?: string;
             /** @description Why, for the audit log */
             reason?: string;
             /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
@@ -6990,6 +7062,32 @@ export interface components {
         };
         Profile: {
             name: string;
+        };
+        Proposal: {
+            /**
+             * Format: int64
+             * @description Messages that were handed to WhatsApp, by which it is reckoned
+             */
+            n: number;
+            /**
+             * Format: int64
+             * @description In force; 0: of per_minute nothing goes, of the others no limit
+             */
+            now: number;
+            /**
+             * Format: int64
+             * @description null: too little is known to propose anything
+             */
+            proposed: number | null;
+            /** @description Sentences, with their figures */
+            reasons: string[];
+            /** @enum {string} */
+            setting: "per_minute" | "per_second" | "tier" | "pair_seconds";
+            /**
+             * @description To tighten is to let less go
+             * @enum {string}
+             */
+            verdict: "keep" | "tighten" | "loosen" | "unknown";
         };
         Question: {
             /**
@@ -8482,6 +8580,78 @@ export interface components {
              * @example https://revolut.me/lastcall
              */
             revolut_link: string;
+        };
+        ThrottleAdvice: {
+            /** @description In force */
+            caps: components["schemas"]["Cap"];
+            channel: string;
+            /** @description Of the proposals, the caps and the pilot: whoever reviews sends it back */
+            digest: string;
+            /**
+             * Format: int64
+             * @description Messages from which a share says anything
+             */
+            enough: number;
+            figures: components["schemas"]["Measure"][];
+            /**
+             * Format: date-time
+             * @description What went since then is reckoned with
+             */
+            from: string;
+            proposals: components["schemas"]["Proposal"][];
+            /** @description The setting throttle with all that is proposed */
+            proposed: {
+                [key: string]: components["schemas"]["Cap"];
+            };
+            /** @description The last one since From */
+            review?: components["schemas"]["ThrottleReview"];
+            /**
+             * Format: int64
+             * @description Of the setting throttle
+             */
+            revision: number;
+            /** @description From is when its pilot began; absent: no pilot has begun, and it is of 30 days */
+            rollout?: string;
+            /** Format: date-time */
+            to: string;
+        };
+        ThrottleAttached: {
+            caps: components["schemas"]["Cap"];
+            figures: components["schemas"]["Measure"][];
+            /** Format: date-time */
+            from: string;
+            proposals: components["schemas"]["Proposal"][];
+            /** Format: date-time */
+            to: string;
+        };
+        ThrottleKept: {
+            /** @description The digest of the advice that you looked at */
+            advice: string;
+            /** @description For everybody, for good */
+            reason: string;
+        };
+        ThrottleReview: {
+            actor: string;
+            /** @description As it was then */
+            advice: components["schemas"]["ThrottleAttached"];
+            /** @description The setting throttle as it was kept, or became */
+            caps: {
+                [key: string]: components["schemas"]["Cap"];
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            reason: string;
+            /**
+             * Format: int64
+             * @description Of that
+             */
+            revision: number;
+            /** @description The caps that the same figures would still tighten */
+            tightens: string[];
+            /** @enum {string} */
+            verdict: "kept" | "changed";
         };
         Token: {
             /** Format: date-time */
@@ -16627,6 +16797,131 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-throttle-advice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThrottleAdvice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "keep-throttle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ThrottleKept"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThrottleReview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

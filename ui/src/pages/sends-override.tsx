@@ -1,12 +1,10 @@
-import { Alert, Anchor, Box, Button, Group, Text } from '@mantine/core';
+import { Alert, Button, Group, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLockOpen } from '@tabler/icons-react';
-import { Link } from '@tanstack/react-router';
 import { api } from '../api/client';
 import type { components } from '../api/schema';
 import { useMay } from '../app/session';
-import { dayTimeZone } from '../parts/format';
-import { Actions, isOpen, OverrideMark, Standing } from './override/override';
+import { Actions, isOpen, Meanwhile, OverrideMark, WhatHappened } from './override/override';
 import { RequestOverride } from './override/request';
 
 type Send = components['schemas']['Send'];
@@ -35,21 +33,9 @@ export function SendOverride({ send: s }: { send: Send }) {
         <OverrideMark of={o} />
       </Group>
       <Text size="sm" className="wrap">
-        From {dayTimeZone(o.starts_at)} to {dayTimeZone(o.ends_at)} it may go in quiet hours
-        {o.state === 'requested' ? ', if that is approved' : ''}. <Standing of={o} />{' '}
-        <Anchor
-          size="sm"
-          className="text-link"
-          renderRoot={(props) => <Link to="/overrides" search={{ override: o.override_id }} {...props} />}
-        >
-          What happened
-        </Anchor>
+        <Meanwhile of={o} /> <WhatHappened of={o} />
       </Text>
-      {(o.may_decide || o.may_cancel) && (
-        <Box mt="sm">
-          <Actions of={o} />
-        </Box>
-      )}
+      <Actions of={o} mt="sm" />
     </Alert>
   );
 }

@@ -146,8 +146,12 @@ function Past({
 async function saved() {
   await queries.invalidateQueries({ queryKey: ['get', '/settings'] });
   void queries.invalidateQueries({ queryKey: ['get', '/settings/{key}/revisions'] });
+  void queries.invalidateQueries({ queryKey: ['get', '/settings/throttle/advice'] });
   tell.done('Setting saved', 'It counts from now on.');
 }
+
+/** What is asked before a setting is saved, and the advice that it follows, if any. */
+type Question = { title: string; impact: string[]; action: string; advice?: string };
 
 type Conflict = { theirs: Revision; changes: Change[] };
 
@@ -171,18 +175,19 @@ export function useEdit<V>(revision: Revision, read: (value: unknown) => V) {
     /** Goes on with what was typed, over what somebody else saved meanwhile. */
     keep: () => edit && setEdit({ value: edit.value, over: revision }),
     /** Asks, with what it will mean, and saves. */
-    save: (value: unknown, question: { title: string; impact: string[]; action: string }) => {
+    save: (value: unknown, question: Question) => {
       const acknowledged = new Set<string>();
+      const { advice, ...asked } = question;
       ask({
-        ...question,
-        impact: [...question.impact, 'It counts at once: campaigns that run act on it within a second.'],
+        ...asked,
+        impact: [...asked.impact, 'It counts at once: campaigns that run act on it within a second.'],
         details: (hold) => <Impact of={revision.key} value={value} acknowledged={acknowledged} hold={hold} />,
         reason: 'required',
         run: async (reason) => {
           try {
             await client.PUT('/settings/{key}', {
               params: { path: { key: revision.key }, header: { 'If-Match': `"${over.revision}"` } },
-              body: { value, reason, acknowledged: [...acknowledged] },
+              body: { value, reason, acknowledged: [...acknowledged], ...(advice ? { advice } : {}) },
             });
           } catch (error) {
             const { status, code, facts } = problemOf(error);

@@ -7,6 +7,7 @@ import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { Degraded, Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
+import { SpeedAdvice } from './settings-advice';
 import { CampaignsSetting } from './settings-campaigns';
 import { QuietHoursSetting } from './settings-quiet-hours';
 import { type Revision, SaveBar, Setting, useEdit } from './settings-save';
@@ -253,6 +254,20 @@ function Throttle({ revision }: { revision: Revision }) {
               action: 'Save',
             },
           )
+        }
+      />
+      <SpeedAdvice
+        apply={(a) =>
+          edit.save(a.proposed, {
+            title: 'Apply the advice?',
+            impact: [
+              `Now: ${words(edit.saved)}.`,
+              `Then: ${words(read(a.proposed))}.`,
+              'The figures are kept with your name, as a review of the caps.',
+            ],
+            action: 'Apply',
+            advice: a.digest,
+          })
         }
       />
     </Setting>

@@ -1,11 +1,9 @@
-import { Anchor, Box, Button, Group, Text, Title } from '@mantine/core';
+import { Button, Group, Text, Title } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconLockOpen } from '@tabler/icons-react';
-import { Link } from '@tanstack/react-router';
 import { api } from '../../api/client';
 import { useMay } from '../../app/session';
-import { dayTimeZone } from '../../parts/format';
-import { Actions, isOpen, OverrideMark, Standing } from '../override/override';
+import { Actions, isOpen, Meanwhile, OverrideMark, WhatHappened } from '../override/override';
 import { RequestOverride } from '../override/request';
 import { type Campaign, moving } from './campaign';
 
@@ -34,24 +32,13 @@ export function OverrideCard({ campaign: c }: { campaign: Campaign }) {
       {o ? (
         <>
           <Text size="sm" className="wrap">
-            From {dayTimeZone(o.starts_at)} to {dayTimeZone(o.ends_at)} it may send in quiet hours
-            {o.state === 'requested' ? ', if that is approved' : ''}. <Standing of={o} />
+            <Meanwhile of={o} />
           </Text>
           <Text size="sm" c="dimmed" mt={4} className="wrap">
             {o.requested_by.name} asked: “{o.reason}”{o.decision && ` ${o.decision.by.name} ${o.decision.verdict} it.`}{' '}
-            <Anchor
-              size="sm"
-              className="text-link"
-              renderRoot={(props) => <Link to="/overrides" search={{ override: o.override_id }} {...props} />}
-            >
-              What happened
-            </Anchor>
+            <WhatHappened of={o} />
           </Text>
-          {(o.may_decide || o.may_cancel) && (
-            <Box mt="md">
-              <Actions of={o} />
-            </Box>
-          )}
+          <Actions of={o} mt="md" />
         </>
       ) : (
         <Group justify="space-between" gap="sm">

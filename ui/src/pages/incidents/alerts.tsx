@@ -1,4 +1,4 @@
-import { Button, Drawer, Group, List, SegmentedControl, Stack, Text } from '@mantine/core';
+import { Button, Drawer, Group, List, Stack, Text } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { api } from '../../api/client';
@@ -11,7 +11,7 @@ import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
 import { tell } from '../../parts/toast';
 import { type Alert, AlertMark, alertsChanged, DrillMark, SeverityMark } from './marks';
-import { IncidentTabs } from './tabs';
+import { IncidentTabs, ShowAll } from './tabs';
 
 const route = getRouteApi('/alerts');
 
@@ -73,17 +73,7 @@ export function AlertsPage() {
       }
     >
       <IncidentTabs at="/alerts" />
-      <Group mb="md">
-        <SegmentedControl
-          aria-label="Show"
-          value={show ?? 'open'}
-          data={[
-            { value: 'open', label: 'Open' },
-            { value: 'all', label: 'All' },
-          ]}
-          onChange={(to) => void navigate({ search: { show: to === 'all' ? 'all' : undefined } })}
-        />
-      </Group>
+      <ShowAll show={show} set={(to) => void navigate({ search: { show: to } })} />
       <DataTable
         caption="alerts"
         query={query}

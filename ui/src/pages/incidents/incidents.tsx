@@ -1,4 +1,4 @@
-import { Button, Group, Modal, SegmentedControl, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, Modal, Select, Stack, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
@@ -13,7 +13,7 @@ import { Empty } from '../../parts/states';
 import { type Column, DataTable, usePager } from '../../parts/table';
 import { Time } from '../../parts/time';
 import { alertsChanged, DrillMark, type Incident, IncidentMark, SeverityMark } from './marks';
-import { IncidentTabs } from './tabs';
+import { IncidentTabs, ShowAll } from './tabs';
 
 const route = getRouteApi('/incidents');
 
@@ -72,17 +72,7 @@ export function IncidentsPage() {
       }
     >
       <IncidentTabs at="/incidents" />
-      <Group mb="md">
-        <SegmentedControl
-          aria-label="Show"
-          value={show ?? 'open'}
-          data={[
-            { value: 'open', label: 'Open' },
-            { value: 'all', label: 'All' },
-          ]}
-          onChange={(to) => void navigate({ search: { show: to === 'all' ? 'all' : undefined } })}
-        />
-      </Group>
+      <ShowAll show={show} set={(to) => void navigate({ search: { show: to } })} />
       <DataTable
         caption="incidents"
         query={query}

@@ -1,4 +1,4 @@
-import { Tabs } from '@mantine/core';
+import { Group, SegmentedControl, Tabs } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 
 /** The three pages that belong together. */
@@ -14,3 +14,18 @@ export function IncidentTabs({ at }: { at: '/incidents' | '/alerts' | '/runbooks
     </Tabs>
   );
 }
+
+/** Whether only what is open is shown, or all. */
+export const ShowAll = ({ show, set }: { show?: 'all'; set: (to?: 'all') => void }) => (
+  <Group mb="md">
+    <SegmentedControl
+      aria-label="Show"
+      value={show ?? 'open'}
+      data={[
+        { value: 'open', label: 'Open' },
+        { value: 'all', label: 'All' },
+      ]}
+      onChange={(to) => set(to === 'all' ? to : undefined)}
+    />
+  </Group>
+);

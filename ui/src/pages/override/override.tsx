@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Group, Stack, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Group, type MantineSpacing, Stack, Text } from '@mantine/core';
 import {
   IconBan,
   IconCalendarClock,
@@ -175,12 +175,31 @@ export function Standing({ of: o }: { of: Override }) {
   }
 }
 
+/** What an override of quiet hours allows, and where it stands. */
+export const Meanwhile = ({ of: o }: { of: Override }) => (
+  <>
+    From {dayTimeZone(o.starts_at)} to {dayTimeZone(o.ends_at)} it may {o.send ? 'go' : 'send'} in quiet hours
+    {o.state === 'requested' ? ', if that is approved' : ''}. <Standing of={o} />
+  </>
+);
+
+/** Leads to all that is known of it. */
+export const WhatHappened = ({ of: o }: { of: Override }) => (
+  <Anchor
+    size="sm"
+    className="text-link"
+    renderRoot={(props) => <Link to="/overrides" search={{ override: o.override_id }} {...props} />}
+  >
+    What happened
+  </Anchor>
+);
+
 /** The buttons of whoever may press them. */
-export function Actions({ of: o }: { of: Override }) {
+export function Actions({ of: o, mt }: { of: Override; mt?: MantineSpacing }) {
   const { approve, reject, cancel } = useOverrideActions();
   if (!o.may_decide && !o.may_cancel) return null;
   return (
-    <Group gap="xs">
+    <Group gap="xs" mt={mt}>
       {o.may_decide && (
         <>
           <Button leftSection={<IconCheck size={16} />} onClick={() => approve(o)}>
