@@ -230,3 +230,15 @@ func (tx *Tx) readBack(s *Store, b *Rollback) (detail string, safe bool, err err
 	}
 	return "toggles are effective, and nothing is in flight", true, nil
 }
+
+// rollbackLate is how long a step may be due until somebody looks whether the rollback's workflow is gone.
+const rollbackLate = 30 * time.Second
+
+// sweepRollbacks tells the workflows of rollbacks whose step has been due for so long to look again: one that is gone is begun anew.
+func (s *Store) sweepRollbacks(ctx context.Context, late time.Duration) (lost int64, err error) {
+	took, err := s.pool.Exec(ctx, `INSERT INTO outbox (kind, key, payload) SELECT $1, 'rollback/' || b.id, jsonb_build_object('rollback_id', b.id) FROM rollbacks b
+		WHERE b.state IN ('running', 'done', 'recovering')
+			AND EXISTS (SELECT FROM rollback_steps s WHERE s.rollback_id = b.id AND s.done_at IS NULL AND s.due_at < clock_timestamp() - $2::interval)
+			AND NOT EXISTS (SELECT FROM outbox o WHERE o.key = 'rollback/' || b.id AND o.kind = $1 AND o.delivered_at IS NULL)`, KindRollbackChanged, late)
+	return took.RowsAffected(), unavailable(err)
+}

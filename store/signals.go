@@ -80,21 +80,15 @@ func (s *Store) signals(ctx context.Context, db querier, r Rollout) ([]SignalSta
 	rules := alert.Rules{All: r.Plan.SignalRules(r.Factor)}
 	for _, signal := range r.Plan.Signals {
 		v := SignalStanding{Signal: signal}
-		few := false
 		for _, w := range signal.Watch {
 			rule, _ := rules.Of(w.Rule)
 			one := standingOf(w, rule, readings, alerts, r)
 			v.Standing = append(v.Standing, one)
-			if few = few || w.Few && one.AlertID != nil; w.Few {
-				continue
-			}
-			if v.Worst.Rule == "" || worse(one.State, v.Worst.State) {
+			if !w.Few && (v.Worst.Rule == "" || worse(one.State, v.Worst.State)) { // where few are too few, the rule of many is unknown
 				v.Worst = one
 			}
 		}
-		if v.State = v.Worst.State; few && v.State == rollout.SignalOK {
-			v.State = rollout.SignalUnknown
-		}
+		v.State = v.Worst.State
 		all = append(all, v)
 	}
 	return all, nil
