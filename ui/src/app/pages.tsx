@@ -269,6 +269,8 @@ const reviews = createRoute({
     review: text(s.review),
   }),
   component: lazyRouteComponent(() => import('../pages/rollout/reviews'), 'ReviewsPage'),
+});
+
 const rollback = createRoute({
   getParentRoute: () => root,
   path: '/rollout/rollbacks/$id',
