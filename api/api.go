@@ -104,6 +104,8 @@ func newServer(d Deps) *server {
 	s.approvals()
 	s.overrides()
 	s.rollout()
+	s.announcements()
+	s.reviews()
 	s.resends()
 	s.forecasts()
 	s.imports()

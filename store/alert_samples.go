@@ -216,7 +216,7 @@ func policyBlocks(ctx context.Context, s *Store, now time.Time) ([]alert.Sample,
 	err := s.pool.QueryRow(ctx, `SELECT coalesce(sum(k.queued) FILTER (WHERE k.blocked_reason = ANY ($2)), 0)::bigint, coalesce(sum(k.queued), 0)::bigint,
 			EXISTS (SELECT FROM settings_revisions WHERE created_at > $1::timestamptz - interval '2 hours' AND key <> ALL ($3))
 		FROM campaigns c JOIN cohorts k ON k.campaign_id = c.id WHERE c.status = 'running' AND c.gate = 'open' AND NOT c.is_drill`,
-		now, []policy.Reason{policy.InQuietHours, policy.NoConsent, policy.FrequencyCapped}, []string{"on_call", "overrides", "offline_redemptions"}).Scan(&blocked, &waiting, &changed)
+		now, []policy.Reason{policy.InQuietHours, policy.NoConsent, policy.FrequencyCapped}, []string{"on_call", "overrides", "offline_redemptions", "announcements", "daily_review"}).Scan(&blocked, &waiting, &changed)
 	if err != nil || !changed {
 		return []alert.Sample{{Known: true, Detail: "no rule was changed in the last two hours"}}, err
 	}

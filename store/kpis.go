@@ -174,6 +174,8 @@ func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND needs_human <> '' AND NOT is_drill
 		UNION ALL SELECT CASE WHEN subject_kind IN ('campaign', 'override', 'template') THEN subject_kind || '_approvals' ELSE 'approvals' END, count(*), min(created_at), NULL
 			FROM approval_requests WHERE closed_at IS NULL GROUP BY 1
+		UNION ALL SELECT 'daily_reviews', count(*), min(v.due_at), NULL FROM daily_reviews v JOIN rollouts r ON (r.name, r.phase_since) = (v.rollout, v.phase_since)
+			WHERE v.signed_at IS NULL AND r.ended_at IS NULL
 		UNION ALL SELECT 'support_tasks', count(*), min(created_at), NULL FROM (SELECT created_at FROM provisional_refusals WHERE resolved_at IS NULL ORDER BY id LIMIT $2) t
 		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM ((SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
 			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2)

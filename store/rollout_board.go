@@ -208,7 +208,9 @@ func (s *Store) RolloutBoard(ctx context.Context) (b RolloutBoard, err error) {
 		if b.Items, err = s.standings(tx.ctx, tx.pgx, b.Rollout); err != nil {
 			return err
 		}
-		b.Open = b.open(b.Items)
+		if b.Open, err = s.missing(tx.ctx, tx.pgx, b.Rollout, b.Items); err != nil {
+			return err
+		}
 		if err := tx.maySign(&b); err != nil {
 			return err
 		}

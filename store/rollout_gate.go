@@ -70,7 +70,11 @@ func (s *Store) AdvanceRollout(ctx context.Context, from rollout.Phase, reason s
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		if err := r.shut(r.open(all)); err != nil {
+		open, err := s.missing(tx.ctx, tx.pgx, r, all)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if err := r.shut(open); err != nil {
 			return audit.Entry{}, err
 		}
 		if err := tx.hindered(s, guard{r.Name, to, r.Plan.Of(to).Guardrails}, r.movesHouse(to)); err != nil {
@@ -159,7 +163,10 @@ func (s *Store) openForGood(tx *Tx, r Rollout, by uuid.UUID) ([]rollout.Open, er
 	if err != nil {
 		return nil, err
 	}
-	open := r.open(all)
+	open, err := s.missing(tx.ctx, tx.pgx, r, all)
+	if err != nil {
+		return nil, err
+	}
 	who, err := tx.party(by)
 	if err != nil {
 		return nil, err

@@ -178,7 +178,10 @@ func (s *Store) StepRollout(ctx context.Context, name string) (step RolloutStep,
 	if err != nil {
 		return step, err
 	}
-	open := r.open(standing)
+	open, err := s.missing(ctx, s.pool, r, standing)
+	if err != nil {
+		return step, err
+	}
 	if step.Open = len(open); step.Open > 0 {
 		step.Why = open[0].Item + ": " + open[0].Why
 	} else if r.Phase != rollout.Live {

@@ -120,6 +120,9 @@ func (tx *Tx) enterPhase(s *Store, r Rollout, by uuid.UUID) error {
 			}
 		}
 	}
+	if err := tx.watchReviews(r); err != nil {
+		return err
+	}
 	return tx.mockRedemptions(s, of.Guardrails.Redemptions == rollout.Mocked)
 }
 
@@ -252,7 +255,13 @@ func (s *Store) refuseRollout(ctx context.Context, target string, why error) err
 	case !strings.HasPrefix(code, "rollout_"):
 		return why
 	}
-	if err := s.Enter(ctx, audit.Entry{Action: action, Target: target, Diff: map[string]any{"code": code}}); err != nil {
+	diff := map[string]any{"code": code}
+	if told, ok := errors.AsType[*domain.Error](why); ok {
+		if gate, ok := told.Facts.(GateFacts); ok {
+			diff["to"], diff["open"] = gate.To, gate.Open
+		}
+	}
+	if err := s.Enter(ctx, audit.Entry{Action: action, Target: target, Diff: diff}); err != nil {
 		return err
 	}
 	return why

@@ -99,7 +99,8 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
 		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns, "overrides": set.Overrides,
-		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall}[key])
+		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall,
+		"announcements": set.Announcements, "daily_review": set.DailyReview}[key])
 	return value
 }
 
@@ -335,6 +336,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
 		if err == nil {
 			err = tx.wakeSends("true")
+		}
+		if err == nil && e.Key == "daily_review" {
+			err = tx.reviewsChanged()
 		}
 		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {

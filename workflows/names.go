@@ -75,6 +75,32 @@ type RolloutInput struct {
 // RolloutChanged tells a rollout to look again. It understands Decide, too.
 const RolloutChanged = "changed"
 
+// AnnouncementID is the id of the workflow that sends an announcement.
+func AnnouncementID(id uuid.UUID) string { return "announcement/" + id.String() }
+
+// AnnouncePreviewID is the id of the workflow that looks at the links of an announcement of a rollout's plan.
+func AnnouncePreviewID(rollout, announcement string) string {
+	return "announcement/" + rollout + "/" + announcement
+}
+
+// AnnounceInput starts either of them.
+type AnnounceInput struct {
+	Rollout      string    `json:"rollout"`
+	Announcement string    `json:"announcement"` // of the plan
+	ID           uuid.UUID `json:"id,omitzero"`  // of the order to send it; zero: its links are looked at, no more
+}
+
+// DailyReviewsID is the id of the workflow of a rollout's daily reviews.
+func DailyReviewsID(rollout string) string { return "daily-review/" + rollout }
+
+// DailyReviewsInput starts it, or carries it on in a new run.
+type DailyReviewsInput struct {
+	Rollout string `json:"rollout"`
+}
+
+// ReviewsChanged tells it to look again.
+const ReviewsChanged = "changed"
+
 // DrillID is the id of a drill's workflow.
 func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
 

@@ -30,6 +30,8 @@ func TestReplay(t *testing.T) {
 			replayer.RegisterWorkflowWithOptions(workflows.Send, workflow.RegisterOptions{Name: "Send"})
 			replayer.RegisterWorkflowWithOptions(workflows.Override, workflow.RegisterOptions{Name: "Override"})
 			replayer.RegisterWorkflowWithOptions(workflows.Rollout, workflow.RegisterOptions{Name: "Rollout"})
+			replayer.RegisterWorkflowWithOptions(workflows.Announce, workflow.RegisterOptions{Name: "Announce"})
+			replayer.RegisterWorkflowWithOptions(workflows.DailyReviews, workflow.RegisterOptions{Name: "DailyReviews"})
 			replayer.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
 			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))

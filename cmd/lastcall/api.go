@@ -99,6 +99,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
 	handlers[store.KindReply] = replyHandler(st, messages)
 	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
+	handlers[store.KindAnnouncement] = announcementHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)

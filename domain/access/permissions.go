@@ -72,6 +72,7 @@ const (
 	RolloutRun    Permission = "rollout.run"  // begin one, open its gates, choose who takes part
 	RolloutSign   Permission = "rollout.sign" // attest an item, in one's own role's seat
 	RolloutLead   Permission = "rollout.lead" // waive an item, change the plan, end it
+	ReviewsSign   Permission = "reviews.sign" // attest that one has looked at how a day of a rollout went
 	ProbesRead    Permission = "probes.read"
 	ProbesCheck   Permission = "probes.check"  // have an edge function probed now
 	FaultsInject  Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
@@ -149,6 +150,7 @@ var granted = map[Permission][]Role{
 	RolloutRun:    {Admin, ProjectLead, Ops},
 	RolloutSign:   {ProjectLead, Ops, Compliance, Finance},
 	RolloutLead:   {ProjectLead},
+	ReviewsSign:   {Ops, Support},
 	ProbesRead:    staff,
 	ProbesCheck:   {Admin, Ops},
 	FaultsInject:  {Admin, Ops},

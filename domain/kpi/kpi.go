@@ -85,7 +85,7 @@ type Day struct {
 
 // Need is something that waits for a human.
 type Need struct {
-	Kind  NeedKind   `json:"kind" enum:"campaigns,campaign_approvals,override_approvals,template_approvals,approvals,support_tasks,unsent_vouchers,edge_functions"`
+	Kind  NeedKind   `json:"kind" enum:"campaigns,campaign_approvals,override_approvals,template_approvals,approvals,daily_reviews,support_tasks,unsent_vouchers,edge_functions"`
 	N     int64      `json:"n" doc:"How many; counted up to 1000"`
 	Since *time.Time `json:"since,omitempty" doc:"Of the oldest"`
 	Names []string   `json:"names,omitempty" doc:"Of edge functions: which"`
@@ -102,6 +102,7 @@ const (
 	OverrideApprovals  NeedKind = "override_approvals"
 	TemplateApprovals  NeedKind = "template_approvals"
 	OtherApprovals     NeedKind = "approvals"
+	UnsignedReviews    NeedKind = "daily_reviews"
 	OpenSupportTasks   NeedKind = "support_tasks"
 	UnsentVouchersNeed NeedKind = "unsent_vouchers"
 )

@@ -254,6 +254,22 @@ const rollout = createRoute({
   component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
 });
 
+const announcements = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/announcements',
+  component: lazyRouteComponent(() => import('../pages/rollout/announcements'), 'AnnouncementsPage'),
+});
+
+const reviews = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/reviews',
+  validateSearch: (s: Record<string, unknown>): { after?: string; review?: string } => ({
+    after: text(s.after),
+    review: text(s.review),
+  }),
+  component: lazyRouteComponent(() => import('../pages/rollout/reviews'), 'ReviewsPage'),
+});
+
 const drills = createRoute({
   getParentRoute: () => root,
   path: '/drills',
@@ -362,6 +378,8 @@ export const router = createRouter({
     approvals,
     overrides,
     rollout,
+    announcements,
+    reviews,
     drills,
     drill,
     contacts,
@@ -432,7 +450,7 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
-    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign'],
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'reviews.sign'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },

@@ -26,6 +26,11 @@ const kinds: Record<Need['kind'], { one: string; more: string; link?: LinkProps 
     link: { to: '/templates', search: { status: 'submitted' } },
   },
   approvals: { one: 'other decision to take', more: 'other decisions to take', link: { to: '/approvals' } },
+  daily_reviews: {
+    one: 'day of the rollout to review',
+    more: 'days of the rollout to review',
+    link: { to: '/rollout/reviews' },
+  },
   support_tasks: {
     one: 'offline voucher for Support',
     more: 'offline vouchers for Support',

@@ -59,14 +59,20 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
       }
     >
       {ready ? (
-        <Text size="sm">Every item of {from?.title.toLowerCase()} is passed or waived.</Text>
+        <Text size="sm">Every item of {from?.title.toLowerCase()} is passed or waived, and everybody was told.</Text>
       ) : (
         <ul className="missing">
           {gate.open.map((o) => (
             <li key={o.item} className="missing-one">
-              <Link to="/rollout" search={{ item: o.item }} className="text-link">
-                {name(o.item)}
-              </Link>
+              {o.code === 'announcement_missing' ? (
+                <Link to="/rollout/announcements" className="text-link">
+                  Announcement {o.item}
+                </Link>
+              ) : (
+                <Link to="/rollout" search={{ item: o.item }} className="text-link">
+                  {name(o.item)}
+                </Link>
+              )}
               <span className="wrap">{upper(o.why)}</span>
             </li>
           ))}
