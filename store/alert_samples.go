@@ -178,12 +178,17 @@ func idAt(t time.Time) (id uuid.UUID) {
 	return id
 }
 
-// redemptionFailureRate counts only failures of ours: what the rules refuse is the business at work.
+// redemptionFailureRate counts only failures of ours: what the rules refuse is the business at work. What a fault makes of
+// redemptions on purpose is a sample of its own.
 func redemptionFailureRate(ctx context.Context, s *Store, now time.Time) ([]alert.Sample, error) {
 	var done, failed int64
 	err := s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM redemptions WHERE created_at > $1),
 		(SELECT count(*) FROM redemption_refusals WHERE at > $1 AND kind = 'system' AND NOT mock AND NOT is_drill)`, now.Add(-alert.Window)).Scan(&done, &failed)
-	return []alert.Sample{share(failed, done+failed, "redemptions failed by our fault")}, err
+	if err != nil {
+		return nil, err
+	}
+	drilled, err := drilledRedemptions(ctx, s, now)
+	return append(drilled, share(failed, done+failed, "redemptions failed by our fault")), err
 }
 
 // share is a sample of so many among n; without any it says nothing.

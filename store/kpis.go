@@ -168,7 +168,9 @@ func (s *Store) voucherDays(ctx context.Context, now time.Time, zone *time.Locat
 
 // needs is what waits for a human now. Each is counted by an index that holds little else, up to kpi.NeedsCountTo.
 func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
-	rows, err := s.pool.Query(ctx, `SELECT 'edge_functions' AS kind, count(*), min(since), array_agg(name ORDER BY name) FROM edge_functions
+	rows, err := s.pool.Query(ctx, `SELECT 'alerts' AS kind, count(*), min(fired_at), (array_agg(DISTINCT title))[1:3] FROM alerts
+			WHERE state = 'firing' AND acknowledged_at IS NULL AND inhibited_by IS NULL AND severity <> 'info'
+		UNION ALL SELECT 'edge_functions', count(*), min(since), array_agg(name ORDER BY name) FROM edge_functions
 			WHERE state = 'red' AND checked_at > now() - $1::interval
 		UNION ALL SELECT 'campaigns', count(*), min(updated_at), NULL FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND needs_human <> '' AND NOT is_drill

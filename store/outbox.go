@@ -42,6 +42,7 @@ const (
 	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
+	KindScheduleDrill   = "drill.schedule"   // ScheduleDrill
 	KindProbe           = "probe.now"        // ProbeNow
 	KindAnnounce        = "announce.start"   // Announce
 	KindAnnouncement    = "announcement"     // AnnouncementMessage
@@ -222,6 +223,11 @@ type AnnouncementMessage struct {
 // ReviewsChanged tells the workflow of a rollout's daily reviews to look again, and starts it if it does not run.
 type ReviewsChanged struct {
 	Rollout string `json:"rollout"`
+}
+
+// ScheduleDrill has Temporal's schedule of a scenario follow what is wanted.
+type ScheduleDrill struct {
+	Scenario string `json:"scenario"`
 }
 
 // ProbeNow has one edge function probed now.

@@ -333,6 +333,9 @@ func (s *Store) AwaitProbe(ctx context.Context, known EdgeFunction) (now EdgeFun
 // pruneProbes forgets results that nobody asks about any more.
 func (s *Store) pruneProbes(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM probe_results r USING edge_functions e WHERE r.edge_function = e.name AND r.at < now() - $1::interval`, probe.Kept)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM drill_attempts a USING drills d WHERE a.drill_id = d.id AND a.at < now() - $1::interval`, probe.Kept)
+	}
 	return err
 }
 

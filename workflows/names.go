@@ -109,6 +109,14 @@ type DrillInput struct {
 	DrillID uuid.UUID `json:"drill_id"`
 }
 
+// DrillScheduleID is the id of the schedule that begins drills of a scenario.
+func DrillScheduleID(scenario string) string { return "drills/" + scenario }
+
+// ScheduledDrillInput says of which scenario a drill is due.
+type ScheduledDrillInput struct {
+	Scenario string `json:"scenario"`
+}
+
 // The messages an override understands.
 const (
 	Decide          = "decide" // Decided

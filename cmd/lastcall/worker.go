@@ -62,6 +62,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err != nil {
 				return err
 			}
+			scenarios, err := config.Drills()
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
@@ -78,7 +82,7 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			asks := probes(c, db, temporal, board, acts, log)
 			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
-				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Log: log}})
+				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Scenarios: scenarios, Log: log}})
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry, folder := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}, store.TallyFolder{Store: db, Log: log}
 				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}

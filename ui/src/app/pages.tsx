@@ -57,6 +57,7 @@ const edges: EdgeFunction['name'][] = [
   'ops-channel',
   'mail',
   'panel',
+  'redemptions',
   'database',
 ];
 
@@ -352,6 +353,12 @@ const alerts = createRoute({
   component: lazyRouteComponent(() => import('../pages/incidents/alerts'), 'AlertsPage'),
 });
 
+const alertRules = createRoute({
+  getParentRoute: () => root,
+  path: '/alert-rules',
+  component: lazyRouteComponent(() => import('../pages/incidents/rules'), 'AlertRulesPage'),
+});
+
 const runbooks = createRoute({
   getParentRoute: () => root,
   path: '/runbooks',
@@ -395,6 +402,7 @@ export const router = createRouter({
     incidents,
     incident,
     alerts,
+    alertRules,
     runbooks,
     integrations,
     settings,
