@@ -87,11 +87,6 @@ type AnnouncementOrder struct {
 	Digest string `json:"digest" pattern:"^[0-9a-f]{64}$" patternDescription:"64 hexadecimal digits" doc:"Of what you looked at"`
 }
 
-// RolloutPath is the part of an address that names a rollout.
-type RolloutPath struct {
-	Rollout string `path:"rollout" maxLength:"40" example:"lastcall"`
-}
-
 // AnnouncementPath names an announcement of it.
 type AnnouncementPath struct {
 	RolloutPath
@@ -106,21 +101,21 @@ type announcementOutput struct {
 func (s *server) announcements() {
 	tags := []string{"Rollout"}
 	wrong := append([]int{http.StatusForbidden, http.StatusNotFound, http.StatusPreconditionFailed}, refusals...)
-	register(s, access.RolloutRead, huma.Operation{OperationID: "list-rollout-announcements", Method: http.MethodGet, Path: "/rollouts/{rollout}/announcements", Tags: tags,
+	register(s, access.RolloutRead, huma.Operation{OperationID: "list-rollout-announcements", Method: http.MethodGet, Path: "/rollouts/{name}/announcements", Tags: tags,
 		Summary: "What a rollout tells people, and what went out", Errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, in *RolloutPath) (*struct{ Body RolloutAnnouncements }, error) {
-			all, err := s.Store.Announcements(ctx, in.Rollout)
-			out := RolloutAnnouncements{Rollout: in.Rollout, Announcements: make([]RolloutAnnouncement, len(all))}
+			all, err := s.Store.Announcements(ctx, in.Name)
+			out := RolloutAnnouncements{Rollout: in.Name, Announcements: make([]RolloutAnnouncement, len(all))}
 			for i, a := range all {
 				out.Announcements[i] = announcementOf(a)
 			}
 			return &struct{ Body RolloutAnnouncements }{out}, err
 		})
-	register(s, access.RolloutRun, huma.Operation{OperationID: "preview-rollout-announcement", Method: http.MethodPost, Path: "/rollouts/{rollout}/announcements/{announcement}/preview", Tags: tags,
+	register(s, access.RolloutRun, huma.Operation{OperationID: "preview-rollout-announcement", Method: http.MethodPost, Path: "/rollouts/{name}/announcements/{announcement}/preview", Tags: tags,
 		Summary: "An announcement as it would go out, with its links looked at now", Errors: wrong, Responses: s.acceptedAs(reflect.TypeFor[RolloutAnnouncement]()),
 		Description: "Answers 200 once its links were looked at; 202 when that takes longer than 5 s."},
 		func(ctx context.Context, in *AnnouncementPath) (*announcementOutput, error) {
-			message, since, err := s.Store.CheckAnnouncement(ctx, in.Rollout, in.ID)
+			message, since, err := s.Store.CheckAnnouncement(ctx, in.Name, in.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -134,7 +129,7 @@ func (s *server) announcements() {
 			a, err := s.announcement(ctx, in)
 			return &announcementOutput{status, announcementOf(a)}, err
 		})
-	register(s, access.RolloutRun, huma.Operation{OperationID: "send-rollout-announcement", Method: http.MethodPost, Path: "/rollouts/{rollout}/announcements/{announcement}/send", Tags: tags,
+	register(s, access.RolloutRun, huma.Operation{OperationID: "send-rollout-announcement", Method: http.MethodPost, Path: "/rollouts/{name}/announcements/{announcement}/send", Tags: tags,
 		Summary: "Send an announcement, as you looked at it", Errors: wrong, Responses: s.acceptedAs(reflect.TypeFor[RolloutAnnouncement]()),
 		Description: "Its links are looked at first; `announcement_link`, status 409, when one leads nowhere. Fails as `announcement_changed`, status 412, when it is not what you " +
 			"looked at any more, and with status 409 as `announcement_early`, `announcement_sent`, `announcement_going`, `announcement_no_list`, `announcement_no_link`, `announcement_no_contact`, " +
@@ -147,7 +142,7 @@ func (s *server) announcements() {
 			if err != nil {
 				return nil, domain.E(domain.Invalid, "bad_digest", "use 64 hexadecimal digits").About("digest")
 			}
-			id, message, err := s.Store.SendAnnouncement(ctx, in.Rollout, in.ID, seen)
+			id, message, err := s.Store.SendAnnouncement(ctx, in.Name, in.ID, seen)
 			if err != nil {
 				return nil, err
 			}
@@ -175,7 +170,7 @@ func (s *server) announcements() {
 }
 
 func (s *server) announcement(ctx context.Context, in *AnnouncementPath) (store.AnnouncementStanding, error) {
-	all, err := s.Store.Announcements(ctx, in.Rollout)
+	all, err := s.Store.Announcements(ctx, in.Name)
 	if err != nil {
 		return store.AnnouncementStanding{}, err
 	}

@@ -108,6 +108,7 @@ func newServer(d Deps) *server {
 	s.rollout()
 	s.announcements()
 	s.reviews()
+	s.rollbacks()
 	s.resends()
 	s.forecasts()
 	s.imports()

@@ -36,12 +36,13 @@ type CampaignApproval struct {
 // ApprovalRequest is a decision that somebody waits for.
 type ApprovalRequest struct {
 	ID          uuid.UUID            `json:"id" format:"uuid"`
-	Kind        string               `json:"kind" enum:"campaign,override,template" doc:"What is decided about"`
+	Kind        string               `json:"kind" enum:"campaign,override,template,rollback" doc:"What is decided about"`
 	Subject     string               `json:"subject" doc:"Its id"`
 	Digest      string               `json:"digest" doc:"SHA-256 of it as it was asked about, in hex: whoever decides sends it back"`
 	Campaign    *store.CampaignFacts `json:"campaign,omitempty" doc:"Of a campaign: what it was then"`
 	Template    *store.TemplateFacts `json:"template,omitempty" doc:"Of a version of a template: what it was then"`
 	Override    *store.OverrideFacts `json:"override,omitempty" doc:"Of an override: what it was then"`
+	Rollback    *store.RollbackFacts `json:"rollback,omitempty" doc:"Of a recovery from a rollback: what it was then"`
 	Reason      string               `json:"reason,omitempty"`
 	RequestedBy Somebody             `json:"requested_by"`
 	RequestedAt time.Time            `json:"requested_at"`
@@ -193,6 +194,8 @@ func (s *server) requestOf(a store.Asked) ApprovalRequest {
 		facts = &r.Override
 	case store.SubjectTemplate:
 		facts = &r.Template
+	case store.SubjectRollback:
+		facts = &r.Rollback
 	}
 	if err := json.Unmarshal(a.Facts, facts); err != nil {
 		s.Log.Error("stored facts cannot be read", "request_id", a.ID, "error", err)

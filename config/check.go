@@ -49,6 +49,7 @@ func (c *Config) check() (problems []error) {
 	optional(e164.MatchString, c.WhatsApp.Number, "whatsapp.number", "must be a number with + and country code, digits only")
 	optional(digits.MatchString, c.WhatsApp.BusinessAccountID, "whatsapp.business_account_id", "must be the id of the account, digits only")
 	optional(isWebURL, c.Ops.WebhookURL.Reveal(), "ops.webhook_url", webURL)
+	optional(isWebURL, c.Rollout.LegacyWebhookURL.Reveal(), "rollout.legacy_webhook_url", webURL)
 	optional(isHostPort, c.Mail.Address, "mail.address", hostPort)
 	must(isMailAddress(c.Mail.From), "mail.from", "must be a mail address")
 	oneOf := func(value, key string, allowed ...string) {

@@ -156,6 +156,8 @@ type Audit struct {
 // Rollout is how the installation goes from a trial to everybody.
 type Rollout struct {
 	PlanFile string `key:"plan_file"` // the plan, in YAML; empty: the one that Lastcall comes with
+
+	LegacyWebhookURL Secret `key:"legacy_webhook_url"` // switches the tooling before Lastcall on and off, and says which it is; empty: Ops do it by hand, and sign
 }
 
 // Probes ask edge functions for a sign of life.

@@ -66,6 +66,23 @@ func parsePlan(text []byte, known func(string) bool) (plan rollout.Plan, err err
 				Body     string             `mapstructure:"body"`
 			} `mapstructure:"announcements"`
 		} `mapstructure:"phases"`
+		Signals []struct {
+			Signal  string `mapstructure:"signal"`
+			Text    string `mapstructure:"text"`
+			Title   string `mapstructure:"title"`
+			Runbook string `mapstructure:"runbook"`
+			Watch   []struct {
+				Rule     string               `mapstructure:"rule"`
+				Title    string               `mapstructure:"title"`
+				When     string               `mapstructure:"when"`
+				Of       []string             `mapstructure:"of"`
+				For      time.Duration        `mapstructure:"for"`
+				MinN     int64                `mapstructure:"min_n"`
+				Do       rollout.SignalAction `mapstructure:"do"`
+				Few      bool                 `mapstructure:"few"`
+				Inhibits []string             `mapstructure:"inhibits"`
+			} `mapstructure:"watch"`
+		} `mapstructure:"signals"`
 	}
 	if err := v.UnmarshalExact(&file); err != nil {
 		return plan, domain.E(domain.Invalid, "bad_plan", "has a field that is unknown or of another kind: %s", err).About("rollout.plan_file")
@@ -80,6 +97,13 @@ func parsePlan(text []byte, known func(string) bool) (plan rollout.Plan, err err
 			p.Announcements = append(p.Announcements, announce.Announcement(a))
 		}
 		plan.Phases = append(plan.Phases, p)
+	}
+	for _, of := range file.Signals {
+		s := rollout.Signal{Name: of.Signal, Text: of.Text, Title: of.Title, Runbook: of.Runbook}
+		for _, w := range of.Watch {
+			s.Watch = append(s.Watch, rollout.Watch{Rule: w.Rule, Title: w.Title, When: w.When, Of: w.Of, For: w.For, MinN: w.MinN, Action: w.Do, Few: w.Few, Inhibits: w.Inhibits})
+		}
+		plan.Signals = append(plan.Signals, s)
 	}
 	return plan, plan.Check(known)
 }

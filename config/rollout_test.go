@@ -4,14 +4,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain"
 	"lastcall/domain/announce"
 	"lastcall/domain/rollout"
+	"lastcall/domain/runbook"
 )
 
 func anyCheck(string) bool { return true }
@@ -102,6 +105,46 @@ func TestThePlanIsWhatWasAgreed(t *testing.T) {
 	require.Equal(t, plan.Digest(), again.Digest())
 }
 
+// signals are the plan's lines of what makes one roll back, word by word, each with the thresholds that were agreed on.
+func TestTheSignalsAreWhatWasAgreed(t *testing.T) {
+	t.Parallel()
+	plan, err := Defaults().RolloutPlan(anyCheck)
+	require.NoError(t, err)
+	var texts []string
+	said := map[string]string{}
+	for _, s := range plan.Signals {
+		texts = append(texts, s.Text)
+	}
+	require.Equal(t, []string{"Critical EF outages >30 minutes.", "Redemption failure rate >5% over 15 minutes.", "Policy engine misconfiguration causing mass blocks or sends.",
+		"Support team unable to access Admin Panel for >10 minutes."}, texts)
+	rules, err := AlertRules(0)
+	require.NoError(t, err)
+	books, err := Runbooks()
+	require.NoError(t, err)
+	for _, r := range plan.SignalRules(1) {
+		said[r.Name] = r.String()
+		require.True(t, slices.ContainsFunc(books, func(b runbook.Runbook) bool { return b.Name == r.Runbook }), r.Runbook)
+		for _, name := range r.Inhibits {
+			_, known := rules.Of(name)
+			require.True(t, known || strings.HasPrefix(name, "signal-"), name)
+		}
+	}
+	require.Equal(t, map[string]string{
+		"signal-critical-outage":         "edge_function is red for 30m0s",
+		"signal-redemption-failures":     "redemption_failure_rate > 5%, of at least 50",
+		"signal-redemption-failures-few": "redemption_failure_rate > 5%",
+		"signal-mass-blocks":             "policy_block_rate > 50%, of at least 100",
+		"signal-sends-past-forecast":     "sends_past_forecast > 20%, of at least 100",
+		"signal-sends-past-cap":          "sends_past_cap > 0%",
+		"signal-panel-unreachable":       "edge_function is red for 10m0s",
+	}, said)
+	for _, r := range plan.SignalRules(1800) {
+		if r.Name == "signal-critical-outage" {
+			require.Equal(t, time.Second, r.For, "in a rehearsal durations pass faster")
+		}
+	}
+}
+
 func TestAPlanThatCannotBeFollowed(t *testing.T) {
 	t.Parallel()
 	whole := string(rolloutPlan)
@@ -132,6 +175,10 @@ func TestAPlanThatCannotBeFollowed(t *testing.T) {
 		"a text that is none":    change("{{.Links.faq}}", "{{.Links.faq"),
 		"an unknown fact":        change("{{.Rollout}}", "{{.Campaign}}"),
 		"two of one name":        change("id: pilot-material", "id: staging-ready"),
+		"a signal of nothing":    change("when: edge_function is red", "when: edge_function is sad"),
+		"a clock too short":      change("for: 30m", "for: 10s"),
+		"an unknown action":      change("do: roll_back", "do: pray"),
+		"of an unknown function": change("of: [panel]", "of: [door]"),
 		"empty":                  "",
 	} {
 		_, err := parsePlan([]byte(text), func(check string) bool { return check != "nothing" })

@@ -52,8 +52,8 @@ func (e *AlertEngine) look(ctx context.Context, unless time.Duration) error {
 		if err != nil { // those are unknown now, and the others are not
 			e.Log.Warn("a source of alerts cannot be measured", "error", err)
 		}
-		l := &looking{tx: tx, rules: e.Rules, now: *now, log: e.Log}
-		for _, step := range []func() error{l.load, func() error { return l.judge(samples) }, l.inhibit, l.act, l.save, l.tell, l.watchdog} {
+		l := &looking{tx: tx, store: e.Store, rules: e.Rules, now: *now, log: e.Log}
+		for _, step := range []func() error{l.load, func() error { return l.signals(samples) }, func() error { return l.judge(samples) }, l.inhibit, l.act, l.save, l.tell, l.watchdog} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -65,12 +65,15 @@ func (e *AlertEngine) look(ctx context.Context, unless time.Duration) error {
 // looking is one look at everything.
 type looking struct {
 	tx    *Tx
+	store *Store
 	rules alert.Rules
 	now   time.Time
 	log   *slog.Logger
 	open  []*Alert        // those not resolved before this look, oldest first
 	made  map[*Alert]bool // those of them that began in it
 	clock map[drillClock]time.Duration
+
+	signalled []alert.Sample // what the rules of a rollout's signals are judged by
 }
 
 type drillClock struct{ drill, rule string }
@@ -103,7 +106,11 @@ func (l *looking) load() error {
 func (l *looking) judge(samples []alert.Sample) error {
 	var r readings
 	for _, rule := range l.rules.All {
-		for _, s := range samples {
+		by := samples
+		if rule.Signal != "" {
+			by = l.signalled
+		}
+		for _, s := range by {
 			if rule.About(s) {
 				v := rule.Judge(s)
 				r.add(rule, s, v)
@@ -245,6 +252,9 @@ func (l *looking) act() error {
 			if err != nil {
 				return err
 			}
+		}
+		if err := l.signal(&tx, rule, a); err != nil {
+			return err
 		}
 		a.ActedAt = &l.now
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lastcall/domain/alert"
-	"lastcall/domain/policy"
 	"lastcall/domain/probe"
 )
 
@@ -69,6 +68,8 @@ var alertSources = map[string]func(context.Context, *Store, time.Time) ([]alert.
 	alert.WrongCodes:            wrongCodes,
 	alert.CampaignsStuck:        campaignsStuck,
 	alert.PolicyBlocks:          policyBlocks,
+	alert.SendsPastForecast:     sendsPastForecast,
+	alert.SendsPastCap:          sendsPastCap,
 }
 
 // edgeFunctionSamples read what the last probes found. One that is stale says nothing. While a fault is put in the way on
@@ -181,14 +182,20 @@ func idAt(t time.Time) (id uuid.UUID) {
 // redemptionFailureRate counts only failures of ours: what the rules refuse is the business at work. What a fault makes of
 // redemptions on purpose is a sample of its own.
 func redemptionFailureRate(ctx context.Context, s *Store, now time.Time) ([]alert.Sample, error) {
-	var done, failed int64
-	err := s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM redemptions WHERE created_at > $1),
-		(SELECT count(*) FROM redemption_refusals WHERE at > $1 AND kind = 'system' AND NOT mock AND NOT is_drill)`, now.Add(-alert.Window)).Scan(&done, &failed)
+	one, err := redemptions(ctx, s.pool, now.Add(-alert.Window), false)
 	if err != nil {
 		return nil, err
 	}
 	drilled, err := drilledRedemptions(ctx, s, now)
-	return append(drilled, share(failed, done+failed, "redemptions failed by our fault")), err
+	return append(drilled, one), err
+}
+
+// redemptions is the rate of failures since then, with or without those that drills and faults on purpose made.
+func redemptions(ctx context.Context, db querier, since time.Time, drills bool) (alert.Sample, error) {
+	var done, failed int64
+	err := db.QueryRow(ctx, `SELECT (SELECT count(*) FROM redemptions WHERE created_at > $1),
+		(SELECT count(*) FROM redemption_refusals WHERE at > $1 AND kind = 'system' AND NOT mock AND ($2 OR NOT is_drill))`, since, drills).Scan(&done, &failed)
+	return share(failed, done+failed, "redemptions failed by our fault"), err
 }
 
 // share is a sample of so many among n; without any it says nothing.
@@ -211,21 +218,4 @@ func campaignsStuck(ctx context.Context, s *Store, _ time.Time) ([]alert.Sample,
 	one := alert.Sample{Known: true}
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM campaigns WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND needs_human <> '' AND NOT is_drill`).Scan(&one.Value)
 	return []alert.Sample{one}, err
-}
-
-// policyBlocks is which part of those that wait in running campaigns a rule holds back, for two hours after a rule was
-// changed: at other times it is what the rules are for.
-func policyBlocks(ctx context.Context, s *Store, now time.Time) ([]alert.Sample, error) {
-	var blocked, waiting int64
-	var changed bool
-	err := s.pool.QueryRow(ctx, `SELECT coalesce(sum(k.queued) FILTER (WHERE k.blocked_reason = ANY ($2)), 0)::bigint, coalesce(sum(k.queued), 0)::bigint,
-			EXISTS (SELECT FROM settings_revisions WHERE created_at > $1::timestamptz - interval '2 hours' AND key <> ALL ($3))
-		FROM campaigns c JOIN cohorts k ON k.campaign_id = c.id WHERE c.status = 'running' AND c.gate = 'open' AND NOT c.is_drill`,
-		now, []policy.Reason{policy.InQuietHours, policy.NoConsent, policy.FrequencyCapped}, []string{"on_call", "overrides", "offline_redemptions", "announcements", "daily_review"}).Scan(&blocked, &waiting, &changed)
-	if err != nil || !changed {
-		return []alert.Sample{{Known: true, Detail: "no rule was changed in the last two hours"}}, err
-	}
-	one := share(blocked, waiting, "recipients are held back by a rule")
-	one.Known = true // nobody waits: nobody is held back
-	return []alert.Sample{one}, nil
 }

@@ -146,7 +146,7 @@ func (s *Store) ApprovalsAsked(ctx context.Context, before uuid.UUID, limit int)
 
 // permissions are what deciding about each kind of subject takes.
 var permissions = map[string]access.Permission{SubjectCampaign: access.CampaignsApprove, SubjectTemplate: access.TemplatesReview,
-	SubjectOverride: access.OverridesDecide}
+	SubjectOverride: access.OverridesDecide, SubjectRollback: access.RolloutRecover}
 
 // asked reads the open requests that fit, with what keeps whoever acts from deciding.
 func (tx *Tx) asked(where string, args ...any) ([]Asked, error) {

@@ -33,6 +33,7 @@ type Impact struct {
 	Estimated bool `json:"estimated,omitempty" doc:"Who agreed was looked up for a sample of the targets: there are too many of them"`
 
 	policyRevision int64
+	accepted       accepted
 }
 
 // CampaignImpact is what a change would mean for one campaign.
@@ -100,17 +101,20 @@ func (s *Store) targetImpact(ctx context.Context, key string, value json.RawMess
 	if err != nil {
 		return imp, before, after, err
 	}
-	var begun []forecast.Crowd
+	var begun, coming []forecast.Crowd
 	for i, q := range queues {
 		c := CampaignImpact{ID: q.id, Name: q.name, Status: q.status, Effect: forecast.Compare(before, after, q.crowds, laterOf(imp.At, q.from))}
 		c.FinishesBefore, c.FinishesAfter = ends[i][0], ends[i][1]
 		imp.Campaigns = append(imp.Campaigns, c)
+		if q.sends {
+			coming = append(coming, q.crowds...)
+		}
 		if q.sends && !q.from.After(imp.At) {
 			begun = append(begun, q.crowds...)
 		}
 	}
 	t := forecast.Compare(before, after, begun, imp.At)
-	imp.Targets = t
+	imp.Targets, imp.accepted = t, accept(before, after, begun, coming, imp.At)
 	imp.Findings = append([]policy.SettingFinding{}, policy.Lint(key, before, after,
 		policy.Masses{Waiting: t.Targets - t.Before, Ready: t.Before, Blocked: t.Blocked, Released: t.Freed})...)
 	return imp, before, after, nil
@@ -121,7 +125,8 @@ type queue struct {
 	id      uuid.UUID
 	name    string
 	status  campaign.Status
-	sends   bool      // it is neither paused nor settling
+	sends   bool // it is neither paused nor settling
+	drill   bool
 	from    time.Time // its send time; zero: at once
 	channel string
 	load    forecast.Load // with the cohorts' places, without groups
@@ -134,7 +139,7 @@ type queue struct {
 // apart.
 func (s *Store) queues(ctx context.Context, key string, before, after policy.Settings, now time.Time) ([]queue, error) {
 	rows, err := s.pool.Query(ctx, `SELECT c.id, c.name, c.status, c.gate, c.send_at, c.channel, t.category = 'marketing', c.weight::float8,
-			standing(c.channel, t.id), k.id, k.country, k.zone, k.locale, k.queued, `+liftColumns+`
+			standing(c.channel, t.id), c.is_drill, k.id, k.country, k.zone, k.locale, k.queued, `+liftColumns+`
 		FROM campaigns c JOIN templates t ON t.id = c.template_id JOIN cohorts k ON k.campaign_id = c.id AND k.queued > 0`+joinLift+`
 		WHERE c.status NOT IN ('draft', 'done', 'stopped', 'failed') AND c.gate <> 'stopped' ORDER BY c.id, k.id`)
 	if err != nil {
@@ -151,7 +156,7 @@ func (s *Store) queues(ctx context.Context, key string, before, after policy.Set
 	var stood standing
 	var lift liftRow
 	_, err = pgx.ForEachRow(rows, append([]any{&q.id, &q.name, &q.status, &gate, &sendAt, &q.channel, &q.load.Marketing, &q.load.Weight,
-		&held, &cohort, &k.Country, &k.Zone, &k.Locale, &n}, lift.into()...), func() (err error) {
+		&held, &q.drill, &cohort, &k.Country, &k.Zone, &k.Locale, &n}, lift.into()...), func() (err error) {
 		if len(all) == 0 || all[len(all)-1].id != q.id {
 			q.load.Lift = lift.lift(now)
 			q.from = instant(sendAt)

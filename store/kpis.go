@@ -140,7 +140,7 @@ func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, e
 	for i, f := range probe.Functions {
 		parts[i] = kpi.FigurePart{Name: string(f.Name), Title: f.Title, State: functions[i].State}
 		if a := available[f.Name]; a.Watched > 0 { // never probed: nothing is known
-			parts[i].N, parts[i].Among = int64((time.Duration(a.Green * float64(a.Of))).Round(time.Second).Seconds()), int64(a.Of.Seconds())
+			parts[i].N, parts[i].Among = a.Seconds()
 		}
 	}
 	return []kpi.Figure{kpi.Worst(w, parts)}, nil

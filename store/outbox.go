@@ -40,6 +40,7 @@ const (
 	KindOverrideMail    = "mail.override"    // MailOverride
 	KindRolloutChanged  = "rollout.changed"  // RolloutChanged
 	KindRolloutDecided  = "rollout.decided"  // RolloutDecided
+	KindRollbackChanged = "rollback.changed" // RollbackChanged
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
 	KindScheduleDrill   = "drill.schedule"   // ScheduleDrill
@@ -195,6 +196,11 @@ type RolloutChanged struct {
 type RolloutDecided struct {
 	Name       string    `json:"name"`
 	ApprovalID uuid.UUID `json:"approval_id"`
+}
+
+// RollbackChanged has the workflow of a rollback look again, and starts it if it does not run.
+type RollbackChanged struct {
+	RollbackID uuid.UUID `json:"rollback_id"`
 }
 
 // StartDrill starts the workflow of a drill.

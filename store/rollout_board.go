@@ -211,6 +211,11 @@ func (s *Store) RolloutBoard(ctx context.Context) (b RolloutBoard, err error) {
 		if b.Open, err = s.missing(tx.ctx, tx.pgx, b.Rollout, b.Items); err != nil {
 			return err
 		}
+		burning, err := s.burning(tx.ctx, tx.pgx, b.Rollout)
+		if err != nil {
+			return err
+		}
+		b.Open = append(b.Open, burning...)
 		if err := tx.maySign(&b); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"lastcall/domain"
 	"lastcall/domain/approval"
 	"lastcall/domain/audit"
+	"lastcall/domain/policy"
 	"lastcall/domain/rollout"
 )
 
@@ -30,18 +30,19 @@ type Rollout struct {
 	StartedAt   time.Time
 	EndedAt     *time.Time
 	EndReason   string
+	Factor      int       // how many times as fast its durations pass; 1: it is no rehearsal
 	Now         time.Time // the database's time when it was read
 }
 
 func (r Rollout) target() string { return "rollout/" + r.Name }
 
-const rolloutColumns = `r.name, r.phase, r.phase_since, r.opened_by, r.plan_version, p.plan, r.reason, r.started_by, r.started_at, r.ended_at, r.end_reason, clock_timestamp()
+const rolloutColumns = `r.name, r.phase, r.phase_since, r.opened_by, r.plan_version, p.plan, r.reason, r.started_by, r.started_at, r.ended_at, r.end_reason, r.factor, clock_timestamp()
 	FROM rollouts r JOIN rollout_plans p ON (p.rollout, p.version) = (r.name, r.plan_version)`
 
 // readRollout reads the rollout that fits; domain.NotFound of code rollout_not_begun when there is none.
 func readRollout(ctx context.Context, db querier, where string, args ...any) (r Rollout, err error) {
 	err = db.QueryRow(ctx, `SELECT `+rolloutColumns+` WHERE `+where, args...).Scan(&r.Name, &r.Phase, &r.PhaseSince, &r.OpenedBy, &r.PlanVersion, &r.Plan,
-		&r.Reason, &r.StartedBy, &r.StartedAt, &r.EndedAt, &r.EndReason, &r.Now)
+		&r.Reason, &r.StartedBy, &r.StartedAt, &r.EndedAt, &r.EndReason, &r.Factor, &r.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, domain.E(domain.NotFound, rollout.NotBegun, "no rollout has begun")
 	}
@@ -62,17 +63,26 @@ func (tx *Tx) lockRollout() (Rollout, error) {
 // from the commit on. It fails with domain.Conflict of code rollout_begun while another one is under way, of code
 // rollout_name when one ever had this name, and of code phase_guardrail while something is being sent for real.
 func (s *Store) StartRollout(ctx context.Context, name string, plan rollout.Plan, reason string) error {
+	return s.startRollout(ctx, name, plan, reason)
+}
+
+// startRollout begins a rollout; one whose plan has a factor is a rehearsal.
+func (s *Store) startRollout(ctx context.Context, name string, plan rollout.Plan, reason string) error {
 	if err := rollout.CheckName(name); err != nil {
 		return err
 	}
-	r := Rollout{Name: name, Phase: rollout.Staging, PlanVersion: 1, Plan: plan}
+	r := Rollout{Name: name, Phase: rollout.Staging, PlanVersion: 1, Plan: plan, Factor: max(plan.Factor, 1)}
+	if err := r.rehearsed(s); err != nil {
+		return s.refuseRollout(ctx, r.target(), err)
+	}
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		who, err := tx.actingAccount(true)
 		if err != nil {
 			return audit.Entry{}, err
 		}
 		rails := plan.Of(rollout.Staging).Guardrails
-		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO rollouts (name, opened_by, started_by, guardrails, reason) VALUES ($1, $2, $2, $3, $4)`, name, who.ID, rails, reason)
+		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO rollouts (name, opened_by, started_by, guardrails, reason, factor, settings_before)
+			VALUES ($1, $2, $2, $3, $4, $5, CASE WHEN $5 > 1 THEN (SELECT coalesce(max(revision), 0) FROM settings_revisions) END)`, name, who.ID, rails, reason, r.Factor)
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
 			if pg.ConstraintName == "rollouts_one" {
 				return audit.Entry{}, domain.E(domain.Conflict, rollout.Begun, "a rollout is under way: only one is, at a time")
@@ -93,7 +103,7 @@ func (s *Store) StartRollout(ctx context.Context, name string, plan rollout.Plan
 		}
 		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: name})
 		return audit.Entry{Action: "rollout.started", Target: r.target(), Reason: reason,
-			Diff: map[string]any{"phase": r.Phase, "plan_version": 1, "plan_digest": approval.Short(plan.Digest())}}, err
+			Diff: map[string]any{"phase": r.Phase, "plan_version": 1, "plan_digest": approval.Short(plan.Digest()), "factor": r.Factor}}, err
 	})
 	return s.refuseRollout(ctx, r.target(), err)
 }
@@ -128,25 +138,8 @@ func (tx *Tx) enterPhase(s *Store, r Rollout, by uuid.UUID) error {
 
 // mockRedemptions makes a revision of the toggles in which redemptions are mocked, or real.
 func (tx *Tx) mockRedemptions(s *Store, mocked bool) error {
-	if _, err := tx.pgx.Exec(tx.ctx, `SELECT pg_advisory_xact_lock(hashtext('settings_revisions'))`); err != nil {
-		return err
-	}
-	var newest int64
-	if err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(max(revision), 0) FROM settings_revisions`).Scan(&newest); err != nil {
-		return err
-	}
-	set, err := s.settingsAt(tx.ctx, tx.pgx, newest)
-	if err != nil || set.Toggles.MockRedemptions == mocked {
-		return err
-	}
-	before := valueOf(set, "toggles")
-	set.Toggles.MockRedemptions = mocked
-	rev := SettingsRevision{Key: "toggles", Value: valueOf(set, "toggles"), Actor: audit.ActorFrom(tx.ctx).Name, Reason: "by the phase of the rollout"}
-	if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
-		return err
-	}
-	return tx.enter(audit.Entry{Action: "settings.changed", Target: "settings/toggles", Reason: rev.Reason, Revision: rev.Revision,
-		Diff: map[string]json.RawMessage{"before": before, "after": rev.Value}})
+	_, err := tx.setToggles(s, "by the phase of the rollout", func(t *policy.Toggles) { t.MockRedemptions = mocked })
+	return err
 }
 
 // hindered makes sure that nothing is under way that the guardrails of a phase would not have let begin. sending says that
@@ -190,6 +183,7 @@ func (s *Store) ReviseRollout(ctx context.Context, plan rollout.Plan, reason str
 		if r, err = tx.lockRollout(); err != nil {
 			return audit.Entry{}, err
 		}
+		plan = plan.Faster(r.Factor)
 		if err := r.Plan.MayBecome(plan, r.Phase); err != nil {
 			return audit.Entry{}, err
 		}
@@ -214,8 +208,9 @@ func (s *Store) ReviseRollout(ctx context.Context, plan rollout.Plan, reason str
 	return s.refuseRollout(ctx, r.target(), err)
 }
 
-// EndRollout ends the rollout: its guardrails do not hold any more. It is ended in staging, where nothing was risked, or
-// when it is live; in between it fails with domain.Conflict of code rollout_under_way.
+// EndRollout ends the rollout: its guardrails do not hold any more. It is ended in staging, where nothing was risked, when it is
+// live, or when it was rolled back, which leaves off what is off; else it fails with domain.Conflict of code rollout_under_way.
+// A rehearsal is ended at any time, and leaves the settings as it found them.
 func (s *Store) EndRollout(ctx context.Context, reason string) error {
 	var r Rollout
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
@@ -226,21 +221,41 @@ func (s *Store) EndRollout(ctx context.Context, reason string) error {
 		if r, err = tx.lockRollout(); err != nil {
 			return audit.Entry{}, err
 		}
-		if r.Phase != rollout.Staging && r.Phase != rollout.Live {
-			return audit.Entry{}, domain.E(domain.Conflict, rollout.UnderWay, "it is in %s: a rollout ends in staging or when it is live", r.Phase)
-		}
-		if _, err := tx.pgx.Exec(tx.ctx, `UPDATE rollouts SET ended_at = clock_timestamp(), end_reason = $2 WHERE name = $1`, r.Name, reason); err != nil {
+		back, err := openRollback(tx.ctx, tx.pgx)
+		if err != nil {
 			return audit.Entry{}, err
 		}
-		if r.Plan.Of(r.Phase).Guardrails.Redemptions == rollout.Mocked {
-			if err := tx.mockRedemptions(s, false); err != nil {
+		switch {
+		case back != nil && back.State == rollout.RollbackRunning && r.Factor == 1:
+			return audit.Entry{}, domain.E(domain.Conflict, rollout.RollbackOpen, "it is being rolled back: wait until that is done")
+		case back != nil:
+			if err := tx.abandonRollback(*back, "the rollout has ended"); err != nil {
 				return audit.Entry{}, err
 			}
+		case r.Phase != rollout.Staging && r.Phase != rollout.Live && r.Factor == 1:
+			return audit.Entry{}, domain.E(domain.Conflict, rollout.UnderWay, "it is in %s: a rollout ends in staging, when it is live, or rolled back", r.Phase)
 		}
-		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: r.Name})
-		return audit.Entry{Action: "rollout.ended", Target: r.target(), Reason: reason, Diff: map[string]any{"phase": r.Phase}}, err
+		return tx.endRollout(s, r, reason)
 	})
 	return s.refuseRollout(ctx, r.target(), err)
+}
+
+// endRollout ends a rollout that is locked.
+func (tx *Tx) endRollout(s *Store, r Rollout, reason string) (audit.Entry, error) {
+	if _, err := tx.pgx.Exec(tx.ctx, `UPDATE rollouts SET ended_at = clock_timestamp(), end_reason = $2 WHERE name = $1`, r.Name, reason); err != nil {
+		return audit.Entry{}, err
+	}
+	var err error
+	switch {
+	case r.Factor > 1:
+		err = tx.restoreSettings(s, r)
+	case r.Plan.Of(r.Phase).Guardrails.Redemptions == rollout.Mocked:
+		err = tx.mockRedemptions(s, false)
+	}
+	if err == nil {
+		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: r.Name})
+	}
+	return audit.Entry{Action: "rollout.ended", Target: r.target(), Reason: reason, Diff: map[string]any{"phase": r.Phase}}, err
 }
 
 // refuseRollout enters in the audit log why somebody's wish about the rollout was refused, and returns that.

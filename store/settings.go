@@ -318,6 +318,9 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 			if err := rails.toggles(rev.Value); err != nil {
 				return audit.Entry{}, err
 			}
+			if err := tx.rolledBack(rev.Value); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		if err := tx.orm.Omit("CreatedAt").Create(&rev).Error; err != nil {
 			return audit.Entry{}, err
@@ -330,12 +333,12 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 				return audit.Entry{}, err
 			}
 		}
-		// Every campaign at work hears of it, and every single send that waits.
-		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
-			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
-			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
-		if err == nil {
-			err = tx.wakeSends("true")
+		if err := tx.keepImpact(rev.Revision, e.Key, imp); err != nil {
+			return audit.Entry{}, err
+		}
+		err = tx.tellSettings(rev.Revision)
+		if err == nil && e.Key == "daily_review" {
+			err = tx.reviewsChanged()
 		}
 		if err == nil && e.Key == "daily_review" {
 			err = tx.reviewsChanged()
@@ -353,6 +356,17 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		return rev, err
 	}
 	return s.Setting(ctx, e.Key)
+}
+
+// tellSettings lets every campaign at work hear of a new revision, and every single send that waits.
+func (tx *Tx) tellSettings(revision int64) error {
+	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
+		SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
+		WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, revision)
+	if err != nil {
+		return err
+	}
+	return tx.wakeSends("true")
 }
 
 // keepToggles lets the toggles that a new revision does not name stay as they are: whoever switches dispatch off does not

@@ -58,6 +58,11 @@ func (w *Sweeper) Sweep(ctx context.Context) error {
 	} else if lost > 0 {
 		w.Log.Warn("a drill's workflow is gone; its fault is gone, too", "drills", lost)
 	}
+	if lost, err := w.Store.sweepRollbacks(ctx, rollbackLate); err != nil {
+		return err
+	} else if lost > 0 {
+		w.Log.Warn("a rollback does not go on; its workflow is told, or begun anew", "rollbacks", lost)
+	}
 	working, err := w.Store.working(ctx)
 	if err != nil {
 		return err

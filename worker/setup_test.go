@@ -32,6 +32,7 @@ import (
 	"lastcall/domain/delivery"
 	"lastcall/domain/voucher"
 	"lastcall/fixtures"
+	"lastcall/gateway/legacy"
 	"lastcall/gateway/sandbox"
 	"lastcall/gateway/vouchercard"
 	"lastcall/gateway/whatsapp"
@@ -58,6 +59,7 @@ type bundle struct {
 	provider *httptest.Server
 	sweeper  *store.Sweeper
 	refuse   atomic.Bool // the provider does not know our token
+	noLegacy atomic.Bool // the legacy tooling refuses
 	hooks    string      // where webhooks go
 	notices  noticeBoard
 	keys     *voucher.Keys // that sign vouchers
@@ -116,6 +118,10 @@ func setup(t *testing.T) *bundle {
 			_, _ = io.WriteString(w, `{"error":{"message":"Invalid OAuth access token","type":"OAuthException","code":190}}`)
 			return
 		}
+		if b.noLegacy.Load() && strings.HasPrefix(r.URL.Path, "/legacy/") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		handler.ServeHTTP(w, r)
 	}))
 	whatsApp.BaseURL = b.provider.URL
@@ -130,6 +136,7 @@ func setup(t *testing.T) *bundle {
 			Ladders: delivery.Ladders{Trouble: delivery.Ladder{First: 500 * time.Millisecond, Most: 2 * time.Second},
 				Others: delivery.Ladder{First: time.Second, Most: 4 * time.Second}},
 		}}, quiet)
+	work.Legacy(legacy.New(b.provider.URL + "/legacy/switch"))
 	relay := &store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{
 		store.KindOpsNotice: b.notices.post,
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },

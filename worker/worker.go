@@ -31,11 +31,13 @@ type Worker struct {
 	control  worker.Worker
 	dispatch dispatching
 	probing  Probing
+
+	rollbacks *activities.Rollbacks
 }
 
 // New prepares a worker that is known by name. It registers nothing with Temporal yet.
 func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Logger) *Worker {
-	w := &Worker{name: name, acts: acts, log: log, client: c}
+	w := &Worker{name: name, acts: acts, log: log, client: c, rollbacks: &activities.Rollbacks{Store: acts.Store}}
 	on := func(queue string) worker.Worker {
 		options := worker.Options{
 			Identity:          name,
@@ -55,9 +57,14 @@ func New(c client.Client, name string, acts *activities.Campaigns, log *slog.Log
 		return each
 	}
 	w.control = on(workflows.ControlQueue)
+	w.control.RegisterWorkflowWithOptions(workflows.Rollback, workflow.RegisterOptions{Name: "Rollback"})
+	w.control.RegisterActivity(w.rollbacks)
 	w.dispatch.make = func() worker.Worker { return on(workflows.DispatchQueue) }
 	return w
 }
+
+// Legacy says how the tooling that served before Lastcall is switched; without it Ops do so by hand. It must be called before Run.
+func (w *Worker) Legacy(t activities.LegacyTooling) { w.rollbacks.Legacy = t }
 
 // Register makes known what a queue's worker runs.
 func Register(r worker.Registry, acts *activities.Campaigns, queue string) {

@@ -101,6 +101,17 @@ type DailyReviewsInput struct {
 // ReviewsChanged tells it to look again.
 const ReviewsChanged = "changed"
 
+// RollbackID is the id of a rollback's workflow.
+func RollbackID(id uuid.UUID) string { return "rollback/" + id.String() }
+
+// RollbackInput starts the workflow of a rollback that stands in Postgres.
+type RollbackInput struct {
+	RollbackID uuid.UUID `json:"rollback_id"`
+}
+
+// RollbackChanged tells a rollback to look again.
+const RollbackChanged = "changed"
+
 // DrillID is the id of a drill's workflow.
 func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
 

@@ -34,6 +34,7 @@ func TestReplay(t *testing.T) {
 			replayer.RegisterWorkflowWithOptions(workflows.DailyReviews, workflow.RegisterOptions{Name: "DailyReviews"})
 			replayer.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
 			replayer.RegisterWorkflowWithOptions(workflows.ScheduledDrill, workflow.RegisterOptions{Name: "ScheduledDrill"})
+			replayer.RegisterWorkflowWithOptions(workflows.Rollback, workflow.RegisterOptions{Name: "Rollback"})
 			log := tlog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log, history))
 		})

@@ -230,6 +230,7 @@ func (u *up) settings(child string) []string {
 	unless("pepper", "PEPPER", u.secrets.Pepper)
 	if !u.realWhatsApp() {
 		unless("reconcile.after", "RECONCILE_AFTER", "15s") // the sandbox's statuses are never late
+		unless("rollout.legacy_webhook_url", "ROLLOUT_LEGACY_WEBHOOK_URL", sandbox+"/legacy/switch")
 	}
 	if !u.realCards() && (child != "worker" || !u.realWhatsApp()) { // WhatsApp could not fetch what is drawn here: they go in words
 		set("VOUCHER_CARD_BASE_URL", sandbox)

@@ -17,6 +17,7 @@ import (
 	"lastcall/config"
 	"lastcall/domain/probe"
 	"lastcall/gateway/faults"
+	"lastcall/gateway/legacy"
 	"lastcall/gateway/whatsapp"
 	"lastcall/store"
 	"lastcall/worker"
@@ -83,6 +84,9 @@ it finishes what it has begun, for at most 30 seconds.`,
 			asks := probes(c, db, temporal, board, acts, log)
 			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
 				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Scenarios: scenarios, Log: log}})
+			if address := c.Rollout.LegacyWebhookURL.Reveal(); address != "" {
+				w.Legacy(legacy.New(address))
+			}
 			return withMetrics(ctx, c.Worker.MetricsListen, api.Metrics(db, log), log, func(ctx context.Context) error {
 				sealer, expiry, folder := &store.Sealer{Store: db, Log: log}, store.VoucherExpiry{Store: db, Log: log}, store.TallyFolder{Store: db, Log: log}
 				alerts := store.AlertEngine{Store: db, Rules: rules, Log: log}

@@ -68,11 +68,15 @@ const (
 	PaymentsWrite   Permission = "payments.write"
 	PaymentsConfirm Permission = "payments.confirm"
 
-	RolloutRead   Permission = "rollout.read"
-	RolloutRun    Permission = "rollout.run"  // begin one, open its gates, choose who takes part
-	RolloutSign   Permission = "rollout.sign" // attest an item, in one's own role's seat
-	RolloutLead   Permission = "rollout.lead" // waive an item, change the plan, end it
-	ReviewsSign   Permission = "reviews.sign" // attest that one has looked at how a day of a rollout went
+	RolloutRead Permission = "rollout.read"
+	RolloutRun  Permission = "rollout.run"  // begin one, open its gates, choose who takes part
+	RolloutSign Permission = "rollout.sign" // attest an item, in one's own role's seat
+	RolloutLead Permission = "rollout.lead" // waive an item, change the plan, end it
+	ReviewsSign Permission = "reviews.sign" // attest that one has looked at how a day of a rollout went
+
+	RolloutRollBack Permission = "rollout.roll_back" // and ask to recover
+	RolloutRecover  Permission = "rollout.recover"   // sign another's recovery
+
 	ProbesRead    Permission = "probes.read"
 	ProbesCheck   Permission = "probes.check"  // have an edge function probed now
 	FaultsInject  Permission = "faults.inject" // make edge functions fail on purpose, and switch that off
@@ -146,11 +150,15 @@ var granted = map[Permission][]Role{
 	PaymentsWrite:   {Finance},
 	PaymentsConfirm: {Finance},
 
-	RolloutRead:   staff,
-	RolloutRun:    {Admin, ProjectLead, Ops},
-	RolloutSign:   {ProjectLead, Ops, Compliance, Finance},
-	RolloutLead:   {ProjectLead},
-	ReviewsSign:   {Ops, Support},
+	RolloutRead: staff,
+	RolloutRun:  {Admin, ProjectLead, Ops},
+	RolloutSign: {ProjectLead, Ops, Compliance, Finance},
+	RolloutLead: {ProjectLead},
+	ReviewsSign: {Ops, Support},
+
+	RolloutRollBack: {Admin, ProjectLead, Ops},
+	RolloutRecover:  {ProjectLead, Ops},
+
 	ProbesRead:    staff,
 	ProbesCheck:   {Admin, Ops},
 	FaultsInject:  {Admin, Ops},

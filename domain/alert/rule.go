@@ -17,9 +17,11 @@ type Action string
 const (
 	OpenIncident   Action = "open_incident"
 	PauseCampaigns Action = "pause_campaigns" // all that run; of a drill's alert only those of drills
+	StopSends      Action = "stop_sends"      // dispatch off; of a rollout's signal
+	RollBack       Action = "roll_back"       // the rollout; of its signal
 )
 
-// Actions are all of them.
+// Actions are those that a rule may name; the others are those of a rollout's signals.
 var Actions = []Action{OpenIncident, PauseCampaigns}
 
 // Channel is a way by which people are told.
@@ -49,6 +51,7 @@ type Rule struct {
 	Runbook  string        // "": none
 	Notify   []Channel
 	Actions  []Action
+	Signal   string // of a rollout, whose rule it is; "": none's
 }
 
 // About reports whether the rule looks at a sample.

@@ -49,6 +49,8 @@ const (
 	WrongCodes            = "wrong_codes"
 	CampaignsStuck        = "campaigns_needing_a_human"
 	PolicyBlocks          = "policy_block_rate"
+	SendsPastForecast     = "sends_past_forecast"
+	SendsPastCap          = "sends_past_cap"
 )
 
 // Sources are all that is measured.
@@ -61,7 +63,9 @@ var Sources = []Source{
 	{RedemptionFailureRate, "Redemptions that failed by our fault, of those tried in 15 minutes", Share, Look, nil},
 	{WrongCodes, "Wrong voucher codes in 15 minutes", Count, Look, nil},
 	{CampaignsStuck, "Campaigns that somebody has to mend", Count, Look, nil},
-	{PolicyBlocks, "Recipients that a rule holds back, of those that wait, after a rule was changed", Share, Look, nil},
+	{PolicyBlocks, "Recipients that a changed rule holds back beyond what was accepted when it was saved, of all decided about since", Share, Look, nil},
+	{SendsPastForecast, "Messages tried since a rule was changed, beyond those that were said to go", Share, Look, nil},
+	{SendsPastCap, "Messages let go in the last minute, beyond the cap", Share, Look, nil},
 }
 
 func functions() []string {

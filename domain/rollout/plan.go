@@ -88,6 +88,7 @@ func (p Plan) Check(known func(name string) bool) error {
 			}
 		}
 	}
+	p.checkSignals(wrong)
 	if !slices.Equal(phases, Phases) {
 		wrong("phases", "they are staging, pilot, production and live, in this order")
 	}

@@ -103,7 +103,9 @@ type PhasePlan struct {
 
 // Plan is all that is to be so. The guardrails of Live hold after the launch; it has no items.
 type Plan struct {
-	Phases []PhasePlan `json:"phases"`
+	Phases  []PhasePlan `json:"phases"`
+	Signals []Signal    `json:"signals,omitempty"` // to roll back, from the pilot on
+	Factor  int         `json:"factor,omitempty"`  // of a rehearsal: so many times as fast do its durations pass; 0: it is none
 }
 
 // Of returns a phase of the plan.

@@ -37,6 +37,7 @@ type Server struct {
 	limits    limits
 	templates templates
 	inbound   inbound
+	legacy    legacy
 	ended     chan struct{} // closed when Run ends: nobody is kept waiting any longer
 	end       func()
 }
@@ -108,6 +109,9 @@ func (s *Server) open() (err error) {
 	if err = s.templates.open(dir); err != nil {
 		return err
 	}
+	if err = s.legacy.open(dir); err != nil {
+		return err
+	}
 	if err = s.inbound.open(dir); err != nil {
 		return err
 	}
@@ -146,6 +150,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /functions/voucher-card", s.postCard)
 	mux.HandleFunc("GET /cards/{file}", s.getCard)
 	mux.HandleFunc("GET /payments/{name}", getPayments)
+	mux.HandleFunc("GET /legacy/switch", s.getLegacy)
+	mux.HandleFunc("POST /legacy/switch", s.postLegacy)
 	mux.HandleFunc("GET /{$}", s.getPage)
 	return mux
 }

@@ -1499,6 +1499,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the drills that begin by themselves */
+        get: operations["list-drill-schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drill-schedules/{scenario}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have a drill begin by itself
+         * @description On these days at this time, as if somebody began it by hand: what would be refused then is refused, and said in the Ops channel. One that nobody could begin within ten minutes is left out. It takes the place of the schedule that the scenario had.
+         */
+        put: operations["schedule-drill"];
+        post?: never;
+        /**
+         * Have a drill begin by hand only
+         * @description The answer is what still begins by itself.
+         */
+        delete: operations["unschedule-drill"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/drills": {
         parameters: {
             query?: never;
@@ -2327,60 +2368,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/reviews": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List daily reviews, newest first */
-        get: operations["list-reviews"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/reviews/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A daily review with its snapshot */
-        get: operations["get-review"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/reviews/{id}/sign": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Say that you have looked at a day
-         * @description Whoever opened the phase signs nothing in it (`approval_own`, status 403), and nobody signs twice (`review_signed`, status 409). A token signs nothing.
-         */
-        post: operations["sign-review"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/rollout": {
         parameters: {
             query?: never;
@@ -2555,63 +2542,6 @@ export interface paths {
         post?: never;
         /** Take a station out */
         delete: operations["withdraw-rollout-station"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollouts/{rollout}/announcements": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What a rollout tells people, and what went out */
-        get: operations["list-rollout-announcements"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollouts/{rollout}/announcements/{announcement}/preview": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * An announcement as it would go out, with its links looked at now
-         * @description Answers 200 once its links were looked at; 202 when that takes longer than 5 s.
-         */
-        post: operations["preview-rollout-announcement"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollouts/{rollout}/announcements/{announcement}/send": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Send an announcement, as you looked at it
-         * @description Its links are looked at first; `announcement_link`, status 409, when one leads nowhere. Fails as `announcement_changed`, status 412, when it is not what you looked at any more, and with status 409 as `announcement_early`, `announcement_sent`, `announcement_going`, `announcement_no_list`, `announcement_no_link`, `announcement_no_contact`, `announcement_no_channel` or `rollout_phase`. A token sends nothing. Answers 200 once it was delivered to everybody; 202 when it is on its way.
-         */
-        post: operations["send-rollout-announcement"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4120,69 +4050,6 @@ export interface components {
              */
             value: number;
         };
-        AnnouncementLink: {
-            /**
-             * Format: date-time
-             * @description Absent: nobody has looked
-             */
-            checked_at?: string;
-            name: string;
-            /** @description What was wrong with it when it was last looked at */
-            problem?: string;
-            /** @description "": it is not set */
-            url: string;
-        };
-        AnnouncementList: {
-            addresses: string[];
-            name: string;
-        };
-        AnnouncementOrder: {
-            /** @description Of what you looked at */
-            digest: string;
-        };
-        AnnouncementPart: {
-            /** @enum {string} */
-            channel: "mail" | "ops";
-            /** Format: date-time */
-            delivered_at?: string;
-            list?: string;
-            /**
-             * Format: int64
-             * @description The message that carries it
-             */
-            outbox_id: number;
-            /**
-             * @description Absent: it is on its way
-             * @enum {string}
-             */
-            outcome?: "delivered" | "no_channel" | "refused";
-            /**
-             * Format: int64
-             * @description Addresses; 0 for the Ops channel
-             */
-            recipients: number;
-        };
-        AnnouncementRun: {
-            /** Format: date-time */
-            at: string;
-            body: string;
-            by: components["schemas"]["Somebody"];
-            /** @description Of what went out */
-            digest: string;
-            /** Format: uuid */
-            id: string;
-            messages: components["schemas"]["AnnouncementPart"][];
-            /** @description Of refused: why */
-            problem?: string;
-            /** @enum {string} */
-            state: "checking" | "sending" | "sent" | "refused" | "undelivered";
-            subject: string;
-            /**
-             * Format: int64
-             * @description How many addresses got it by mail
-             */
-            to: number;
-        };
         ApprovalDecision: {
             /** Format: date-time */
             at: string;
@@ -5261,57 +5128,6 @@ export interface components {
             email: string;
             password: string;
         };
-        DailyReview: {
-            /**
-             * @description In a rehearsal: day 1, and so on
-             * @example 2026-11-24
-             */
-            day: string;
-            /** @description SHA-256 of the snapshot, in hex: whoever signs sends it back */
-            digest: string;
-            /** Format: date-time */
-            due_at: string;
-            /**
-             * Format: date-time
-             * @description What it is about, inclusive
-             */
-            from: string;
-            /** Format: uuid */
-            id: string;
-            /** @description Whether whoever asks may sign it */
-            may_sign: boolean;
-            notes?: string;
-            /** Format: date-time */
-            opened_at: string;
-            /** @enum {string} */
-            phase: "staging" | "pilot" | "production";
-            /**
-             * Format: date-time
-             * @description When it is late, and Ops are reminded
-             */
-            remind_at: string;
-            /** Format: date-time */
-            reminded_at?: string;
-            /** @description In which they signed */
-            role?: string;
-            rollout: string;
-            /** Format: date-time */
-            signed_at?: string;
-            signed_by?: components["schemas"]["Somebody"];
-            /** @description Of one alone: how it stood when it opened */
-            snapshot?: components["schemas"]["ReviewSnapshot"];
-            /**
-             * @description late: nobody has signed it in time
-             * @enum {string}
-             */
-            state: "open" | "late" | "signed";
-            /**
-             * Format: date-time
-             * @description Exclusive
-             */
-            to: string;
-            why_not?: string;
-        };
         Day: {
             /**
              * Format: date
@@ -5530,6 +5346,56 @@ export interface components {
         DrillScenarios: {
             scenarios: components["schemas"]["DrillScenario"][];
         };
+        DrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /** @description Who wrote it last */
+            by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /**
+             * Format: uuid
+             * @description That began then
+             */
+            last_drill?: string;
+            /**
+             * Format: date-time
+             * @description The last time that a drill was to begin
+             */
+            last_due?: string;
+            /** @description Why none did */
+            last_refused?: string;
+            /**
+             * Format: date-time
+             * @description Absent: it is paused
+             */
+            next?: string;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            scenario: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
+        };
+        DrillSchedules: {
+            schedules: components["schemas"]["DrillSchedule"][];
+        };
         EdgeFunction: {
             /** Format: date-time */
             checked_at?: string;
@@ -5544,7 +5410,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -6354,13 +6220,13 @@ export interface components {
         };
         Need: {
             /** @enum {string} */
-            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "daily_reviews" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions" | "alerts";
             /**
              * Format: int64
              * @description How many; counted up to 1000
              */
             n: number;
-            /** @description Of edge functions: which */
+            /** @description Of edge functions: which; of alerts: some of their titles */
             names?: string[];
             /**
              * Format: date-time
@@ -6498,6 +6364,31 @@ export interface components {
             /** @example messaging-outage */
             scenario: string;
         };
+        NewDrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
+        };
         NewFault: {
             /**
              * Format: int64
@@ -6633,7 +6524,7 @@ export interface components {
             advice?: string;
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn; announcements: {"lists":{"ops":["ops@example.com"]},"links":{"faq":"https://example.com/faq"}}; daily_review: {"zone":"Africa/Kigali","at":"09:00","remind_at":"12:00"} */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
             value: unknown;
         };
         NewSettlement: {
@@ -6801,7 +6692,7 @@ export interface components {
             until: string;
         };
         Open: {
-            /** @description failed, inconclusive, stale, unsigned or refused; of what is no item: announcement_missing, or a guardrail */
+            /** @description failed, inconclusive, stale, unsigned or refused; of what is no item: a guardrail */
             code: string;
             item: string;
             why: string;
@@ -7468,42 +7359,6 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
-        ReviewFailure: {
-            /**
-             * Format: int64
-             * @description The provider's; absent: none
-             */
-            error_code?: number;
-            /** Format: int64 */
-            n: number;
-            reason: string;
-        };
-        ReviewHighlight: {
-            action: string;
-            /** Format: int64 */
-            n: number;
-        };
-        ReviewPage: {
-            /** @description Pass it as after for the next page; absent on the last */
-            next?: string;
-            reviews: components["schemas"]["DailyReview"][];
-        };
-        ReviewSignature: {
-            /** @description Of what you looked at */
-            digest: string;
-            /** @description What you have seen */
-            notes: string;
-        };
-        ReviewSnapshot: {
-            /** @description What stands out in the day's audit log, by action */
-            audit: components["schemas"]["ReviewHighlight"][];
-            /** @description What the policy held back on the day, by reason, most first */
-            blocks: components["schemas"]["FigurePart"][];
-            /** @description Messages that failed on the day, most first */
-            failures: components["schemas"]["ReviewFailure"][];
-            /** @description The dashboard's figures when it opened */
-            kpis: components["schemas"]["Snapshot"];
-        };
         Rollout: {
             /** @description To the next phase; absent: there is none */
             gate?: components["schemas"]["RolloutGate"];
@@ -7543,50 +7398,6 @@ export interface components {
              * @description Items that wait for a signature of whoever asks
              */
             waiting: number;
-        };
-        RolloutAnnouncement: {
-            /**
-             * @description The phase that does not open before it has
-             * @enum {string}
-             */
-            before: "pilot" | "production" | "live";
-            body: string;
-            channels: string[];
-            /** @description The same for programs */
-            code?: string;
-            /** @description SHA-256 of all that people get and who gets it, in hex: whoever sends it sends it back */
-            digest: string;
-            /**
-             * @description What it waits for: that every item of its phase is passed or waived, or nothing
-             * @enum {string}
-             */
-            event: "phase_ready" | "phase_begun";
-            id: string;
-            links: components["schemas"]["AnnouncementLink"][];
-            /** @description Who gets it by mail */
-            lists: components["schemas"]["AnnouncementList"][];
-            /** @description Whether it may be sent now */
-            may_send: boolean;
-            /**
-             * @description In which it goes out
-             * @enum {string}
-             */
-            phase: "staging" | "pilot" | "production";
-            /** @description Each time somebody had it sent, newest first */
-            runs: components["schemas"]["AnnouncementRun"][];
-            /**
-             * @description Of the last time that it was sent: its links are looked at, it is on its way, it went out, a link leads nowhere, or nothing could carry it
-             * @enum {string}
-             */
-            state: "not_sent" | "checking" | "sending" | "sent" | "refused" | "undelivered";
-            subject: string;
-            /** @description The plan's words */
-            text: string;
-            why_not?: string;
-        };
-        RolloutAnnouncements: {
-            announcements: components["schemas"]["RolloutAnnouncement"][];
-            rollout: string;
         };
         RolloutFinding: {
             /** Format: date-time */
@@ -8942,7 +8753,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -12529,6 +12340,167 @@ export interface operations {
             };
         };
     };
+    "list-drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "schedule-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDrillSchedule"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedule"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unschedule-drill": {
+        parameters: {
+            query?: {
+                /** @description For the audit log */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-drills": {
         parameters: {
             query?: {
@@ -14716,191 +14688,6 @@ export interface operations {
             };
         };
     };
-    "list-reviews": {
-        parameters: {
-            query?: {
-                /** @description Of this one; absent: of all */
-                rollout?: string;
-                /** @description Only those that nobody has signed */
-                open?: boolean;
-                /** @description The next of the page before */
-                after?: string;
-                /** @description At most this many; never more than 500 */
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ReviewPage"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-review": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DailyReview"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "sign-review": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ReviewSignature"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DailyReview"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "get-rollout": {
         parameters: {
             query?: never;
@@ -15877,267 +15664,6 @@ export interface operations {
             };
         };
     };
-    "list-rollout-announcements": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rollout: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutAnnouncements"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "preview-rollout-announcement": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rollout: string;
-                announcement: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutAnnouncement"];
-                };
-            };
-            /** @description Safely noted, not yet in effect */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutAnnouncement"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "send-rollout-announcement": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                rollout: string;
-                announcement: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AnnouncementOrder"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutAnnouncement"];
-                };
-            };
-            /** @description Safely noted, not yet in effect */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutAnnouncement"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "list-runbooks": {
         parameters: {
             query?: never;
@@ -16779,7 +16305,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -16815,7 +16341,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -16852,7 +16378,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -16891,7 +16417,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;
@@ -16933,7 +16459,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
                 key: string;
             };
             cookie?: never;

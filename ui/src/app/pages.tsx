@@ -269,6 +269,10 @@ const reviews = createRoute({
     review: text(s.review),
   }),
   component: lazyRouteComponent(() => import('../pages/rollout/reviews'), 'ReviewsPage'),
+const rollback = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/rollbacks/$id',
+  component: lazyRouteComponent(() => import('../pages/rollout/rollback'), 'RollbackPage'),
 });
 
 const drills = createRoute({
@@ -387,6 +391,7 @@ export const router = createRouter({
     rollout,
     announcements,
     reviews,
+    rollback,
     drills,
     drill,
     contacts,
@@ -459,6 +464,7 @@ const navigation: {
     icon: IconCheckbox,
     key: 'v',
     takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'reviews.sign'],
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'rollout.recover'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },

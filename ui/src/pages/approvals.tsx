@@ -23,14 +23,21 @@ const columns: Column<Asked>[] = [
     cell: (r) => (
       <>
         <span className="wrap">
-          {r.template?.name ?? r.campaign?.name ?? r.override?.campaign ?? r.override?.template ?? 'Production drill'}
+          {(r.rollback && `Rollout ${r.rollback.rollout}`) ??
+            r.template?.name ??
+            r.campaign?.name ??
+            r.override?.campaign ??
+            r.override?.template ??
+            'Production drill'}
         </span>
         <Text size="xs" c="dimmed" fw={400}>
-          {r.template
-            ? `Template, version ${r.template.version}`
-            : r.override
-              ? `Override of ${words(r.override.kind)}${r.override.send_id ? ', one message' : ''}`
-              : 'Campaign'}
+          {r.rollback
+            ? 'Recovery from a rollback'
+            : r.template
+              ? `Template, version ${r.template.version}`
+              : r.override
+                ? `Override of ${words(r.override.kind)}${r.override.send_id ? ', one message' : ''}`
+                : 'Campaign'}
         </Text>
       </>
     ),
@@ -53,7 +60,8 @@ const columns: Column<Asked>[] = [
 ];
 
 /** How much hangs on it. */
-function about({ campaign: c, template: t, override: o }: Asked): ReactNode {
+function about({ campaign: c, template: t, override: o, rollback: b }: Asked): ReactNode {
+  if (b) return b.rehearsal ? `A rehearsal: ${b.reason}` : b.reason;
   if (o)
     return (
       <>
@@ -155,12 +163,14 @@ export function ApprovalsPage() {
         query={query}
         rows={({ approvals }) => approvals}
         rowKey={(r) => r.id}
-        rowLink={({ subject, template: t, override }) =>
-          override
-            ? { to: '/overrides', search: { override: subject } }
-            : t
-              ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
-              : { to: '/campaigns/$id', params: { id: subject } }
+        rowLink={({ subject, template: t, override, rollback }) =>
+          rollback
+            ? { to: '/rollout/rollbacks/$id', params: { id: subject } }
+            : override
+              ? { to: '/overrides', search: { override: subject } }
+              : t
+                ? { to: '/templates/$name', params: { name: t.name }, search: { version: t.version } }
+                : { to: '/campaigns/$id', params: { id: subject } }
         }
         columns={columns}
         pager={pager}

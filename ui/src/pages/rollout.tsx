@@ -15,6 +15,7 @@ import { tell } from '../parts/toast';
 import { Gate } from './rollout/gate';
 import { ItemCard, ItemDrawer } from './rollout/item';
 import { allows, type Phase, phases, type Rollout, rolloutChanged } from './rollout/rollout';
+import { Signals } from './rollout/signals';
 import { Stations } from './rollout/stations';
 
 const route = getRouteApi('/rollout');
@@ -65,6 +66,7 @@ export function RolloutPage() {
             It is live: everybody takes part. What stays is that only locked templates are sent.
           </Alert>
         )}
+        {!none && <Signals of={rollout} />}
         <div className="board">
           {rollout.phases
             .filter((p) => p.items.length > 0)
@@ -207,10 +209,11 @@ function OtherPlan() {
   );
 }
 
-/** A rollout ends in staging, or when it is live. */
+/** A rollout ends in staging, when it is live, or when it was rolled back. */
 function Ending({ of: r }: { of: Rollout }) {
   const ask = useConfirm();
-  if (r.phase !== 'staging' && r.phase !== 'live') return null;
+  const rolledBack = r.gate?.open.some((o) => o.code === 'rollback');
+  if (r.phase !== 'staging' && r.phase !== 'live' && !rolledBack) return null;
   return (
     <Can do="rollout.lead">
       <Button

@@ -36,8 +36,8 @@ export function AnnouncementsPage() {
   const name = rollout.data?.name ?? '';
   const query = api.useQuery(
     'get',
-    '/rollouts/{rollout}/announcements',
-    { params: { path: { rollout: name } } },
+    '/rollouts/{name}/announcements',
+    { params: { path: { name } } },
     { staleTime: 0, refetchInterval: 5_000, enabled: name !== '' },
   );
   const none = rollout.data?.phase === 'none';
@@ -129,12 +129,12 @@ function directory(a: Announcement): [string, ReactNode][] {
 function Actions({ of: a, rollout }: { of: Announcement; rollout: string }) {
   const ask = useConfirm();
   const [busy, setBusy] = useState(false);
-  const params = { path: { rollout, announcement: a.id } };
+  const params = { path: { name: rollout, announcement: a.id } };
 
   async function preview() {
     setBusy(true);
     try {
-      await client.POST('/rollouts/{rollout}/announcements/{announcement}/preview', { params });
+      await client.POST('/rollouts/{name}/announcements/{announcement}/preview', { params });
     } catch (error) {
       tell.problem(problemOf(error));
     } finally {
@@ -162,7 +162,7 @@ function Actions({ of: a, rollout }: { of: Announcement; rollout: string }) {
       run: async () => {
         let done = false;
         try {
-          const { response } = await client.POST('/rollouts/{rollout}/announcements/{announcement}/send', {
+          const { response } = await client.POST('/rollouts/{name}/announcements/{announcement}/send', {
             params,
             body: { digest: a.digest },
           });

@@ -68,6 +68,8 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
                 <Link to="/rollout/announcements" className="text-link">
                   Announcement {o.item}
                 </Link>
+              ) : o.code === 'signal' || o.code === 'rollback' ? (
+                <span>{o.code === 'signal' ? `Signal ${o.item}` : 'Rollback'}</span>
               ) : (
                 <Link to="/rollout" search={{ item: o.item }} className="text-link">
                   {name(o.item)}

@@ -57,7 +57,7 @@ export function rolloutChanged() {
   for (const path of [
     '/rollout',
     '/rollout/items/{item}',
-    '/rollouts/{rollout}/announcements',
+    '/rollouts/{name}/announcements',
     '/reviews',
     '/reviews/{id}',
   ])
