@@ -2368,6 +2368,137 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List daily reviews, newest first */
+        get: operations["list-reviews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reviews/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A daily review with its snapshot */
+        get: operations["get-review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reviews/{id}/sign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that you have looked at a day
+         * @description Whoever opened the phase signs nothing in it (`approval_own`, status 403), and nobody signs twice (`review_signed`, status 409). A token signs nothing.
+         */
+        post: operations["sign-review"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollbacks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A rollback with its steps */
+        get: operations["get-rollback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollbacks/{id}/legacy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign that the legacy tooling answers, or is off again
+         * @description By Ops, where no webhook says which it is; else `rollout_rollback_legacy`, status 409.
+         */
+        post: operations["sign-legacy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollbacks/{id}/recovery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask to recover: toggles are as they were
+         * @description Campaigns stay paused. Smoke tests must pass after it, and another person sign. Refused before everything was read back (`rollout_rollback_state`) and while a signal holds (`rollout_rollback_signal`), status 409.
+         */
+        post: operations["recover-rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollbacks/{id}/recovery/sign-off": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign that a rollback is over, or that it is not
+         * @description Another person than who asked (`approval_own`, status 403). Refused unless smoke tests have passed on this build since the toggles are as they were (`rollout_rollback_smoke`), and while a signal holds (`rollout_rollback_signal`), status 409. Rejected, everything is off again.
+         */
+        post: operations["sign-recovery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/rollout": {
         parameters: {
             query?: never;
@@ -2420,7 +2551,7 @@ export interface paths {
         put?: never;
         /**
          * End the rollout: its guardrails hold no more
-         * @description In staging, or when it is live; else it fails as `rollout_under_way`, status 409.
+         * @description In staging, or when it is live; else it fails as `rollout_under_way`, status 409. A rehearsal at any time: settings are then what they were before it.
          */
         post: operations["end-rollout"];
         delete?: never;
@@ -2542,6 +2673,101 @@ export interface paths {
         post?: never;
         /** Take a station out */
         delete: operations["withdraw-rollout-station"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{name}/announcements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a rollout tells people, and what went out */
+        get: operations["list-rollout-announcements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{name}/announcements/{announcement}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An announcement as it would go out, with its links looked at now
+         * @description Answers 200 once its links were looked at; 202 when that takes longer than 5 s.
+         */
+        post: operations["preview-rollout-announcement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{name}/announcements/{announcement}/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send an announcement, as you looked at it
+         * @description Its links are looked at first; `announcement_link`, status 409, when one leads nowhere. Fails as `announcement_changed`, status 412, when it is not what you looked at any more, and with status 409 as `announcement_early`, `announcement_sent`, `announcement_going`, `announcement_no_list`, `announcement_no_link`, `announcement_no_contact`, `announcement_no_channel` or `rollout_phase`. A token sends nothing. Answers 200 once it was delivered to everybody; 202 when it is on its way.
+         */
+        post: operations["send-rollout-announcement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{name}/rollbacks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rollbacks of a rollout, newest first */
+        get: operations["list-rollbacks"];
+        put?: never;
+        /**
+         * Roll back
+         * @description Pauses all campaigns, switches dispatch off and the legacy tooling on, and reads that back. One at a time: `rollout_rollback_open`, status 409. Answers 201 once everything was read back within 5 s; else 202: its steps tell.
+         */
+        post: operations["roll-back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{name}/signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The signals to roll back, with their clocks */
+        get: operations["list-rollout-signals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4050,6 +4276,69 @@ export interface components {
              */
             value: number;
         };
+        AnnouncementLink: {
+            /**
+             * Format: date-time
+             * @description Absent: nobody has looked
+             */
+            checked_at?: string;
+            name: string;
+            /** @description What was wrong with it when it was last looked at */
+            problem?: string;
+            /** @description "": it is not set */
+            url: string;
+        };
+        AnnouncementList: {
+            addresses: string[];
+            name: string;
+        };
+        AnnouncementOrder: {
+            /** @description Of what you looked at */
+            digest: string;
+        };
+        AnnouncementPart: {
+            /** @enum {string} */
+            channel: "mail" | "ops";
+            /** Format: date-time */
+            delivered_at?: string;
+            list?: string;
+            /**
+             * Format: int64
+             * @description The message that carries it
+             */
+            outbox_id: number;
+            /**
+             * @description Absent: it is on its way
+             * @enum {string}
+             */
+            outcome?: "delivered" | "no_channel" | "refused";
+            /**
+             * Format: int64
+             * @description Addresses; 0 for the Ops channel
+             */
+            recipients: number;
+        };
+        AnnouncementRun: {
+            /** Format: date-time */
+            at: string;
+            body: string;
+            by: components["schemas"]["Somebody"];
+            /** @description Of what went out */
+            digest: string;
+            /** Format: uuid */
+            id: string;
+            messages: components["schemas"]["AnnouncementPart"][];
+            /** @description Of refused: why */
+            problem?: string;
+            /** @enum {string} */
+            state: "checking" | "sending" | "sent" | "refused" | "undelivered";
+            subject: string;
+            /**
+             * Format: int64
+             * @description How many addresses got it by mail
+             */
+            to: number;
+        };
         ApprovalDecision: {
             /** Format: date-time */
             at: string;
@@ -4088,7 +4377,7 @@ export interface components {
              * @description What is decided about
              * @enum {string}
              */
-            kind: "campaign" | "override" | "template";
+            kind: "campaign" | "override" | "template" | "rollback";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
             /** @description Of an override: what it was then */
@@ -4097,6 +4386,8 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
+            /** @description Of a recovery from a rollback: what it was then */
+            rollback?: components["schemas"]["RollbackFacts"];
             /** @description Its id */
             subject: string;
             /** @description Of a version of a template: what it was then */
@@ -5128,6 +5419,57 @@ export interface components {
             email: string;
             password: string;
         };
+        DailyReview: {
+            /**
+             * @description In a rehearsal: day 1, and so on
+             * @example 2026-11-24
+             */
+            day: string;
+            /** @description SHA-256 of the snapshot, in hex: whoever signs sends it back */
+            digest: string;
+            /** Format: date-time */
+            due_at: string;
+            /**
+             * Format: date-time
+             * @description What it is about, inclusive
+             */
+            from: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Whether whoever asks may sign it */
+            may_sign: boolean;
+            notes?: string;
+            /** Format: date-time */
+            opened_at: string;
+            /** @enum {string} */
+            phase: "staging" | "pilot" | "production";
+            /**
+             * Format: date-time
+             * @description When it is late, and Ops are reminded
+             */
+            remind_at: string;
+            /** Format: date-time */
+            reminded_at?: string;
+            /** @description In which they signed */
+            role?: string;
+            rollout: string;
+            /** Format: date-time */
+            signed_at?: string;
+            signed_by?: components["schemas"]["Somebody"];
+            /** @description Of one alone: how it stood when it opened */
+            snapshot?: components["schemas"]["ReviewSnapshot"];
+            /**
+             * @description late: nobody has signed it in time
+             * @enum {string}
+             */
+            state: "open" | "late" | "signed";
+            /**
+             * Format: date-time
+             * @description Exclusive
+             */
+            to: string;
+            why_not?: string;
+        };
         Day: {
             /**
              * Format: date
@@ -6131,6 +6473,10 @@ export interface components {
             /** @description From the device that has it: what that one accepted offline and has not sent yet may be refused then */
             take_over?: boolean;
         };
+        LegacySignature: {
+            /** @description How you know */
+            note: string;
+        };
         Link: {
             /** @description What stands behind the # of the link */
             token: string;
@@ -6220,7 +6566,7 @@ export interface components {
         };
         Need: {
             /** @enum {string} */
-            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions" | "alerts";
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "daily_reviews" | "support_tasks" | "unsent_vouchers" | "edge_functions" | "alerts";
             /**
              * Format: int64
              * @description How many; counted up to 1000
@@ -6491,8 +6837,21 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
         };
+        NewRollback: {
+            /** @description For everybody, for good */
+            reason: string;
+            /** @description Stations redeem nothing, either */
+            redemptions_off?: boolean;
+            /** @description The same steps, to see that they work */
+            rehearsal?: boolean;
+        };
         NewRollout: {
-            /** @description Of which there never was one; absent: lastcall */
+            /**
+             * Format: int64
+             * @description More than 1: it is a rehearsal, on the sandbox only, whose durations pass so many times as fast
+             */
+            factor?: number;
+            /** @description Of which there never was one; absent: lastcall. Of a rehearsal it begins with rehearsal- */
             name?: string;
             /** @description For everybody */
             reason: string;
@@ -6524,7 +6883,7 @@ export interface components {
             advice?: string;
             /** @description Why, for the audit log */
             reason?: string;
-            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn */
+            /** @description quiet_hours: {"RW":{"start":"22:00","end":"06:00"}}, and see quiet_hours in the documentation; missing_zone: {"policy":"hold"}; consent: {"required":true}; frequency_cap: {"marketing":{"per_day":1,"per_week":3}}; throttle: {"whatsapp":{"per_minute":60}}; toggles: {"dispatch":true,"station_redeem":true,"mock_redemptions":false}, those not named stay as they are; offline_redemptions: {"mode":"on","max_age_minutes":720}; campaigns: {"approval":{"above":10000},"max_late":"2h","approval_ttl":"24h"}, approval being also never or always; on_call: {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}, a week each in turn; announcements: {"lists":{"ops":["ops@example.com"]},"links":{"faq":"https://example.com/faq"}}; daily_review: {"zone":"Africa/Kigali","at":"09:00","remind_at":"12:00"} */
             value: unknown;
         };
         NewSettlement: {
@@ -6692,7 +7051,7 @@ export interface components {
             until: string;
         };
         Open: {
-            /** @description failed, inconclusive, stale, unsigned or refused; of what is no item: a guardrail */
+            /** @description failed, inconclusive, stale, unsigned or refused; of what is no item: announcement_missing, or a guardrail */
             code: string;
             item: string;
             why: string;
@@ -7104,6 +7463,16 @@ export interface components {
             /** @description Why, for the audit log */
             reason: string;
         };
+        RecoverySignature: {
+            /** @description Of what you looked at */
+            digest: string;
+            note: string;
+            /**
+             * @description Absent: approved
+             * @enum {string}
+             */
+            verdict?: "approved" | "rejected";
+        };
         Redeemed: {
             amount: string;
             currency: string;
@@ -7359,7 +7728,130 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
+        ReviewFailure: {
+            /**
+             * Format: int64
+             * @description The provider's; absent: none
+             */
+            error_code?: number;
+            /** Format: int64 */
+            n: number;
+            reason: string;
+        };
+        ReviewHighlight: {
+            action: string;
+            /** Format: int64 */
+            n: number;
+        };
+        ReviewPage: {
+            /** @description Pass it as after for the next page; absent on the last */
+            next?: string;
+            reviews: components["schemas"]["DailyReview"][];
+        };
+        ReviewSignature: {
+            /** @description Of what you looked at */
+            digest: string;
+            /** @description What you have seen */
+            notes: string;
+        };
+        ReviewSnapshot: {
+            /** @description What stands out in the day's audit log, by action */
+            audit: components["schemas"]["ReviewHighlight"][];
+            /** @description What the policy held back on the day, by reason, most first */
+            blocks: components["schemas"]["FigurePart"][];
+            /** @description Messages that failed on the day, most first */
+            failures: components["schemas"]["ReviewFailure"][];
+            /** @description The dashboard's figures when it opened */
+            kpis: components["schemas"]["Snapshot"];
+        };
+        Rollback: {
+            /**
+             * Format: uuid
+             * @description With the samples that tripped it
+             */
+            alert_id?: string;
+            automatic: boolean;
+            by: string;
+            /** @description While somebody asks to recover: whoever signs sends it back */
+            digest?: string;
+            /** Format: date-time */
+            done_at?: string;
+            /** Format: uuid */
+            incident_id?: string;
+            /** @description Ops are to sign about the legacy tooling: no webhook says which it is */
+            legacy_asked: boolean;
+            /**
+             * Format: date-time
+             * @description The server's time
+             */
+            now: string;
+            /** @enum {string} */
+            phase: "staging" | "pilot" | "production" | "live";
+            reason: string;
+            /** Format: date-time */
+            recovered_at?: string;
+            /** Format: date-time */
+            recovery_at?: string;
+            recovery_reason?: string;
+            redemptions_off: boolean;
+            rehearsal: boolean;
+            /** Format: uuid */
+            rollback_id: string;
+            rollout: string;
+            /**
+             * Format: date-time
+             * @description When it was read back that nothing went any more
+             */
+            safe_at?: string;
+            /** @description That tripped */
+            signal?: string;
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * @description done: everything was read back; recovering: toggles are as they were, smoke tests and a signature come next
+             * @enum {string}
+             */
+            state: "running" | "done" | "recovering" | "recovered" | "abandoned";
+            steps: components["schemas"]["RollbackStep"][];
+            /** Format: double */
+            time_to_safe_seconds?: number;
+            /** @description As they were, and are to be again */
+            toggles: unknown;
+        };
+        RollbackFacts: {
+            /** @description Of the rollback */
+            reason: string;
+            rehearsal: boolean;
+            rollout: string;
+            /** @description As they are to be again */
+            toggles: unknown;
+        };
+        RollbackStep: {
+            /** @description What was found, or why it is not done yet */
+            detail?: string;
+            /** Format: date-time */
+            done_at?: string;
+            /** Format: date-time */
+            started_at?: string;
+            /**
+             * @description running: it was tried, and is tried again; or people have the word
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "done";
+            step: string;
+            title: string;
+            /** Format: int64 */
+            tries: number;
+        };
+        Rollbacks: {
+            rollbacks: components["schemas"]["Rollback"][];
+        };
         Rollout: {
+            /**
+             * Format: int64
+             * @description Of a rehearsal, which ends by itself: so many times as fast do the plan's durations pass
+             */
+            factor?: number;
             /** @description To the next phase; absent: there is none */
             gate?: components["schemas"]["RolloutGate"];
             /** @description Who wanted to open what, newest first */
@@ -7398,6 +7890,50 @@ export interface components {
              * @description Items that wait for a signature of whoever asks
              */
             waiting: number;
+        };
+        RolloutAnnouncement: {
+            /**
+             * @description The phase that does not open before it has
+             * @enum {string}
+             */
+            before: "pilot" | "production" | "live";
+            body: string;
+            channels: string[];
+            /** @description The same for programs */
+            code?: string;
+            /** @description SHA-256 of all that people get and who gets it, in hex: whoever sends it sends it back */
+            digest: string;
+            /**
+             * @description What it waits for: that every item of its phase is passed or waived, or nothing
+             * @enum {string}
+             */
+            event: "phase_ready" | "phase_begun";
+            id: string;
+            links: components["schemas"]["AnnouncementLink"][];
+            /** @description Who gets it by mail */
+            lists: components["schemas"]["AnnouncementList"][];
+            /** @description Whether it may be sent now */
+            may_send: boolean;
+            /**
+             * @description In which it goes out
+             * @enum {string}
+             */
+            phase: "staging" | "pilot" | "production";
+            /** @description Each time somebody had it sent, newest first */
+            runs: components["schemas"]["AnnouncementRun"][];
+            /**
+             * @description Of the last time that it was sent: its links are looked at, it is on its way, it went out, a link leads nowhere, or nothing could carry it
+             * @enum {string}
+             */
+            state: "not_sent" | "checking" | "sending" | "sent" | "refused" | "undelivered";
+            subject: string;
+            /** @description The plan's words */
+            text: string;
+            why_not?: string;
+        };
+        RolloutAnnouncements: {
+            announcements: components["schemas"]["RolloutAnnouncement"][];
+            rollout: string;
         };
         RolloutFinding: {
             /** Format: date-time */
@@ -7485,6 +8021,87 @@ export interface components {
         RolloutReason: {
             /** @description For everybody, for good */
             reason: string;
+        };
+        RolloutSignal: {
+            /**
+             * @description hold: nothing new is sent, somebody is paged
+             * @enum {string}
+             */
+            action: "hold" | "roll_back";
+            /** Format: uuid */
+            alert_id?: string;
+            /**
+             * Format: date-time
+             * @description When it was looked at last
+             */
+            at?: string;
+            /** @description What was found */
+            detail?: string;
+            /** @description The samples since it began to hold */
+            evidence: components["schemas"]["AlertSample"][];
+            /**
+             * Format: double
+             * @description How long it must hold; in a rehearsal it passes faster
+             */
+            for_seconds: number;
+            /** @description New sends are stopped because of it */
+            held: boolean;
+            /**
+             * Format: int64
+             * @description Of fewer it is unknown
+             */
+            min_n?: number;
+            /**
+             * Format: int64
+             * @description How many things a share is a share of
+             */
+            n: number;
+            /** @example critical-outage */
+            name: string;
+            runbook?: string;
+            /** @description The same for people */
+            shown: string;
+            /**
+             * Format: date-time
+             * @description Since when it is so; while a clock runs, since when that does
+             */
+            since?: string;
+            /**
+             * @description unknown: there is no data, or too little; a clock that has begun runs on. burning: it holds, and its clock runs
+             * @enum {string}
+             */
+            state: "ok" | "unknown" | "burning" | "tripped";
+            subject?: string;
+            /** @description The plan's words */
+            text: string;
+            /** @example redemption_failure_rate > 5% */
+            threshold: string;
+            title: string;
+            /**
+             * Format: date-time
+             * @description While a clock runs: when it trips if nothing changes
+             */
+            trips_at?: string;
+            /**
+             * Format: double
+             * @description In the unit of what is measured
+             */
+            value: number;
+            /** @description All that it watches */
+            watch: components["schemas"]["SignalWatch"][];
+        };
+        RolloutSignals: {
+            /**
+             * Format: date-time
+             * @description The server's time
+             */
+            now: string;
+            /** @enum {string} */
+            phase: "staging" | "pilot" | "production" | "live";
+            rollout: string;
+            signals: components["schemas"]["RolloutSignal"][];
+            /** @description From the pilot on */
+            watched: boolean;
         };
         RolloutSignature: {
             /** Format: date-time */
@@ -7772,6 +8389,64 @@ export interface components {
         Settled: {
             /** Format: int64 */
             redemptions: number;
+        };
+        SignalWatch: {
+            /**
+             * @description hold: nothing new is sent, somebody is paged
+             * @enum {string}
+             */
+            action: "hold" | "roll_back";
+            /** Format: uuid */
+            alert_id?: string;
+            /**
+             * Format: date-time
+             * @description When it was looked at last
+             */
+            at?: string;
+            detail?: string;
+            /** @description The samples since it began to hold */
+            evidence: components["schemas"]["AlertSample"][];
+            /** @description It is about too few to judge by: it only holds */
+            few?: boolean;
+            /**
+             * Format: double
+             * @description How long it must hold; in a rehearsal it passes faster
+             */
+            for_seconds: number;
+            /**
+             * Format: int64
+             * @description Of fewer it is unknown
+             */
+            min_n?: number;
+            /**
+             * Format: int64
+             * @description How many things a share is a share of
+             */
+            n: number;
+            rule: string;
+            /** @description The same for people */
+            shown: string;
+            /**
+             * Format: date-time
+             * @description Since when it is so; while a clock runs, since when that does
+             */
+            since?: string;
+            /** @enum {string} */
+            state: "ok" | "unknown" | "burning" | "tripped";
+            subject?: string;
+            /** @example redemption_failure_rate > 5% */
+            threshold: string;
+            title: string;
+            /**
+             * Format: date-time
+             * @description While a clock runs: when it trips if nothing changes
+             */
+            trips_at?: string;
+            /**
+             * Format: double
+             * @description In the unit of what is measured
+             */
+            value: number;
         };
         SmokeItem: {
             /** @description What was seen; no numbers and no texts */
@@ -14688,6 +15363,552 @@ export interface operations {
             };
         };
     };
+    "list-reviews": {
+        parameters: {
+            query?: {
+                /** @description Of this one; absent: of all */
+                rollout?: string;
+                /** @description Only those that nobody has signed */
+                open?: boolean;
+                /** @description The next of the page before */
+                after?: string;
+                /** @description At most this many; never more than 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailyReview"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sign-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewSignature"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DailyReview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sign-legacy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LegacySignature"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "recover-rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutReason"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sign-recovery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverySignature"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-rollout": {
         parameters: {
             query?: never;
@@ -15664,6 +16885,454 @@ export interface operations {
             };
         };
     };
+    "list-rollout-announcements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnnouncements"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-rollout-announcement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                announcement: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnnouncement"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnnouncement"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "send-rollout-announcement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                announcement: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnnouncementOrder"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnnouncement"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnnouncement"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-rollbacks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollbacks"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollback"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Safely noted, not yet in effect */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollback"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-rollout-signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutSignals"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-runbooks": {
         parameters: {
             query?: never;
@@ -16305,7 +17974,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16341,7 +18010,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16378,7 +18047,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16417,7 +18086,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;
@@ -16459,7 +18128,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call */
+                /** @description quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review */
                 key: string;
             };
             cookie?: never;

@@ -269,6 +269,8 @@ const reviews = createRoute({
     review: text(s.review),
   }),
   component: lazyRouteComponent(() => import('../pages/rollout/reviews'), 'ReviewsPage'),
+});
+
 const rollback = createRoute({
   getParentRoute: () => root,
   path: '/rollout/rollbacks/$id',
@@ -463,8 +465,14 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
-    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'reviews.sign'],
-    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'rollout.recover'],
+    takes: [
+      'campaigns.approve',
+      'overrides.decide',
+      'templates.review',
+      'rollout.sign',
+      'rollout.recover',
+      'reviews.sign',
+    ],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
   { to: '/contacts', label: 'Contacts', icon: IconUsers, key: 'p', takes: 'contacts.read' },
