@@ -52,8 +52,8 @@ func (c *city) tell(t *testing.T, id string) uuid.UUID {
 	return order
 }
 
-// deliver hands every message of an announcement over, as the relay does.
-func (c *city) carry(t *testing.T, order uuid.UUID, outcome string) {
+// goesOut hands every message of an announcement over, as the relay does.
+func (c *city) goesOut(t *testing.T, order uuid.UUID, outcome string) {
 	t.Helper()
 	for _, id := range query[[]string](t, c.bundle, `SELECT array_agg(id::text ORDER BY id) FROM announcement_messages WHERE announcement_id = $1`, order) {
 		require.NoError(t, c.AnnouncementDone(t.Context(), uuid.MustParse(id), outcome))
@@ -131,8 +131,8 @@ func TestAPhaseIsAnnouncedBeforeItOpens(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"ops@example.com", "ada@example.com"}, mail.To)
 	require.Equal(t, a.Letter, mail.Letter)
-	c.carry(t, order, store.AnnouncementDelivered)
-	c.carry(t, order, store.AnnouncementNoChannel) // says nothing new
+	c.goesOut(t, order, store.AnnouncementDelivered)
+	c.goesOut(t, order, store.AnnouncementNoChannel) // says nothing new
 	refused("ready", announce.Sent)
 	require.Equal(t, []string{"material announcement_missing"}, c.missing(t))
 
@@ -140,12 +140,12 @@ func TestAPhaseIsAnnouncedBeforeItOpens(t *testing.T) {
 	order = c.tell(t, "material")
 	_, err = c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
-	c.carry(t, order, store.AnnouncementNoChannel)
+	c.goesOut(t, order, store.AnnouncementNoChannel)
 	require.Equal(t, []string{"material announcement_missing"}, c.missing(t))
 	order = c.tell(t, "material")
 	_, err = c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
-	c.carry(t, order, store.AnnouncementDelivered)
+	c.goesOut(t, order, store.AnnouncementDelivered)
 	require.Empty(t, c.missing(t))
 	_, _, err = c.AdvanceRollout(c.lead, rollout.Staging, "")
 	require.NoError(t, err)
@@ -245,7 +245,7 @@ func TestAnnouncementsAreOfTheirPhase(t *testing.T) {
 	order := c.tell(t, "material")
 	_, err := c.AnnouncementGoes(t.Context(), order)
 	require.NoError(t, err)
-	c.carry(t, order, store.AnnouncementDelivered)
+	c.goesOut(t, order, store.AnnouncementDelivered)
 	require.Equal(t, announce.Sent, domain.CodeOf(c.announcement(t, "material").Refusal))
 	c.in(t, rollout.Pilot)
 	require.Equal(t, rollout.WrongPhase, domain.CodeOf(c.announcement(t, "material").Refusal))

@@ -262,10 +262,19 @@ func (r *rehearsal) smokes(ctx context.Context, first, last int, item string) (s
 	for n := first; n <= last; n++ {
 		wanted = append(wanted, n)
 	}
+	before := ""
 	if err := r.ran(ctx, r.another(), wanted); err != nil {
-		return "", err
+		if ctx.Err() != nil {
+			return "", err
+		}
+		// A machine that is busy may be late once. Both runs are kept; the newest counts.
+		if again := r.ran(ctx, r.another(), wanted); again != nil {
+			return "", errors.Join(err, again)
+		}
+		before = fmt.Sprintf("run twice (%s); ", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return r.proved(ctx, item, 30*time.Second)
+	seen, err := r.proved(ctx, item, 30*time.Second)
+	return before + seen, err
 }
 
 // another is a run of smoke tests of its own.

@@ -1,5 +1,6 @@
 import { Alert, Button, Drawer, Group, Modal, Stack, Text, Textarea, TextInput, Title } from '@mantine/core';
 import { useForm } from '@mantine/form';
+import { IconMasksTheater } from '@tabler/icons-react';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, client } from '../api/client';
@@ -7,7 +8,7 @@ import { Can } from '../app/session';
 import { useConfirm } from '../parts/confirm';
 import { showProblem } from '../parts/form';
 import { FormEnd } from '../parts/form-end';
-import { dayTimeZone } from '../parts/format';
+import { count, dayTimeZone } from '../parts/format';
 import { Page } from '../parts/page';
 import { Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
@@ -49,6 +50,15 @@ export function RolloutPage() {
       }
     >
       <Stack gap="lg">
+        {rollout.factor && (
+          <Group gap="sm">
+            <Mark word="Rehearsal" tone="live" icon={IconMasksTheater} />
+            <Text size="sm">
+              {count(rollout.factor)} times as fast, on the sandbox. It ends by itself, and leaves the settings as they
+              were.
+            </Text>
+          </Group>
+        )}
         {rollout.plan_differs && <OtherPlan />}
         {!none && (
           <Group gap="lg">
@@ -213,7 +223,7 @@ function OtherPlan() {
 function Ending({ of: r }: { of: Rollout }) {
   const ask = useConfirm();
   const rolledBack = r.gate?.open.some((o) => o.code === 'rollback');
-  if (r.phase !== 'staging' && r.phase !== 'live' && !rolledBack) return null;
+  if (r.phase !== 'staging' && r.phase !== 'live' && !rolledBack && !r.factor) return null;
   return (
     <Can do="rollout.lead">
       <Button
