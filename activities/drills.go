@@ -24,6 +24,8 @@ type Drills struct {
 	Probes *Probes
 	Rules  alert.Rules // whose clocks a drill shortens
 	Log    *slog.Logger
+
+	Scenarios []drill.Scenario // what can be drilled, for those that are due
 }
 
 // DrillSteady says whether a drill may begin.
@@ -74,6 +76,9 @@ func (a *Drills) WatchDrill(ctx context.Context, id uuid.UUID) (DrillSeen, error
 	if d.Fast {
 		go a.probeEvery(probing, d)
 	}
+	if d.Experiment.Redeems() {
+		go a.redeem(probing, d.ID)
+	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for end := time.Now().Add(lookFor); ; {
@@ -116,6 +121,28 @@ func (a *Drills) probeEvery(ctx context.Context, d store.Drill) {
 	}
 }
 
+// redeemEvery is how often a drill tries to redeem: a rule that wants fifty has them within a quarter of a minute.
+const redeemEvery = 250 * time.Millisecond
+
+// redeem tries to redeem what there is not, and notes what becomes of it, until ctx is over.
+func (a *Drills) redeem(ctx context.Context, id uuid.UUID) {
+	tick := time.NewTicker(redeemEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		failed := a.Probes.tryRedemption(ctx)
+		if ctx.Err() != nil {
+			return // that says nothing
+		}
+		if err := a.Store.NoteDrillAttempt(ctx, id, failed); err != nil && ctx.Err() == nil {
+			a.Log.Warn("cannot note what a drill tried", "drill", id, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
 // probe probes what must be steady, and what the fault is put before. That it cannot is no failure: what nobody knows is unknown.
 func (a *Drills) probe(ctx context.Context, d store.Drill) {
 	names := []probe.Name{d.Experiment.Fault.EdgeFunction}
@@ -139,6 +166,11 @@ func (a *Drills) probe(ctx context.Context, d store.Drill) {
 	if err != nil && ctx.Err() == nil {
 		a.Log.Warn("cannot probe for a drill", "drill", d.ID, "error", err)
 	}
+}
+
+// BeginScheduledDrill begins the drill of a scenario that is due now, as its schedule says.
+func (a *Drills) BeginScheduledDrill(ctx context.Context, scenario string) (Nothing, error) {
+	return Nothing{}, a.Store.BeginScheduledDrill(audit.WithActor(ctx, audit.System("drill schedule")), a.Scenarios, scenario)
 }
 
 // RevertDrill takes the fault away, and lets go on what a rule has paused.

@@ -32,8 +32,9 @@ type Probes struct {
 	Panel    *PanelVisitor
 	Pollers  func(context.Context) (int, error) // of the queue of dispatch, as Temporal tells
 
-	Payments     http.RoundTripper // looks at the payment link
-	PaymentsBase string            // stands in for https://revolut.me; "": that itself
+	Struck       func(context.Context) *probe.Fault // the fault that a redemption is to fail of; nil: none
+	Payments     http.RoundTripper                  // looks at the payment link
+	PaymentsBase string                             // stands in for https://revolut.me; "": that itself
 }
 
 // within is how long a probe waits for its answer: less than whoever asked for one waits for it.
@@ -76,6 +77,8 @@ func (p *Probes) ask(ctx context.Context, name probe.Name) (probe.Outcome, strin
 			return probe.NotSet, "No account is set that could sign in for a probe."
 		}
 		return p.Panel.visit(ctx)
+	case probe.Redemptions:
+		return p.redemptions(ctx)
 	case probe.Database:
 		if err := p.Store.Ping(ctx); err != nil {
 			return probe.Unreachable, "It does not answer."
@@ -184,6 +187,38 @@ func (p *Probes) opsChannel(ctx context.Context) (probe.Outcome, string) {
 		return probe.Refused, fmt.Sprintf("It answers, and %d notices wait for it.", waiting)
 	}
 	return probe.Answered, ""
+}
+
+// redemptionTries are as many as show what fails a share of the time.
+const redemptionTries = 4
+
+// redemptions tries some, of vouchers that there are not.
+func (p *Probes) redemptions(ctx context.Context) (probe.Outcome, string) {
+	failed := 0
+	for range redemptionTries {
+		if p.tryRedemption(ctx) != "" {
+			failed++
+		}
+	}
+	switch failed {
+	case 0:
+		return probe.Answered, ""
+	case redemptionTries:
+		return probe.Unreachable, "No voucher can be redeemed."
+	}
+	return probe.Refused, fmt.Sprintf("%d of %d redemptions fail.", failed, redemptionTries)
+}
+
+// tryRedemption goes the way of a redemption, behind the same faults, and redeems nothing. It tells the code of a failure, ""
+// when it went well.
+func (p *Probes) tryRedemption(ctx context.Context) string {
+	if p.Struck != nil && p.Struck(ctx) != nil {
+		return store.RedemptionsDown
+	}
+	if err := p.Store.TryRedemption(ctx); err != nil {
+		return domain.CodeOf(err)
+	}
+	return ""
 }
 
 // mail connects to the server and signs in, and sends nothing.

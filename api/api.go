@@ -20,6 +20,7 @@ import (
 	"lastcall/domain/access"
 	"lastcall/domain/alert"
 	"lastcall/domain/drill"
+	"lastcall/domain/probe"
 	"lastcall/domain/rollout"
 	"lastcall/domain/runbook"
 	"lastcall/domain/voucher"
@@ -46,12 +47,13 @@ type Deps struct {
 	Drills         []drill.Scenario // what can be drilled
 	AlertRules     alert.Rules
 	Runbooks       []runbook.Runbook
-	Audit          *store.AuditKeeper // signs and verifies the audit log; nil: it cannot be asked to
-	Mail           bool               // mail is configured: invitations and password resets can be sent
-	Panel          fs.FS              // the built panel, served at /; nil for none
-	PublicURL      string             // what the panel's address begins with; with https, cookies are for https only
-	WhatsAppNumber string             // E.164, what guests write to; "" while nobody set it: tables' codes have no link
-	TrustedProxies []string           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
+	Struck         func(context.Context) *probe.Fault // the fault that a redemption is to fail of; nil: none, and none ever
+	Audit          *store.AuditKeeper                 // signs and verifies the audit log; nil: it cannot be asked to
+	Mail           bool                               // mail is configured: invitations and password resets can be sent
+	Panel          fs.FS                              // the built panel, served at /; nil for none
+	PublicURL      string                             // what the panel's address begins with; with https, cookies are for https only
+	WhatsAppNumber string                             // E.164, what guests write to; "" while nobody set it: tables' codes have no link
+	TrustedProxies []string                           // addresses and networks whose X-Forwarded-For tells the client's address; none by default
 
 	TemporalWebURL    string          // for links; "" for none
 	TemporalNamespace string          // default "default"
@@ -104,6 +106,8 @@ func newServer(d Deps) *server {
 	s.approvals()
 	s.overrides()
 	s.rollout()
+	s.announcements()
+	s.reviews()
 	s.rollbacks()
 	s.resends()
 	s.forecasts()

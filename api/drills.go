@@ -170,6 +170,7 @@ func (s *server) drills() {
 			}
 			return s.drill(ctx, in.ID)
 		})
+	s.drillSchedules()
 }
 
 func (s *server) drill(ctx context.Context, id uuid.UUID) (*drillOutput, error) {

@@ -18,7 +18,7 @@ import (
 
 // EdgeFunction is a service that Lastcall leans on, and how it is.
 type EdgeFunction struct {
-	Name      probe.Name  `json:"name" enum:"messaging,dispatcher,voucher-card,payments,ops-channel,mail,panel,database"`
+	Name      probe.Name  `json:"name" enum:"messaging,dispatcher,voucher-card,payments,ops-channel,mail,panel,redemptions,database"`
 	Title     string      `json:"title"`
 	Critical  bool        `json:"critical" doc:"Red for long is a reason to roll back"`
 	State     probe.State `json:"state" enum:"green,amber,red,unknown" doc:"Amber answers, but refuses, is slow, fails part of the time, or is not set; unknown: not probed lately"`

@@ -199,6 +199,11 @@ func (s *server) redemptions() {
 			if r.Code, r.Voucher, err = s.presented(in.Body.StationVoucher); err != nil {
 				return nil, s.Store.RedemptionFailed(ctx, r, err)
 			}
+			if s.Struck != nil {
+				if f := s.Struck(ctx); f != nil {
+					return nil, s.Store.RedemptionStruck(ctx, r, *f)
+				}
+			}
 			done, repeated, err := s.Store.Redeem(ctx, r)
 			if err != nil {
 				return nil, s.refusal(ctx, err)

@@ -29,6 +29,7 @@ type Rollout struct {
 	StartedBy   *Somebody        `json:"started_by,omitempty"`
 	StartedAt   *time.Time       `json:"started_at,omitempty"`
 	Reason      string           `json:"reason,omitempty"`
+	Factor      int              `json:"factor,omitempty" doc:"Of a rehearsal, which ends by itself: so many times as fast do the plan's durations pass"`
 	PlanVersion int              `json:"plan_version,omitempty"`
 	PlanDiffers bool             `json:"plan_differs" doc:"The configured plan is another than the one that is followed"`
 	Phases      []RolloutPhase   `json:"phases" doc:"In the order in which they open; of none: by the configured plan"`
@@ -122,7 +123,8 @@ type RolloutStation struct {
 
 // NewRollout begins a rollout.
 type NewRollout struct {
-	Name   string `json:"name,omitempty" pattern:"^[a-z][a-z0-9-]{0,39}$" patternDescription:"a lower-case letter, then letters, digits and -" doc:"Of which there never was one; absent: lastcall"`
+	Name   string `json:"name,omitempty" pattern:"^[a-z][a-z0-9-]{0,39}$" patternDescription:"a lower-case letter, then letters, digits and -" doc:"Of which there never was one; absent: lastcall. Of a rehearsal it begins with rehearsal-"`
+	Factor int    `json:"factor,omitempty" minimum:"1" maximum:"100000" doc:"More than 1: it is a rehearsal, on the sandbox only, whose durations pass so many times as fast"`
 	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"For everybody"`
 }
 
@@ -174,7 +176,7 @@ func (s *server) rollout() {
 			if name == "" {
 				name = "lastcall"
 			}
-			if err := s.Store.StartRollout(ctx, name, s.RolloutPlan, in.Body.Reason); err != nil {
+			if err := s.startRollout(ctx, name, in.Body); err != nil {
 				return nil, err
 			}
 			return s.board(ctx, http.StatusCreated)
@@ -189,7 +191,7 @@ func (s *server) rollout() {
 			return s.board(ctx, http.StatusOK)
 		})
 	register(s, access.RolloutLead, huma.Operation{OperationID: "end-rollout", Method: http.MethodPost, Path: "/rollout/end", Tags: tags,
-		Summary: "End the rollout: its guardrails hold no more", Errors: wrong, Description: "In staging, or when it is live; else it fails as `rollout_under_way`, status 409."},
+		Summary: "End the rollout: its guardrails hold no more", Errors: wrong, Description: "In staging, or when it is live; else it fails as `rollout_under_way`, status 409. A rehearsal at any time: settings are then what they were before it."},
 		func(ctx context.Context, in *struct{ Body RolloutReason }) (*rolloutOutput, error) {
 			if err := s.Store.EndRollout(ctx, in.Body.Reason); err != nil {
 				return nil, err
@@ -227,6 +229,13 @@ func (s *server) rollout() {
 			}
 			return s.board(ctx, http.StatusOK)
 		})
+}
+
+func (s *server) startRollout(ctx context.Context, name string, n NewRollout) error {
+	if n.Factor > 1 {
+		return s.Store.StartRehearsal(ctx, name, s.RolloutPlan, n.Factor, n.Reason)
+	}
+	return s.Store.StartRollout(ctx, name, s.RolloutPlan, n.Reason)
 }
 
 func (s *server) rolloutItems(tags []string, wrong []int, answers string) {
@@ -348,8 +357,11 @@ func (s *server) board(ctx context.Context, status int) (*rolloutOutput, error) 
 
 func (s *server) rolloutOf(b store.RolloutBoard) Rollout {
 	out := Rollout{Phase: string(b.Phase), Name: b.Name, PhaseSince: &b.PhaseSince, OpenedBy: new(partyOf(b.Opener)), StartedBy: new(partyOf(b.Starter)), StartedAt: &b.StartedAt,
-		Reason: b.Reason, PlanVersion: b.PlanVersion, PlanDiffers: string(b.Plan.Digest()) != string(s.RolloutPlan.Digest()), Now: b.Now,
+		Reason: b.Reason, PlanVersion: b.PlanVersion, PlanDiffers: string(b.Plan.Digest()) != string(s.RolloutPlan.Faster(b.Factor).Digest()), Now: b.Now,
 		Gates: make([]GateOrder, len(b.Gates)), Stations: make([]RolloutStation, len(b.Stations))}
+	if b.Factor > 1 {
+		out.Factor = b.Factor
+	}
 	state := "over"
 	for _, of := range b.Plan.Phases {
 		if of.Phase == b.Phase {

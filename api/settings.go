@@ -38,7 +38,7 @@ func settingOf(rev store.SettingsRevision) *setting {
 
 // NewSetting is a new value of a key.
 type NewSetting struct {
-	Value        json.RawMessage `json:"value" doc:"quiet_hours: {\"RW\":{\"start\":\"22:00\",\"end\":\"06:00\"}}, and see quiet_hours in the documentation; missing_zone: {\"policy\":\"hold\"}; consent: {\"required\":true}; frequency_cap: {\"marketing\":{\"per_day\":1,\"per_week\":3}}; throttle: {\"whatsapp\":{\"per_minute\":60}}; toggles: {\"dispatch\":true,\"station_redeem\":true,\"mock_redemptions\":false}, those not named stay as they are; offline_redemptions: {\"mode\":\"on\",\"max_age_minutes\":720}; campaigns: {\"approval\":{\"above\":10000},\"max_late\":\"2h\",\"approval_ttl\":\"24h\"}, approval being also never or always; on_call: {\"zone\":\"Africa/Kigali\",\"starts\":\"2026-11-23T09:00\",\"members\":[\"ops@example.com\"]}, a week each in turn"`
+	Value        json.RawMessage `json:"value" doc:"quiet_hours: {\"RW\":{\"start\":\"22:00\",\"end\":\"06:00\"}}, and see quiet_hours in the documentation; missing_zone: {\"policy\":\"hold\"}; consent: {\"required\":true}; frequency_cap: {\"marketing\":{\"per_day\":1,\"per_week\":3}}; throttle: {\"whatsapp\":{\"per_minute\":60}}; toggles: {\"dispatch\":true,\"station_redeem\":true,\"mock_redemptions\":false}, those not named stay as they are; offline_redemptions: {\"mode\":\"on\",\"max_age_minutes\":720}; campaigns: {\"approval\":{\"above\":10000},\"max_late\":\"2h\",\"approval_ttl\":\"24h\"}, approval being also never or always; on_call: {\"zone\":\"Africa/Kigali\",\"starts\":\"2026-11-23T09:00\",\"members\":[\"ops@example.com\"]}, a week each in turn; announcements: {\"lists\":{\"ops\":[\"ops@example.com\"]},\"links\":{\"faq\":\"https://example.com/faq\"}}; daily_review: {\"zone\":\"Africa/Kigali\",\"at\":\"09:00\",\"remind_at\":\"12:00\"}"`
 	Reason       string          `json:"reason,omitempty" maxLength:"500" doc:"Why, for the audit log"`
 	Acknowledged []string        `json:"acknowledged,omitempty" maxItems:"32" doc:"The codes of the dangers that whoever saves it knows of"`
 	Advice       string          `json:"advice,omitempty" pattern:"^[0-9a-f]{64}$" patternDescription:"64 hexadecimal digits" doc:"Of throttle: the digest of the advice by which whoever saves reviewed the caps. It is kept as a review then, and needs a reason; advice_changed, status 412, when the advice is another by now"`
@@ -75,7 +75,7 @@ func (m IfMatch) known() (*int64, error) {
 
 // SettingsKey is the part of an address that names a key.
 type SettingsKey struct {
-	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions or on_call"`
+	Key string `path:"key" example:"quiet_hours" doc:"quiet_hours, missing_zone, consent, throttle, frequency_cap, toggles, campaigns, overrides, offline_redemptions, on_call, announcements or daily_review"`
 }
 
 const settingRefusals = "With If-Match it fails as `setting_changed`, status 412, when the setting is not any more what its caller knew; " +

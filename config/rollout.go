@@ -10,6 +10,7 @@ import (
 
 	"lastcall/domain"
 	"lastcall/domain/access"
+	"lastcall/domain/announce"
 	"lastcall/domain/rollout"
 )
 
@@ -53,6 +54,17 @@ func parsePlan(text []byte, known func(string) bool) (plan rollout.Plan, err err
 				Lasts      time.Duration `mapstructure:"lasts"`
 				Unwaivable bool          `mapstructure:"unwaivable"`
 			} `mapstructure:"items"`
+			Announcements []struct {
+				ID       string             `mapstructure:"id"`
+				Text     string             `mapstructure:"text"`
+				Event    announce.Event     `mapstructure:"event"`
+				Channels []announce.Channel `mapstructure:"channels"`
+				Lists    []string           `mapstructure:"lists"`
+				Links    []string           `mapstructure:"links"`
+				OnCall   bool               `mapstructure:"on_call"`
+				Subject  string             `mapstructure:"subject"`
+				Body     string             `mapstructure:"body"`
+			} `mapstructure:"announcements"`
 		} `mapstructure:"phases"`
 		Signals []struct {
 			Signal  string `mapstructure:"signal"`
@@ -80,6 +92,9 @@ func parsePlan(text []byte, known func(string) bool) (plan rollout.Plan, err err
 		for _, i := range of.Items {
 			p.Items = append(p.Items, rollout.Item{ID: i.ID, Text: i.Text, Kind: i.Kind, Owner: i.Owner, Check: i.Check, Threshold: i.Threshold, Every: i.Every,
 				StaleAfter: i.StaleAfter, Quorum: i.Quorum, Lasts: i.Lasts, Unwaived: i.Unwaivable})
+		}
+		for _, a := range of.Announcements {
+			p.Announcements = append(p.Announcements, announce.Announcement(a))
 		}
 		plan.Phases = append(plan.Phases, p)
 	}

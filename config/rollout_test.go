@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lastcall/domain"
+	"lastcall/domain/announce"
 	"lastcall/domain/rollout"
 	"lastcall/domain/runbook"
 )
@@ -50,6 +51,38 @@ var lines = map[rollout.Phase][]string{
 		"Go/No-Go meeting sign-off recorded.",
 	},
 	rollout.Live: nil,
+}
+
+// told are the lines of the communication plan as it was agreed, word by word, each before the gate that it comes before.
+var told = map[rollout.Phase][]string{
+	rollout.Staging: {
+		"Announce staging readiness to engineering + ops mailing list.",
+		"Prior to pilot, share FAQ & training video.",
+	},
+	rollout.Production: {"Production launch accompanied by runbook link and Ops contact rotation."},
+}
+
+// What each line of the communication plan names is in its announcement.
+func TestTheCommunicationIsWhatWasAgreed(t *testing.T) {
+	t.Parallel()
+	plan, err := Defaults().RolloutPlan(anyCheck)
+	require.NoError(t, err)
+	for _, of := range plan.Phases {
+		var texts []string
+		for _, a := range of.Announcements {
+			texts = append(texts, a.Text)
+			require.Contains(t, a.Channels, announce.Mail, a.ID)
+		}
+		require.Equal(t, told[of.Phase], texts, "%s", of.Phase)
+	}
+	ready, material, launch := plan.Of(rollout.Staging).Announcements[0], plan.Of(rollout.Staging).Announcements[1], plan.Of(rollout.Production).Announcements[0]
+	require.Equal(t, announce.PhaseReady, ready.Event)
+	require.Equal(t, []string{"engineering", "ops"}, ready.Lists)
+	require.Equal(t, []string{"faq", "training_video"}, material.Links)
+	require.Equal(t, []string{"runbook"}, launch.Links)
+	require.True(t, launch.OnCall)
+	require.True(t, plan.Reviewed(rollout.Pilot), "the pilot's days are reviewed")
+	require.False(t, plan.Reviewed(rollout.Production))
 }
 
 // Every line of the checklists has its item, in its phase, in its order, and there is no other.
@@ -135,6 +168,13 @@ func TestAPlanThatCannotBeFollowed(t *testing.T) {
 		"negative limits":        change("targets: 20", "targets: -1"),
 		"an unknown guardrail":   change("provider: sandbox", "provider: nobody"),
 		"no duration":            change("every: 5m", "every: soon"),
+		"an unknown event":       change("event: phase_begun", "event: someday"),
+		"mail to nobody":         change("lists: [pilot]", "lists: []"),
+		"a link that is untold":  change("Training video: {{.Links.training_video}}", "Training video: soon"),
+		"nobody on call is told": change("{{.Contact.Email}}", "somebody"),
+		"a text that is none":    change("{{.Links.faq}}", "{{.Links.faq"),
+		"an unknown fact":        change("{{.Rollout}}", "{{.Campaign}}"),
+		"two of one name":        change("id: pilot-material", "id: staging-ready"),
 		"a signal of nothing":    change("when: edge_function is red", "when: edge_function is sad"),
 		"a clock too short":      change("for: 30m", "for: 10s"),
 		"an unknown action":      change("do: roll_back", "do: pray"),

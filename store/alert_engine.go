@@ -178,7 +178,7 @@ const keepSamples = 100
 func (l *looking) step(rule alert.Rule, a *Alert, s alert.Sample, v alert.Verdict) {
 	if a.DrillID != nil {
 		if d, ok := l.clock[drillClock{a.DrillID.String(), rule.Name}]; ok {
-			rule.For = d
+			rule.For, rule.Keep = d, min(rule.Keep, d)
 		}
 	}
 	next := rule.Step(alert.Status{State: a.State, PendingSince: a.PendingSince, FiredAt: a.FiredAt, ClearSince: a.ClearSince, UnknownSince: a.UnknownSince}, v, s.Since, l.now)

@@ -179,10 +179,15 @@ func idAt(t time.Time) (id uuid.UUID) {
 	return id
 }
 
-// redemptionFailureRate counts only failures of ours: what the rules refuse is the business at work.
+// redemptionFailureRate counts only failures of ours: what the rules refuse is the business at work. What a fault makes of
+// redemptions on purpose is a sample of its own.
 func redemptionFailureRate(ctx context.Context, s *Store, now time.Time) ([]alert.Sample, error) {
 	one, err := redemptions(ctx, s.pool, now.Add(-alert.Window), false)
-	return []alert.Sample{one}, err
+	if err != nil {
+		return nil, err
+	}
+	drilled, err := drilledRedemptions(ctx, s, now)
+	return append(drilled, one), err
 }
 
 // redemptions is the rate of failures since then, with or without those that drills and faults on purpose made.

@@ -27,9 +27,11 @@ func (l *looking) signals(samples []alert.Sample) error {
 		return err
 	}
 	l.rules.All = append(slices.Clone(l.rules.All), r.Plan.SignalRules(r.Factor)...)
-	l.signalled = make([]alert.Sample, len(samples))
-	for i, s := range samples {
-		l.signalled[i] = ofSignal(s, r.Factor > 1)
+	l.signalled = make([]alert.Sample, 0, len(samples))
+	for _, s := range samples {
+		if s.Source != alert.RedemptionFailureRate || s.Subject != DrilledRedemptions { // what a drill tries is its own
+			l.signalled = append(l.signalled, ofSignal(s, r.Factor > 1))
+		}
 	}
 	if r.Factor == 1 {
 		return nil

@@ -38,11 +38,11 @@ func checkOverrides(ctx context.Context, c checking) (rollout.Evidence, error) {
 }
 
 // checkTemplatesLocked proves that every template in use is locked, and was approved by Compliance: those of campaigns and
-// messages since the rollout began, and of drafts, which are about to be used.
+// messages since the rollout began, and of drafts, which are about to be used. A drill's campaign goes to nobody.
 func checkTemplatesLocked(ctx context.Context, c checking) (rollout.Evidence, error) {
 	rows, err := c.db.Query(ctx, `SELECT t.name || ' v' || t.version, t.status = 'locked',
 			EXISTS (SELECT FROM approvals a WHERE a.id = t.approval_id AND a.verdict = 'approved' AND a.voided_at IS NULL AND a.actor_role = $2)
-		FROM templates t WHERE t.id IN (SELECT template_id FROM campaigns WHERE status NOT IN ('done', 'stopped', 'failed') OR started_at >= $1
+		FROM templates t WHERE t.id IN (SELECT template_id FROM campaigns WHERE NOT is_drill AND (status NOT IN ('done', 'stopped', 'failed') OR started_at >= $1)
 			UNION SELECT template_id FROM sends WHERE created_at >= $1) ORDER BY 1`, c.StartedAt, access.Compliance)
 	if err != nil {
 		return rollout.Evidence{}, err

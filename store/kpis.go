@@ -140,7 +140,7 @@ func (s *Store) availability(ctx context.Context, w kpi.Window) ([]kpi.Figure, e
 	for i, f := range probe.Functions {
 		parts[i] = kpi.FigurePart{Name: string(f.Name), Title: f.Title, State: functions[i].State}
 		if a := available[f.Name]; a.Watched > 0 { // never probed: nothing is known
-			parts[i].N, parts[i].Among = int64((time.Duration(a.Green * float64(a.Of))).Round(time.Second).Seconds()), int64(a.Of.Seconds())
+			parts[i].N, parts[i].Among = a.Seconds()
 		}
 	}
 	return []kpi.Figure{kpi.Worst(w, parts)}, nil
@@ -168,12 +168,16 @@ func (s *Store) voucherDays(ctx context.Context, now time.Time, zone *time.Locat
 
 // needs is what waits for a human now. Each is counted by an index that holds little else, up to kpi.NeedsCountTo.
 func (s *Store) needs(ctx context.Context) ([]kpi.Need, error) {
-	rows, err := s.pool.Query(ctx, `SELECT 'edge_functions' AS kind, count(*), min(since), array_agg(name ORDER BY name) FROM edge_functions
+	rows, err := s.pool.Query(ctx, `SELECT 'alerts' AS kind, count(*), min(fired_at), (array_agg(DISTINCT title))[1:3] FROM alerts
+			WHERE state = 'firing' AND acknowledged_at IS NULL AND inhibited_by IS NULL AND severity <> 'info'
+		UNION ALL SELECT 'edge_functions', count(*), min(since), array_agg(name ORDER BY name) FROM edge_functions
 			WHERE state = 'red' AND checked_at > now() - $1::interval
 		UNION ALL SELECT 'campaigns', count(*), min(updated_at), NULL FROM campaigns
 			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed') AND needs_human <> '' AND NOT is_drill
 		UNION ALL SELECT CASE WHEN subject_kind IN ('campaign', 'override', 'template') THEN subject_kind || '_approvals' ELSE 'approvals' END, count(*), min(created_at), NULL
 			FROM approval_requests WHERE closed_at IS NULL GROUP BY 1
+		UNION ALL SELECT 'daily_reviews', count(*), min(v.due_at), NULL FROM daily_reviews v JOIN rollouts r ON (r.name, r.phase_since) = (v.rollout, v.phase_since)
+			WHERE v.signed_at IS NULL AND r.ended_at IS NULL
 		UNION ALL SELECT 'support_tasks', count(*), min(created_at), NULL FROM (SELECT created_at FROM provisional_refusals WHERE resolved_at IS NULL ORDER BY id LIMIT $2) t
 		UNION ALL SELECT 'unsent_vouchers', count(*), min(issued_at), NULL FROM ((SELECT v.issued_at FROM vouchers v JOIN targets t ON t.id = v.target_id
 			WHERE `+unsent+` AND v.campaign_id NOT IN (SELECT id FROM campaigns WHERE is_drill) LIMIT $2)

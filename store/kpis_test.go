@@ -291,6 +291,13 @@ func TestWhatNeedsAHuman(t *testing.T) {
 	_, err = b.owner.Exec(t.Context(), `UPDATE campaigns SET is_drill = true WHERE id = $1`, id)
 	require.NoError(t, err)
 	require.Equal(t, map[kpi.NeedKind]int64{kpi.RedFunctions: 1}, needs())
+	_, err = b.owner.Exec(t.Context(), `INSERT INTO alerts (id, rule, subject, title, severity, group_name, state, pending_since, fired_at) VALUES
+		(gen_random_uuid(), 'a', '', 'A', 'critical', 'a', 'firing', now(), now()), (gen_random_uuid(), 'test', '', 'Test alert', 'info', 'test', 'firing', now(), now())`)
+	require.NoError(t, err)
+	require.Equal(t, map[kpi.NeedKind]int64{kpi.RedFunctions: 1, kpi.FiringAlerts: 1}, needs())
+	_, err = b.owner.Exec(t.Context(), `UPDATE alerts SET acknowledged_at = now(), acknowledged_by = 'ops'`)
+	require.NoError(t, err)
+	require.Equal(t, map[kpi.NeedKind]int64{kpi.RedFunctions: 1}, needs(), "somebody sees to it")
 }
 
 // A figure that cannot be read says so, and the others stay.

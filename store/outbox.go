@@ -43,7 +43,11 @@ const (
 	KindRollbackChanged = "rollback.changed" // RollbackChanged
 	KindStartDrill      = "drill.start"      // StartDrill
 	KindStopDrill       = "drill.stop"       // StopDrill
+	KindScheduleDrill   = "drill.schedule"   // ScheduleDrill
 	KindProbe           = "probe.now"        // ProbeNow
+	KindAnnounce        = "announce.start"   // Announce
+	KindAnnouncement    = "announcement"     // AnnouncementMessage
+	KindReviewsChanged  = "reviews.changed"  // ReviewsChanged
 )
 
 // OutboxMessage is an effect that follows a commit: a workflow start, a signal, a notice, a mail.
@@ -208,6 +212,28 @@ type StartDrill struct {
 // StopDrill cancels it.
 type StopDrill struct {
 	DrillID uuid.UUID `json:"drill_id"`
+}
+
+// Announce starts the workflow that looks at an announcement's links and, if it has an id, lets it go.
+type Announce struct {
+	Rollout      string `json:"rollout"`
+	Announcement string `json:"announcement"` // of the plan
+	ID           string `json:"id,omitempty"` // of the order to send it; "": its links are looked at, no more
+}
+
+// AnnouncementMessage is one message of an announcement. What it says and who gets it is read when it goes.
+type AnnouncementMessage struct {
+	ID uuid.UUID `json:"id"`
+}
+
+// ReviewsChanged tells the workflow of a rollout's daily reviews to look again, and starts it if it does not run.
+type ReviewsChanged struct {
+	Rollout string `json:"rollout"`
+}
+
+// ScheduleDrill has Temporal's schedule of a scenario follow what is wanted.
+type ScheduleDrill struct {
+	Scenario string `json:"scenario"`
 }
 
 // ProbeNow has one edge function probed now.

@@ -205,6 +205,12 @@ type Availability struct {
 	Over      time.Duration // the time, with drills: as long as was asked for, or since the first probe
 }
 
+// Seconds are for how long it was green, and of how long: whole ones, never more of the first than of the second.
+func (a Availability) Seconds() (green, of int64) {
+	whole := func(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) }
+	return whole(time.Duration(a.Green * float64(a.Of))), whole(a.Of)
+}
+
 // Availabilities returns how the edge functions were until now. A result holds until the next one, and no longer than
 // until it is stale.
 func (s *Store) Availabilities(ctx context.Context, over time.Duration) (map[probe.Name]Availability, error) {
@@ -333,6 +339,9 @@ func (s *Store) AwaitProbe(ctx context.Context, known EdgeFunction) (now EdgeFun
 // pruneProbes forgets results that nobody asks about any more.
 func (s *Store) pruneProbes(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `DELETE FROM probe_results r USING edge_functions e WHERE r.edge_function = e.name AND r.at < now() - $1::interval`, probe.Kept)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, `DELETE FROM drill_attempts a USING drills d WHERE a.drill_id = d.id AND a.at < now() - $1::interval`, probe.Kept)
+	}
 	return err
 }
 

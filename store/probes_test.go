@@ -289,3 +289,14 @@ func TestWatchdogReports(t *testing.T) {
 	require.Zero(t, n, "it does not poll")
 	require.Less(t, *heard, 10*time.Second)
 }
+
+// Green all the time is the whole of the time, whatever part of a second is over.
+func TestGreenIsNeverLongerThanTheTime(t *testing.T) {
+	t.Parallel()
+	for of := 640 * time.Second; of < 642*time.Second; of += 100 * time.Millisecond {
+		green, all := store.Availability{Green: 1, Of: of}.Seconds()
+		require.Equal(t, all, green, "%s", of)
+	}
+	green, all := store.Availability{Green: 0.5, Of: time.Minute}.Seconds()
+	require.EqualValues(t, []int64{30, 60}, []int64{green, all})
+}

@@ -208,11 +208,14 @@ func (s *Store) RolloutBoard(ctx context.Context) (b RolloutBoard, err error) {
 		if b.Items, err = s.standings(tx.ctx, tx.pgx, b.Rollout); err != nil {
 			return err
 		}
+		if b.Open, err = s.missing(tx.ctx, tx.pgx, b.Rollout, b.Items); err != nil {
+			return err
+		}
 		burning, err := s.burning(tx.ctx, tx.pgx, b.Rollout)
 		if err != nil {
 			return err
 		}
-		b.Open = append(b.open(b.Items), burning...)
+		b.Open = append(b.Open, burning...)
 		if err := tx.maySign(&b); err != nil {
 			return err
 		}

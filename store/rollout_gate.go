@@ -70,11 +70,15 @@ func (s *Store) AdvanceRollout(ctx context.Context, from rollout.Phase, reason s
 		if err != nil {
 			return audit.Entry{}, err
 		}
+		open, err := s.missing(tx.ctx, tx.pgx, r, all)
+		if err != nil {
+			return audit.Entry{}, err
+		}
 		burning, err := s.burning(tx.ctx, tx.pgx, r)
 		if err != nil {
 			return audit.Entry{}, err
 		}
-		if err := r.shut(append(r.open(all), burning...)); err != nil {
+		if err := r.shut(append(open, burning...)); err != nil {
 			return audit.Entry{}, err
 		}
 		if err := tx.hindered(s, guard{r.Name, to, r.Plan.Of(to).Guardrails}, r.movesHouse(to)); err != nil {
@@ -95,9 +99,9 @@ func (s *Store) AdvanceRollout(ctx context.Context, from rollout.Phase, reason s
 	return gate, message, s.refuseRollout(ctx, target, err)
 }
 
-// movesHouse reports whether messages go elsewhere from the next phase on than up to now.
+// movesHouse reports whether messages go elsewhere from the next phase on than up to now. Those of a rehearsal never do.
 func (r Rollout) movesHouse(to rollout.Phase) bool {
-	return r.Plan.Of(r.Phase).Guardrails.Provider != r.Plan.Of(to).Guardrails.Provider
+	return r.Factor == 1 && r.Plan.Of(r.Phase).Guardrails.Provider != r.Plan.Of(to).Guardrails.Provider
 }
 
 // OpenGate carries out an order to open a phase: in one transaction the items are judged, the phase and its guardrails
@@ -163,11 +167,15 @@ func (s *Store) openForGood(tx *Tx, r Rollout, by uuid.UUID) ([]rollout.Open, er
 	if err != nil {
 		return nil, err
 	}
+	open, err := s.missing(tx.ctx, tx.pgx, r, all)
+	if err != nil {
+		return nil, err
+	}
 	burning, err := s.burning(tx.ctx, tx.pgx, r)
 	if err != nil {
 		return nil, err
 	}
-	open := append(r.open(all), burning...)
+	open = append(open, burning...)
 	who, err := tx.party(by)
 	if err != nil {
 		return nil, err

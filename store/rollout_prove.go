@@ -145,6 +145,12 @@ func (s *Store) StepRollout(ctx context.Context, name string) (step RolloutStep,
 	if step.Phase, step.Over = r.Phase, r.EndedAt != nil; step.Over {
 		return step, nil
 	}
+	if left := r.StartedAt.Add(rollout.RehearsalLasts).Sub(r.Now); r.Factor > 1 {
+		if step.Wait = left; left <= 0 {
+			step.Over = true
+			return step, s.expireRehearsal(ctx, name)
+		}
+	}
 	var asked *time.Time
 	if err := s.pool.QueryRow(ctx, `SELECT (SELECT id::text FROM rollout_gates WHERE rollout = $1 AND decided_at IS NULL), (SELECT asked_at FROM rollout_gates WHERE rollout = $1 AND decided_at IS NULL)`,
 		name).Scan(textOrNone{&step.Gate}, &asked); err != nil {
@@ -178,7 +184,10 @@ func (s *Store) StepRollout(ctx context.Context, name string) (step RolloutStep,
 	if err != nil {
 		return step, err
 	}
-	open := r.open(standing)
+	open, err := s.missing(ctx, s.pool, r, standing)
+	if err != nil {
+		return step, err
+	}
 	if step.Open = len(open); step.Open > 0 {
 		step.Why = open[0].Item + ": " + open[0].Why
 	} else if r.Phase != rollout.Live {

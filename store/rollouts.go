@@ -63,17 +63,26 @@ func (tx *Tx) lockRollout() (Rollout, error) {
 // from the commit on. It fails with domain.Conflict of code rollout_begun while another one is under way, of code
 // rollout_name when one ever had this name, and of code phase_guardrail while something is being sent for real.
 func (s *Store) StartRollout(ctx context.Context, name string, plan rollout.Plan, reason string) error {
+	return s.startRollout(ctx, name, plan, reason)
+}
+
+// startRollout begins a rollout; one whose plan has a factor is a rehearsal.
+func (s *Store) startRollout(ctx context.Context, name string, plan rollout.Plan, reason string) error {
 	if err := rollout.CheckName(name); err != nil {
 		return err
 	}
-	r := Rollout{Name: name, Phase: rollout.Staging, PlanVersion: 1, Plan: plan}
+	r := Rollout{Name: name, Phase: rollout.Staging, PlanVersion: 1, Plan: plan, Factor: max(plan.Factor, 1)}
+	if err := r.rehearsed(s); err != nil {
+		return s.refuseRollout(ctx, r.target(), err)
+	}
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
 		who, err := tx.actingAccount(true)
 		if err != nil {
 			return audit.Entry{}, err
 		}
 		rails := plan.Of(rollout.Staging).Guardrails
-		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO rollouts (name, opened_by, started_by, guardrails, reason) VALUES ($1, $2, $2, $3, $4)`, name, who.ID, rails, reason)
+		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO rollouts (name, opened_by, started_by, guardrails, reason, factor, settings_before)
+			VALUES ($1, $2, $2, $3, $4, $5, CASE WHEN $5 > 1 THEN (SELECT coalesce(max(revision), 0) FROM settings_revisions) END)`, name, who.ID, rails, reason, r.Factor)
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
 			if pg.ConstraintName == "rollouts_one" {
 				return audit.Entry{}, domain.E(domain.Conflict, rollout.Begun, "a rollout is under way: only one is, at a time")
@@ -94,7 +103,7 @@ func (s *Store) StartRollout(ctx context.Context, name string, plan rollout.Plan
 		}
 		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: name})
 		return audit.Entry{Action: "rollout.started", Target: r.target(), Reason: reason,
-			Diff: map[string]any{"phase": r.Phase, "plan_version": 1, "plan_digest": approval.Short(plan.Digest())}}, err
+			Diff: map[string]any{"phase": r.Phase, "plan_version": 1, "plan_digest": approval.Short(plan.Digest()), "factor": r.Factor}}, err
 	})
 	return s.refuseRollout(ctx, r.target(), err)
 }
@@ -120,6 +129,9 @@ func (tx *Tx) enterPhase(s *Store, r Rollout, by uuid.UUID) error {
 				return err
 			}
 		}
+	}
+	if err := tx.watchReviews(r); err != nil {
+		return err
 	}
 	return tx.mockRedemptions(s, of.Guardrails.Redemptions == rollout.Mocked)
 }
@@ -171,6 +183,7 @@ func (s *Store) ReviseRollout(ctx context.Context, plan rollout.Plan, reason str
 		if r, err = tx.lockRollout(); err != nil {
 			return audit.Entry{}, err
 		}
+		plan = plan.Faster(r.Factor)
 		if err := r.Plan.MayBecome(plan, r.Phase); err != nil {
 			return audit.Entry{}, err
 		}
@@ -197,6 +210,7 @@ func (s *Store) ReviseRollout(ctx context.Context, plan rollout.Plan, reason str
 
 // EndRollout ends the rollout: its guardrails do not hold any more. It is ended in staging, where nothing was risked, when it is
 // live, or when it was rolled back, which leaves off what is off; else it fails with domain.Conflict of code rollout_under_way.
+// A rehearsal is ended at any time, and leaves the settings as it found them.
 func (s *Store) EndRollout(ctx context.Context, reason string) error {
 	var r Rollout
 	err := s.Write(ctx, func(tx *Tx) (audit.Entry, error) {
@@ -218,21 +232,30 @@ func (s *Store) EndRollout(ctx context.Context, reason string) error {
 			if err := tx.abandonRollback(*back, "the rollout has ended"); err != nil {
 				return audit.Entry{}, err
 			}
-		case r.Phase != rollout.Staging && r.Phase != rollout.Live:
+		case r.Phase != rollout.Staging && r.Phase != rollout.Live && r.Factor == 1:
 			return audit.Entry{}, domain.E(domain.Conflict, rollout.UnderWay, "it is in %s: a rollout ends in staging, when it is live, or rolled back", r.Phase)
 		}
-		if _, err := tx.pgx.Exec(tx.ctx, `UPDATE rollouts SET ended_at = clock_timestamp(), end_reason = $2 WHERE name = $1`, r.Name, reason); err != nil {
-			return audit.Entry{}, err
-		}
-		if r.Plan.Of(r.Phase).Guardrails.Redemptions == rollout.Mocked {
-			if err := tx.mockRedemptions(s, false); err != nil {
-				return audit.Entry{}, err
-			}
-		}
-		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: r.Name})
-		return audit.Entry{Action: "rollout.ended", Target: r.target(), Reason: reason, Diff: map[string]any{"phase": r.Phase}}, err
+		return tx.endRollout(s, r, reason)
 	})
 	return s.refuseRollout(ctx, r.target(), err)
+}
+
+// endRollout ends a rollout that is locked.
+func (tx *Tx) endRollout(s *Store, r Rollout, reason string) (audit.Entry, error) {
+	if _, err := tx.pgx.Exec(tx.ctx, `UPDATE rollouts SET ended_at = clock_timestamp(), end_reason = $2 WHERE name = $1`, r.Name, reason); err != nil {
+		return audit.Entry{}, err
+	}
+	var err error
+	switch {
+	case r.Factor > 1:
+		err = tx.restoreSettings(s, r)
+	case r.Plan.Of(r.Phase).Guardrails.Redemptions == rollout.Mocked:
+		err = tx.mockRedemptions(s, false)
+	}
+	if err == nil {
+		_, err = tx.send(KindRolloutChanged, r.target(), RolloutChanged{Name: r.Name})
+	}
+	return audit.Entry{Action: "rollout.ended", Target: r.target(), Reason: reason, Diff: map[string]any{"phase": r.Phase}}, err
 }
 
 // refuseRollout enters in the audit log why somebody's wish about the rollout was refused, and returns that.
@@ -247,7 +270,13 @@ func (s *Store) refuseRollout(ctx context.Context, target string, why error) err
 	case !strings.HasPrefix(code, "rollout_"):
 		return why
 	}
-	if err := s.Enter(ctx, audit.Entry{Action: action, Target: target, Diff: map[string]any{"code": code}}); err != nil {
+	diff := map[string]any{"code": code}
+	if told, ok := errors.AsType[*domain.Error](why); ok {
+		if gate, ok := told.Facts.(GateFacts); ok {
+			diff["to"], diff["open"] = gate.To, gate.Open
+		}
+	}
+	if err := s.Enter(ctx, audit.Entry{Action: action, Target: target, Diff: diff}); err != nil {
 		return err
 	}
 	return why

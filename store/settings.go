@@ -99,7 +99,8 @@ func (s *Store) Setting(ctx context.Context, key string) (SettingsRevision, erro
 func valueOf(set policy.Settings, key string) json.RawMessage {
 	value, _ := json.Marshal(map[string]any{"quiet_hours": set.QuietHours, "missing_zone": set.MissingZone, "consent": set.Consent,
 		"throttle": set.Throttle, "frequency_cap": set.FrequencyCap, "toggles": set.Toggles, "campaigns": set.Campaigns, "overrides": set.Overrides,
-		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall}[key])
+		"offline_redemptions": set.OfflineRedemptions, "on_call": set.OnCall,
+		"announcements": set.Announcements, "daily_review": set.DailyReview}[key])
 	return value
 }
 
@@ -335,12 +336,12 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		if err := tx.keepImpact(rev.Revision, e.Key, imp); err != nil {
 			return audit.Entry{}, err
 		}
-		// Every campaign at work hears of it, and every single send that waits.
-		_, err = tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
-			SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
-			WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, rev.Revision)
-		if err == nil {
-			err = tx.wakeSends("true")
+		err = tx.tellSettings(rev.Revision)
+		if err == nil && e.Key == "daily_review" {
+			err = tx.reviewsChanged()
+		}
+		if err == nil && e.Key == "daily_review" {
+			err = tx.reviewsChanged()
 		}
 		diff := map[string]any{"before": before.Value, "after": rev.Value}
 		if e.reverts != nil {
@@ -355,6 +356,17 @@ func (s *Store) saveSetting(ctx context.Context, e SettingEdit, imp *Impact) (Se
 		return rev, err
 	}
 	return s.Setting(ctx, e.Key)
+}
+
+// tellSettings lets every campaign at work hear of a new revision, and every single send that waits.
+func (tx *Tx) tellSettings(revision int64) error {
+	_, err := tx.pgx.Exec(tx.ctx, `INSERT INTO outbox (kind, key, payload)
+		SELECT $1, 'campaign/' || id, jsonb_build_object('campaign_id', id, 'revision', $2::bigint, 'resend', resend) FROM campaigns
+		WHERE status NOT IN ('draft', 'done', 'stopped', 'failed')`, KindSettingsChanged, revision)
+	if err != nil {
+		return err
+	}
+	return tx.wakeSends("true")
 }
 
 // keepToggles lets the toggles that a new revision does not name stay as they are: whoever switches dispatch off does not

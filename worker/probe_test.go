@@ -63,6 +63,7 @@ func TestProbesOnASchedule(t *testing.T) {
 	stop := b.startWorker(t, "first", worker.Probing{Probes: b.probers(), Every: time.Hour})
 	require.Eventually(t, func() bool { return state(probe.Database).State == probe.Green }, 30*time.Second, 50*time.Millisecond, "the first at once")
 	require.Equal(t, probe.Green, state(probe.Messaging).State)
+	require.Equal(t, probe.Green, state(probe.Redemptions).State)
 	require.Equal(t, probe.Green, state(probe.OpsChannel).State)
 	require.Equal(t, probe.Green, state(probe.VoucherCard).State)
 	require.Equal(t, probe.Red, state(probe.Mail).State)

@@ -30,6 +30,7 @@ func (w *Worker) Probing(p Probing) {
 	w.control.RegisterActivity(p.Probes)
 	if p.Drills != nil {
 		w.control.RegisterWorkflowWithOptions(workflows.Drill, workflow.RegisterOptions{Name: "Drill"})
+		w.control.RegisterWorkflowWithOptions(workflows.ScheduledDrill, workflow.RegisterOptions{Name: "ScheduledDrill"})
 		w.control.RegisterActivity(p.Drills)
 	}
 }
@@ -80,20 +81,38 @@ func (w *Worker) obey(ctx context.Context) bool {
 	return true
 }
 
-// schedule sees to it that there is a schedule of probes; while Temporal does not answer it tries again.
+// schedule sees to it that there are the schedules of probes and of drills; while Temporal does not answer it tries again.
 func (w *Worker) schedule(ctx context.Context) {
-	for w.probing.Every > 0 {
-		err := workflows.ScheduleProbes(ctx, w.client, w.probing.Every)
+	for {
+		err := w.scheduleAll(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		w.log.Warn("probes cannot be scheduled yet", "error", err)
+		w.log.Warn("probes and drills cannot be scheduled yet", "error", err)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(5 * time.Second):
 		}
 	}
+}
+
+func (w *Worker) scheduleAll(ctx context.Context) error {
+	if w.probing.Every > 0 {
+		if err := workflows.ScheduleProbes(ctx, w.client, w.probing.Every); err != nil {
+			return err
+		}
+	}
+	if w.probing.Drills == nil {
+		return nil
+	}
+	all, err := w.acts.Store.DrillSchedules(ctx)
+	for _, d := range all {
+		if err := workflows.ScheduleDrills(ctx, w.client, d.Schedule); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // dispatching is the worker of the queue of dispatch. A worker that has stopped cannot start again, so another is made.

@@ -140,6 +140,13 @@ func setup(t *testing.T) *bundle {
 	relay := &store.Relay{Store: b.Store, Log: quiet, Handlers: map[string]store.Handler{
 		store.KindOpsNotice: b.notices.post,
 		store.KindMail:      func(context.Context, int64, json.RawMessage) error { return nil },
+		store.KindAnnouncement: func(ctx context.Context, _ int64, payload json.RawMessage) error {
+			var m store.AnnouncementMessage
+			if err := json.Unmarshal(payload, &m); err != nil {
+				return err
+			}
+			return b.AnnouncementDone(ctx, m.ID, store.AnnouncementDelivered)
+		},
 	}}
 	messenger := workflows.NewMessenger(c)
 	b.sweeper = &store.Sweeper{Store: b.Store, Open: messenger.Open, Drill: messenger.DrillOpen, Log: quiet}

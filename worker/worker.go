@@ -83,6 +83,9 @@ func Register(r worker.Registry, acts *activities.Campaigns, queue string) {
 	r.RegisterActivity(&activities.Overrides{Store: acts.Store})
 	r.RegisterWorkflowWithOptions(workflows.Rollout, workflow.RegisterOptions{Name: "Rollout"})
 	r.RegisterActivity(&activities.Rollouts{Store: acts.Store})
+	r.RegisterWorkflowWithOptions(workflows.Announce, workflow.RegisterOptions{Name: "Announce"})
+	r.RegisterWorkflowWithOptions(workflows.DailyReviews, workflow.RegisterOptions{Name: "DailyReviews"})
+	r.RegisterActivity(&activities.Comms{Store: acts.Store})
 }
 
 // Run works until ctx is over, then drains: what has begun is finished and recorded, what has not goes

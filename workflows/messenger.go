@@ -42,6 +42,8 @@ func (m Messenger) Handlers() map[string]func(ctx context.Context, id int64, pay
 		"override.changed": m.overrideChanged,
 		"rollout.changed":  m.rolloutChanged,
 		"rollout.decided":  m.rolloutDecided,
+		"announce.start":   m.announce,
+		"reviews.changed":  m.reviewsChanged,
 		"rollback.changed": m.rollbackChanged,
 		"drill.start":      m.startDrill,
 		"drill.stop":       m.stopDrill,

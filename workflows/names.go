@@ -75,6 +75,32 @@ type RolloutInput struct {
 // RolloutChanged tells a rollout to look again. It understands Decide, too.
 const RolloutChanged = "changed"
 
+// AnnouncementID is the id of the workflow that sends an announcement.
+func AnnouncementID(id uuid.UUID) string { return "announcement/" + id.String() }
+
+// AnnouncePreviewID is the id of the workflow that looks at the links of an announcement of a rollout's plan.
+func AnnouncePreviewID(rollout, announcement string) string {
+	return "announcement/" + rollout + "/" + announcement
+}
+
+// AnnounceInput starts either of them.
+type AnnounceInput struct {
+	Rollout      string    `json:"rollout"`
+	Announcement string    `json:"announcement"` // of the plan
+	ID           uuid.UUID `json:"id,omitzero"`  // of the order to send it; zero: its links are looked at, no more
+}
+
+// DailyReviewsID is the id of the workflow of a rollout's daily reviews.
+func DailyReviewsID(rollout string) string { return "daily-review/" + rollout }
+
+// DailyReviewsInput starts it, or carries it on in a new run.
+type DailyReviewsInput struct {
+	Rollout string `json:"rollout"`
+}
+
+// ReviewsChanged tells it to look again.
+const ReviewsChanged = "changed"
+
 // RollbackID is the id of a rollback's workflow.
 func RollbackID(id uuid.UUID) string { return "rollback/" + id.String() }
 
@@ -92,6 +118,14 @@ func DrillID(id uuid.UUID) string { return "drill/" + id.String() }
 // DrillInput starts the workflow of a drill that stands in Postgres.
 type DrillInput struct {
 	DrillID uuid.UUID `json:"drill_id"`
+}
+
+// DrillScheduleID is the id of the schedule that begins drills of a scenario.
+func DrillScheduleID(scenario string) string { return "drills/" + scenario }
+
+// ScheduledDrillInput says of which scenario a drill is due.
+type ScheduledDrillInput struct {
+	Scenario string `json:"scenario"`
 }
 
 // The messages an override understands.

@@ -97,8 +97,10 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	handlers := outboxHandlers(c, temporal, board)
 	maps.Copy(handlers, linkHandlers(c, st, board))
 	handlers[store.KindOverrideMail] = overrideMailHandler(c, st, board)
+	handlers[store.KindScheduleDrill] = drillScheduleHandler(st, temporal)
 	handlers[store.KindReply] = replyHandler(st, messages)
 	handlers[store.KindAlertNotice] = alertNoticeHandler(c, st, opsChannel(c, board), mailSender(c, board))
+	handlers[store.KindAnnouncement] = announcementHandler(c, st, opsChannel(c, board), mailSender(c, board))
 	relay := store.Relay{Store: st, Handlers: handlers, Log: log}
 	applier := store.Applier{Store: st, Parse: api.Inbound, Log: log}
 	messenger := workflows.NewMessenger(temporal)
@@ -118,6 +120,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	working.Go(func() { (&store.TallyFolder{Store: st, Log: log}).Run(behind) })
 	working.Go(func() { keeper.Run(behind) })
 	working.Go(func() { keyWatch.Run(behind) })
+	working.Go(func() { board.Watch(behind) })
 	defer working.Wait()
 	defer stop()
 
@@ -125,7 +128,7 @@ func runAPI(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return serveBoth(ctx, c.API, api.New(api.Deps{
 		Store: st, WhatsApp: provider, Log: log, Temporal: health, WorkflowOpen: messenger.Open, Messaging: messages.Ping, Provider: messages,
 		VoucherKeys: voucherKeys, VoucherCards: voucherCards(c, board),
-		Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
+		Struck: board.Redemption, Drills: scenarios, AlertRules: rules, Runbooks: books, Audit: keeper, RolloutPlan: plan, Panel: ui.Dist(), Mail: c.Mail.Address != "", PublicURL: c.API.PublicURL, WhatsAppNumber: c.WhatsApp.Number, TrustedProxies: c.API.TrustedProxies,
 		TemporalWebURL: c.TemporalWeb.URL, TemporalNamespace: c.Temporal.Namespace, Closing: closing,
 	}), closing, log)
 }

@@ -13,7 +13,7 @@ import (
 func clientCommands(sh *shell) []*cobra.Command {
 	all := []*cobra.Command{dashboardCommand(sh), campaignsCommand(sh), templatesCommand(sh), channelsCommand(sh), contactsCommand(sh), sendCommand(sh), sendsCommand(sh),
 		optOutsCommand(sh), settingsCommand(sh), policyCommand(sh), barsCommand(sh), stationsCommand(sh), paymentsCommand(sh), accountsCommand(sh),
-		tokensCommand(sh), vouchersCommand(sh), auditCommand(sh), overridesCommand(sh), rolloutCommand(sh), alertsCommand(sh), incidentsCommand(sh), smokeCommand(sh), probesCommand(sh), faultsCommand(sh), drillCommand(sh)}
+		tokensCommand(sh), vouchersCommand(sh), auditCommand(sh), overridesCommand(sh), rolloutCommand(sh), reviewsCommand(sh), alertsCommand(sh), incidentsCommand(sh), smokeCommand(sh), probesCommand(sh), faultsCommand(sh), drillCommand(sh)}
 	for _, cmd := range all {
 		cmd.PersistentFlags().StringVar(&sh.as, "as", "", "act as this account of lastcall up, by its address and its password in up.json")
 	}

@@ -78,6 +78,7 @@ var needTitles = map[kpi.NeedKind]string{
 	kpi.OverrideApprovals:  "overrides to decide",
 	kpi.TemplateApprovals:  "templates to review",
 	kpi.OtherApprovals:     "other decisions",
+	kpi.UnsignedReviews:    "days of the rollout to review",
 	kpi.OpenSupportTasks:   "offline vouchers for Support",
 	kpi.UnsentVouchersNeed: "vouchers that did not come to their guests",
 }

@@ -20,12 +20,12 @@ import (
 
 func drillCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
-	return group(o, "drill", "Have an incident on purpose, and see how well it is met", drillScenarios(o), drillRun(o), drillHistory(o), drillShow(o), drillAbort(o))
+	return group(o, "drill", "Have an incident on purpose, and see how well it is met", drillScenarios(o), drillRun(o), drillSchedule(o), drillUnschedule(o), drillHistory(o), drillShow(o), drillAbort(o))
 }
 
 func drillScenarios(o *output) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List what can be drilled", Args: cobra.NoArgs,
+		Use: "list", Short: "List what can be drilled, and what begins by itself", Args: cobra.NoArgs,
 		Example: "  lastcall drill list",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.sh.client()
@@ -36,10 +36,24 @@ func drillScenarios(o *output) *cobra.Command {
 			if err := c.get(cmd.Context(), "/drill-scenarios", nil, &all); err != nil {
 				return err
 			}
-			return o.print(all, func(t *listing) {
-				t.header("name", "what happens", "fault", "for at most", "fast")
+			schedules, err := drillSchedules(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			next := map[string]string{}
+			for _, s := range schedules {
+				next[s.Scenario] = "paused"
+				if s.Next != nil {
+					next[s.Scenario] = s.Next.Format("Mon 02 Jan, 15:04 (MST)")
+				}
+			}
+			return o.print(struct {
+				api.DrillScenarios
+				api.DrillSchedules
+			}{all, api.DrillSchedules{Schedules: schedules}}, func(t *listing) {
+				t.header("name", "what happens", "fault", "for at most", "fast", "by itself")
 				for _, s := range all.Scenarios {
-					t.row(s.Name, s.Title, fmt.Sprintf("%s %s", s.Fault.EdgeFunction, s.Fault.Kind), s.Fault.For, s.Fast.FaultFor)
+					t.row(s.Name, s.Title, fmt.Sprintf("%s %s", s.Fault.EdgeFunction, s.Fault.Kind), s.Fault.For, s.Fast.FaultFor, next[s.Name])
 				}
 			})
 		},

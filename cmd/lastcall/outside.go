@@ -34,7 +34,7 @@ func opsChannel(c *config.Config, board *faults.Board) *opschannel.Channel {
 
 // probes are what a worker asks edge functions with: the clients that work uses, and what only a probe needs.
 func probes(c *config.Config, st *store.Store, temporal client.Client, board *faults.Board, acts *activities.Campaigns, log *slog.Logger) *activities.Probes {
-	p := &activities.Probes{Store: st, Log: log, WhatsApp: acts.WhatsApp, Cards: acts.Cards, Ops: opsChannel(c, board),
+	p := &activities.Probes{Store: st, Log: log, Struck: struck(board), WhatsApp: acts.WhatsApp, Cards: acts.Cards, Ops: opsChannel(c, board),
 		Payments: board.Wrap(probe.Payments)(probeTransport()), PaymentsBase: c.Probes.PaymentsURL,
 		Pollers: func(ctx context.Context) (int, error) { return pollers(ctx, temporal) },
 		Where: map[probe.Name]string{probe.Messaging: c.WhatsApp.BaseURL, probe.VoucherCard: c.VoucherCard.BaseURL, probe.OpsChannel: c.Ops.WebhookURL.Reveal(),
@@ -85,6 +85,16 @@ func pollers(ctx context.Context, temporal client.Client) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// struck draws for a worker, which is not in a hurry: it reads what is to fail.
+func struck(board *faults.Board) func(context.Context) *probe.Fault {
+	return func(ctx context.Context) *probe.Fault {
+		if _, on := board.On(ctx, probe.Redemptions); !on {
+			return nil
+		}
+		return board.Redemption(ctx)
+	}
 }
 
 // stopPolling tells a worker whether a fault is on that keeps it from dispatching.

@@ -17,7 +17,7 @@ import (
 func rolloutCommand(sh *shell) *cobra.Command {
 	o := newOutput(sh)
 	return group(o, "rollout", "From a trial to everybody: phases, what must be so, and gates", append(rolloutBack(o), rolloutStatus(o), rolloutStart(o), rolloutShow(o), rolloutProve(o),
-		rolloutSignOff(o), rolloutWaive(o), rolloutAdvance(o), rolloutAdvice(o),
+		rolloutSignOff(o), rolloutWaive(o), rolloutAdvance(o), rolloutAnnouncements(o), rolloutAnnounce(o), rolloutAdvice(o), rolloutRehearse(o),
 		rolloutStation(o, "enrol", http.MethodPut, "Let a station take part: while only some do, no other redeems vouchers"),
 		rolloutStation(o, "withdraw", http.MethodDelete, "Take a station out"),
 		rolloutLed(o, "revise", "/rollout/plan", "Follow the configured plan from now on", `Follows the configured plan from now on. Of the phases that have begun it may change nothing. Signatures and waivers are

@@ -84,6 +84,11 @@ end seem swapped, is refused unless it is acknowledged; settings impact tells be
 
   on_call        {"zone":"Africa/Kigali","starts":"2026-11-23T09:00","members":["ops@example.com"]}
                                                               who is to be woken, a week each in turn; alerts go to them
+  announcements  {"lists":{"ops":["ops@example.com"]},"links":{"faq":"https://example.com/faq"}}
+                                                              whom announcements of a rollout go to, and where they link
+  daily_review   {"zone":"Africa/Kigali","at":"09:00","remind_at":"12:00"}
+                                                              when the days of a rollout are reviewed, and missing
+                                                              reviews reminded of
 
 A throttle may also hold the provider's own limits, each off when absent: messages in any second, different
 recipients in any 24 hours, and seconds between two messages to one recipient:

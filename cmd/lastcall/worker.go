@@ -63,6 +63,10 @@ it finishes what it has begun, for at most 30 seconds.`,
 			if err != nil {
 				return err
 			}
+			scenarios, err := config.Drills()
+			if err != nil {
+				return err
+			}
 			host, err := os.Hostname()
 			if err != nil {
 				return err
@@ -79,7 +83,7 @@ it finishes what it has begun, for at most 30 seconds.`,
 			w := worker.New(temporal, fmt.Sprintf("%d@%s", os.Getpid(), host), acts, log)
 			asks := probes(c, db, temporal, board, acts, log)
 			w.Probing(worker.Probing{Probes: asks, Every: c.Probes.Every, StopPolling: stopPolling(board),
-				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Log: log}})
+				Drills: &activities.Drills{Store: db, Probes: asks, Rules: rules, Scenarios: scenarios, Log: log}})
 			if address := c.Rollout.LegacyWebhookURL.Reveal(); address != "" {
 				w.Legacy(legacy.New(address))
 			}

@@ -72,6 +72,7 @@ const (
 	RolloutRun  Permission = "rollout.run"  // begin one, open its gates, choose who takes part
 	RolloutSign Permission = "rollout.sign" // attest an item, in one's own role's seat
 	RolloutLead Permission = "rollout.lead" // waive an item, change the plan, end it
+	ReviewsSign Permission = "reviews.sign" // attest that one has looked at how a day of a rollout went
 
 	RolloutRollBack Permission = "rollout.roll_back" // and ask to recover
 	RolloutRecover  Permission = "rollout.recover"   // sign another's recovery
@@ -153,6 +154,7 @@ var granted = map[Permission][]Role{
 	RolloutRun:  {Admin, ProjectLead, Ops},
 	RolloutSign: {ProjectLead, Ops, Compliance, Finance},
 	RolloutLead: {ProjectLead},
+	ReviewsSign: {Ops, Support},
 
 	RolloutRollBack: {Admin, ProjectLead, Ops},
 	RolloutRecover:  {ProjectLead, Ops},

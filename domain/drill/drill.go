@@ -130,6 +130,9 @@ func (s Scenario) Expects(e Event) (Expectation, bool) {
 	return s.Expect[i], true
 }
 
+// Redeems reports whether the drill tries to redeem meanwhile, so that there is something that fails.
+func (s Scenario) Redeems() bool { return s.Fault.EdgeFunction == probe.Redemptions }
+
 // StopsTraffic reports whether the fault would keep real messages from going: no such drill runs beside real campaigns.
 func (s Scenario) StopsTraffic() bool {
 	return s.Fault.EdgeFunction == probe.Messaging || s.Fault.EdgeFunction == probe.Dispatcher || s.Fault.EdgeFunction == probe.Database

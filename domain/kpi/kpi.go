@@ -85,10 +85,10 @@ type Day struct {
 
 // Need is something that waits for a human.
 type Need struct {
-	Kind  NeedKind   `json:"kind" enum:"campaigns,campaign_approvals,override_approvals,template_approvals,approvals,support_tasks,unsent_vouchers,edge_functions"`
+	Kind  NeedKind   `json:"kind" enum:"campaigns,campaign_approvals,override_approvals,template_approvals,approvals,daily_reviews,support_tasks,unsent_vouchers,edge_functions,alerts"`
 	N     int64      `json:"n" doc:"How many; counted up to 1000"`
 	Since *time.Time `json:"since,omitempty" doc:"Of the oldest"`
-	Names []string   `json:"names,omitempty" doc:"Of edge functions: which"`
+	Names []string   `json:"names,omitempty" doc:"Of edge functions: which; of alerts: some of their titles"`
 }
 
 // NeedKind is what waits.
@@ -96,12 +96,14 @@ type NeedKind string
 
 // What waits for a human, the most pressing first.
 const (
+	FiringAlerts       NeedKind = "alerts" // that nobody has seen; drills' too, since somebody is to see to them
 	RedFunctions       NeedKind = "edge_functions"
 	StuckCampaigns     NeedKind = "campaigns"
 	CampaignApprovals  NeedKind = "campaign_approvals"
 	OverrideApprovals  NeedKind = "override_approvals"
 	TemplateApprovals  NeedKind = "template_approvals"
 	OtherApprovals     NeedKind = "approvals"
+	UnsignedReviews    NeedKind = "daily_reviews"
 	OpenSupportTasks   NeedKind = "support_tasks"
 	UnsentVouchersNeed NeedKind = "unsent_vouchers"
 )

@@ -26,6 +26,10 @@ func (s *Settings) Apply(key string, value []byte) (err error) {
 		s.OfflineRedemptions, err = ParseOfflineRedemptions(value)
 	case "on_call":
 		s.OnCall, err = ParseOnCall(value)
+	case "announcements":
+		s.Announcements, err = ParseAnnouncements(value)
+	case "daily_review":
+		s.DailyReview, err = ParseDailyReview(value)
 	default:
 		err = domain.E(domain.NotFound, "settings_key_not_found", "there is no settings key %q; the keys are %v", key, Keys)
 	}
@@ -33,4 +37,5 @@ func (s *Settings) Apply(key string, value []byte) (err error) {
 }
 
 // Keys are the keys of the settings, each of which is saved by itself.
-var Keys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions", "on_call"}
+var Keys = []string{"quiet_hours", "missing_zone", "consent", "throttle", "frequency_cap", "toggles", "campaigns", "overrides", "offline_redemptions", "on_call",
+	"announcements", "daily_review"}

@@ -3,7 +3,9 @@ package policy
 import (
 	"time"
 
+	"lastcall/domain/announce"
 	"lastcall/domain/oncall"
+	"lastcall/domain/review"
 )
 
 // ChannelWhatsApp is the WhatsApp Cloud API, so far the only channel.
@@ -23,7 +25,9 @@ type Settings struct {
 	Overrides    Overrides
 
 	OfflineRedemptions OfflineRedemptions
-	OnCall             oncall.Rota // who is to be woken
+	OnCall             oncall.Rota        // who is to be woken
+	Announcements      announce.Directory // whom announcements of a rollout go to, and what they link to
+	DailyReview        review.Hours       // when somebody looks at how a day of a rollout went
 }
 
 // MissingZone says what quiet hours make of a recipient whose zone nobody knows. JSON: {"policy":"hold"}.
@@ -111,7 +115,8 @@ func (o OfflineRedemptions) MaxAge() time.Duration {
 
 // Defaults are the settings of a fresh installation: no quiet hours, who has no zone is held where there are
 // some, marketing needs consent, 6,000,000 messages a minute and no other throttle, no frequency cap, dispatch on, every campaign
-// approved by a second person, overrides of four hours at most that are decided about within a day, stations redeem, but not offline. On the sandbox, where nobody is written to, the store begins
+// approved by a second person, overrides of four hours at most that are decided about within a day, stations redeem, but not offline; announcements go to nobody yet, and
+// days are reviewed at nine in Kigali. On the sandbox, where nobody is written to, the store begins
 // without the need of consent and of approval.
 func Defaults() Settings {
 	return Settings{
@@ -125,5 +130,7 @@ func Defaults() Settings {
 
 		OfflineRedemptions: OfflineRedemptions{Mode: OfflineOff},
 		OnCall:             oncall.Rota{Zone: "Africa/Kigali", Starts: "2026-11-23T09:00", Members: []string{}},
+		Announcements:      announce.Directory{Lists: map[string][]string{}, Links: map[string]string{}},
+		DailyReview:        review.Hours{Zone: "Africa/Kigali", At: "09:00", RemindAt: "12:00"},
 	}
 }

@@ -60,6 +60,8 @@ func (f Fault) Check(lasts time.Duration) error {
 		return wrong("kind", "unknown_fault", "there is no fault %q", f.Kind)
 	case f.Name == Database:
 		return wrong("edge_function", "no_fault_there", "the database has no faults: the faults themselves are in it")
+	case f.Name == Redemptions && f.Kind != ServerError && f.Kind != Slow:
+		return wrong("kind", "no_fault_there", "%s does not fit %s: they have %s and %s only", f.Kind, f.Name, ServerError, Slow)
 	case (f.Name == Dispatcher) != (f.Kind == StopPolling):
 		return wrong("kind", "no_fault_there", "%s does not fit %s: %s", f.Kind, f.Name, fits(f.Name))
 	case !(f.Share > 0 && f.Share <= 1):

@@ -27,7 +27,8 @@ const (
 	Payments    Name = "payments"     // the Revolut link
 	OpsChannel  Name = "ops-channel"  // where Ops are told
 	Mail        Name = "mail"
-	Panel       Name = "panel" // a sign-in from outside
+	Panel       Name = "panel"       // a sign-in from outside
+	Redemptions Name = "redemptions" // stations that redeem vouchers
 	Database    Name = "database"
 )
 
@@ -61,6 +62,7 @@ var Functions = []Function{
 	{OpsChannel, false, 3 * time.Second, "Ops channel", "Ops are told by mail only. Alerts wait for the channel; none is lost."},
 	{Mail, false, 3 * time.Second, "Mail", "Invitations, resets and notices wait. The Ops channel still works."},
 	{Panel, false, 3 * time.Second, "Panel sign-in", "Support may be unable to sign in. Campaigns go on; stations still redeem."},
+	{Redemptions, false, 500 * time.Millisecond, "Station redemptions", "Stations cannot redeem vouchers, or not all of them; the same voucher can be tried again. Messages still go."},
 	{Database, true, 500 * time.Millisecond, "Database", "Nothing works until it answers again. Nothing that was committed is lost."},
 }
 

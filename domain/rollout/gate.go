@@ -30,7 +30,7 @@ const (
 // Open is something that a gate still waits for.
 type Open struct {
 	Item string `json:"item"`
-	Code string `json:"code" doc:"failed, inconclusive, stale, unsigned or refused; of what is no item: a guardrail"`
+	Code string `json:"code" doc:"failed, inconclusive, stale, unsigned or refused; of what is no item: announcement_missing, or a guardrail"`
 	Why  string `json:"why"`
 }
 

@@ -66,6 +66,18 @@ func (p Plan) Check(known func(name string) bool) error {
 			!slices.Contains([]string{"", Mocked}, g.Redemptions) || !slices.Contains([]string{"", Locked}, g.Templates) {
 			wrong(string(of.Phase), "its guardrails are not understood")
 		}
+		if of.Phase == Live && len(of.Announcements) > 0 {
+			wrong(string(of.Phase), "nothing opens after it that an announcement could come before")
+		}
+		for _, a := range of.Announcements {
+			if seen[a.ID] {
+				wrong(a.ID, "an announcement needs a name of its own")
+			}
+			seen[a.ID] = true
+			if err := a.Check(); err != nil {
+				wrong(a.ID, "%s", err)
+			}
+		}
 		for _, item := range of.Items {
 			if seen[item.ID] || !itemIDs.MatchString(item.ID) {
 				wrong(item.ID, "an item needs a name of its own, of lower-case letters, digits and -")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lastcall/domain/access"
+	"lastcall/domain/announce"
 )
 
 // Phase is how far a rollout is.
@@ -96,12 +97,15 @@ type PhasePlan struct {
 	Objective  string     `json:"objective"`
 	Guardrails Guardrails `json:"guardrails"`
 	Items      []Item     `json:"items"`
+
+	Announcements []announce.Announcement `json:"announcements,omitempty"` // the next phase does not open before they went out
 }
 
 // Plan is all that is to be so. The guardrails of Live hold after the launch; it has no items.
 type Plan struct {
 	Phases  []PhasePlan `json:"phases"`
 	Signals []Signal    `json:"signals,omitempty"` // to roll back, from the pilot on
+	Factor  int         `json:"factor,omitempty"`  // of a rehearsal: so many times as fast do its durations pass; 0: it is none
 }
 
 // Of returns a phase of the plan.
@@ -125,6 +129,26 @@ func (p Plan) Item(id string) (Item, Phase, bool) {
 	}
 	return Item{}, "", false
 }
+
+// Announcement finds an announcement, and the phase in which it goes out.
+func (p Plan) Announcement(id string) (announce.Announcement, Phase, bool) {
+	for _, of := range p.Phases {
+		for _, a := range of.Announcements {
+			if a.ID == id {
+				return a, of.Phase, true
+			}
+		}
+	}
+	return announce.Announcement{}, "", false
+}
+
+// Reviewed reports whether the days of a phase are reviewed: an item of it asks for that.
+func (p Plan) Reviewed(phase Phase) bool {
+	return slices.ContainsFunc(p.Of(phase).Items, func(i Item) bool { return i.Check == DailyReview })
+}
+
+// DailyReview is the check that asks for a signed review of every day of its phase.
+const DailyReview = "daily_review"
 
 // Digest is SHA-256 of the plan.
 func (p Plan) Digest() []byte { return digest(p) }

@@ -37,6 +37,7 @@ type Board struct {
 type known struct {
 	at     time.Time
 	faults []probe.Fault
+	unread bool // they could not be read
 }
 
 // NewBoard returns a board that reads source when it is asked, every half second at most.
@@ -47,7 +48,10 @@ func (b *Board) On(ctx context.Context, name probe.Name) (probe.Fault, bool) {
 	if b == nil {
 		return probe.Fault{}, false
 	}
-	k := b.now(ctx)
+	return b.now(ctx).on(name)
+}
+
+func (k *known) on(name probe.Name) (probe.Fault, bool) {
 	for _, f := range k.faults {
 		if f.Name == name && time.Since(k.at) < f.Left {
 			return f, true
@@ -59,8 +63,11 @@ func (b *Board) On(ctx context.Context, name probe.Name) (probe.Fault, bool) {
 // strike draws whether a call fails, and how.
 func (b *Board) strike(ctx context.Context, name probe.Name) (probe.Fault, bool) {
 	f, on := b.On(ctx, name)
-	return f, on && (f.Share >= 1 || rand.Float64() < f.Share)
+	return f, on && drawn(f)
 }
+
+// drawn draws whether a fault hits this call.
+func drawn(f probe.Fault) bool { return f.Share >= 1 || rand.Float64() < f.Share }
 
 func (b *Board) now(ctx context.Context) *known {
 	if k := b.known.Load(); k != nil && time.Since(k.at) < kept {
@@ -76,10 +83,12 @@ func (b *Board) now(ctx context.Context) *known {
 	before := time.Now() // what is left of a fault was reckoned after this: it never lasts longer than it should
 	found, err := b.source.ActiveFaults(ctx)
 	if err != nil {
-		b.log.Warn("faults cannot be read: there are none", "error", err)
+		if was := b.known.Load(); was == nil || !was.unread {
+			b.log.Warn("faults cannot be read: there are none", "error", err)
+		}
 		found = nil
 	}
-	k := &known{at: before, faults: found}
+	k := &known{at: before, faults: found, unread: err != nil}
 	if err != nil {
 		k.at = time.Now()
 	}

@@ -58,6 +58,7 @@ test('[smoke 1, 2] the dashboard tells how it goes, by what it reckons, and lead
     const snap = await (await route.fetch()).json();
     snap.figures[4] = { ...snap.figures[4], value: null, parts: [], problem: 'too_slow' };
     snap.needs = [
+      { kind: 'alerts', n: 1, since: snap.at, names: ['WhatsApp messaging is down'] },
       { kind: 'edge_functions', n: 1, since: snap.at, names: ['messaging'] },
       { kind: 'campaigns', n: 2, since: snap.at },
     ];
@@ -66,7 +67,11 @@ test('[smoke 1, 2] the dashboard tells how it goes, by what it reckons, and lead
   await page.goto('/');
   await expect(tile('Redemption failures, 15 min').getByText('Cannot be read now')).toBeVisible();
   await expect(tile('Sent, 24 h')).toContainText('messages');
-  await expect(page.getByText('edge function is red: messaging')).toBeVisible();
+  await expect(page.getByRole('link', { name: /edge function is red: messaging/ })).toHaveAttribute(
+    'href',
+    '/integrations',
+  );
+  await expect(page.getByRole('link', { name: /alert that nobody has seen/ })).toHaveAttribute('href', '/alerts');
   await lookAt(page, 'dashboard-degraded');
   await page.getByRole('link', { name: /campaigns wait for somebody/ }).click();
   await expect(page).toHaveURL('/campaigns?show=active');

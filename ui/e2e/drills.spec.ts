@@ -51,3 +51,35 @@ test('a drill goes round: begun with a reason, watched as it happens, and report
   await page.mouse.move(0, 0); // off the rows, one of which was under it
   await lookAt(page, 'drills');
 });
+
+test('a drill is scheduled, paused and begins by hand only again', async ({ signedIn: page }) => {
+  test.slow();
+  await page.request.delete('/api/v1/drill-schedules/redemption-failures?reason=anew'); // of an earlier run
+  await page.goto('/drills');
+  await page.getByRole('button', { name: 'Schedule…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Schedule drills' });
+  await dialog.getByRole('combobox', { name: 'Scenario' }).click();
+  await page.getByRole('option', { name: 'One redemption in four fails' }).click();
+  await dialog.getByRole('checkbox', { name: 'Thursday' }).check();
+  await dialog.getByLabel('At', { exact: true }).fill('10:30');
+  await dialog.getByRole('button', { name: 'Save schedule' }).click();
+  await expect(dialog).toContainText('Say what it is for.');
+  await dialog.getByLabel('Reason').fill('Each week');
+  await lookAt(page, 'drill-schedule');
+  await dialog.getByRole('button', { name: 'Save schedule' }).click();
+  await expect(dialog).toBeHidden();
+  const row = page.getByRole('region', { name: 'By themselves' }).getByRole('row', { name: /redemption-failures/ });
+  await expect(row).toContainText('Monday, Thursday');
+  await expect(row).toContainText('10:30 (Africa/Kigali)');
+  await lookAt(page, 'drill-schedules');
+  await row.getByRole('button', { name: /Change the schedule/ }).click();
+  await dialog.getByRole('switch', { name: 'Paused' }).check({ force: true });
+  await dialog.getByRole('button', { name: 'Save schedule' }).click();
+  await expect(row).toContainText('Paused');
+  await row.getByRole('button', { name: /Change the schedule/ }).click();
+  await dialog.getByRole('button', { name: 'Remove…' }).click();
+  const sure = page.getByRole('dialog', { name: 'Begin it by hand only?' });
+  await sure.getByLabel('Reason').fill('Enough');
+  await sure.getByRole('button', { name: 'Remove schedule' }).click();
+  await expect(row).toBeHidden();
+});

@@ -27,6 +27,12 @@ test('a test alert is seen, an incident is opened by hand, its runbook worked th
   await expect(page.getByRole('row').filter({ has: page.locator(`a[href*="${alert_id}"]`) })).toContainText('Over');
   await lookAt(page, 'alerts');
 
+  await page.getByRole('tab', { name: 'Rules' }).click();
+  const rule = page.getByRole('row', { name: /Redemptions fail by our fault/ });
+  await expect(rule).toContainText('redemption_failure_rate > 5%');
+  await expect(rule).toContainText('Tells Ops and mail');
+  await lookAt(page, 'alert-rules');
+
   await page.goto('/runbooks');
   await expect(page.getByRole('link', { name: 'Messages fail or do not go' })).toBeVisible();
   await lookAt(page, 'runbooks');

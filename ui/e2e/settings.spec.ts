@@ -204,6 +204,32 @@ test('a change is shown before it is saved, dangers are agreed to, and history g
   await expect(limits.getByLabel('In any 7 days')).toHaveValue('90');
 });
 
+test('the rota says who is on call, with a week swapped', async ({ signedIn: page }) => {
+  test.slow();
+  const before = await (await page.request.get('/api/v1/settings/on_call')).json();
+  await put(page, 'on_call', { zone: 'Africa/Kigali', starts: '2026-01-05T09:00', members: ['ops@example.test'] });
+  await page.goto('/settings');
+  const rota = page.getByRole('region', { name: 'On call' });
+  await rota.getByLabel('In turn').fill('second@example.test');
+  await page.keyboard.press('Enter');
+  await rota.getByRole('button', { name: 'Swap a week' }).click();
+  await expect(rota.getByRole('button', { name: 'Save rota…' })).toBeDisabled(); // which, and who?
+  const swap = rota.getByRole('group', { name: 'Swap 1' });
+  await swap.getByLabel('In the week of').fill('2026-12-23');
+  await swap.getByLabel('Instead').fill('third@example.test');
+  await rota.scrollIntoViewIfNeeded();
+  await lookAt(page, 'settings-on-call');
+  await rota.getByRole('button', { name: 'Save rota…' }).click();
+  await expect(page.getByRole('dialog')).toContainText('third@example.test in the week of 2026-12-23');
+  await agree(page, 'Save rota', 'Holidays');
+  await expect(rota.getByText('“Holidays”')).toBeVisible();
+  const saved = await (await page.request.get('/api/v1/settings/on_call')).json();
+  expect(saved.value.members).toEqual(['ops@example.test', 'second@example.test']);
+  expect(saved.value.swaps).toEqual([{ week: '2026-12-23', member: 'third@example.test' }]);
+  const nobody = { zone: 'Africa/Kigali', starts: '2026-01-05T09:00', members: [] };
+  await put(page, 'on_call', before.value?.members?.length ? before.value : nobody);
+});
+
 test('what the figures say about the speed is shown, reviewed and kept', async ({ signedIn: page }) => {
   test.slow();
   await page.goto('/settings');

@@ -1499,6 +1499,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the drills that begin by themselves */
+        get: operations["list-drill-schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drill-schedules/{scenario}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have a drill begin by itself
+         * @description On these days at this time, as if somebody began it by hand: what would be refused then is refused, and said in the Ops channel. One that nobody could begin within ten minutes is left out. It takes the place of the schedule that the scenario had.
+         */
+        put: operations["schedule-drill"];
+        post?: never;
+        /**
+         * Have a drill begin by hand only
+         * @description The answer is what still begins by itself.
+         */
+        delete: operations["unschedule-drill"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/drills": {
         parameters: {
             query?: never;
@@ -2327,83 +2368,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/rollbacks/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A rollback with its steps */
-        get: operations["get-rollback"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollbacks/{id}/legacy": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Sign that the legacy tooling answers, or is off again
-         * @description By Ops, where no webhook says which it is; else `rollout_rollback_legacy`, status 409.
-         */
-        post: operations["sign-legacy"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollbacks/{id}/recovery": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Ask to recover: toggles are as they were
-         * @description Campaigns stay paused. Smoke tests must pass after it, and another person sign. Refused before everything was read back (`rollout_rollback_state`) and while a signal holds (`rollout_rollback_signal`), status 409.
-         */
-        post: operations["recover-rollout"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollbacks/{id}/recovery/sign-off": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Sign that a rollback is over, or that it is not
-         * @description Another person than who asked (`approval_own`, status 403). Refused unless smoke tests have passed on this build since the toggles are as they were (`rollout_rollback_smoke`), and while a signal holds (`rollout_rollback_signal`), status 409. Rejected, everything is off again.
-         */
-        post: operations["sign-recovery"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/rollout": {
         parameters: {
             query?: never;
@@ -2578,44 +2542,6 @@ export interface paths {
         post?: never;
         /** Take a station out */
         delete: operations["withdraw-rollout-station"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollouts/{name}/rollbacks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The rollbacks of a rollout, newest first */
-        get: operations["list-rollbacks"];
-        put?: never;
-        /**
-         * Roll back
-         * @description Pauses all campaigns, switches dispatch off and the legacy tooling on, and reads that back. One at a time: `rollout_rollback_open`, status 409. Answers 201 once everything was read back within 5 s; else 202: its steps tell.
-         */
-        post: operations["roll-back"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/rollouts/{name}/signals": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The signals to roll back, with their clocks */
-        get: operations["list-rollout-signals"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4162,7 +4088,7 @@ export interface components {
              * @description What is decided about
              * @enum {string}
              */
-            kind: "campaign" | "override" | "template" | "rollback";
+            kind: "campaign" | "override" | "template";
             /** @description Whether whoever asks may decide */
             may_decide: boolean;
             /** @description Of an override: what it was then */
@@ -4171,8 +4097,6 @@ export interface components {
             /** Format: date-time */
             requested_at: string;
             requested_by: components["schemas"]["Somebody"];
-            /** @description Of a recovery from a rollback: what it was then */
-            rollback?: components["schemas"]["RollbackFacts"];
             /** @description Its id */
             subject: string;
             /** @description Of a version of a template: what it was then */
@@ -5422,6 +5346,56 @@ export interface components {
         DrillScenarios: {
             scenarios: components["schemas"]["DrillScenario"][];
         };
+        DrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /** @description Who wrote it last */
+            by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /**
+             * Format: uuid
+             * @description That began then
+             */
+            last_drill?: string;
+            /**
+             * Format: date-time
+             * @description The last time that a drill was to begin
+             */
+            last_due?: string;
+            /** @description Why none did */
+            last_refused?: string;
+            /**
+             * Format: date-time
+             * @description Absent: it is paused
+             */
+            next?: string;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            scenario: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
+        };
+        DrillSchedules: {
+            schedules: components["schemas"]["DrillSchedule"][];
+        };
         EdgeFunction: {
             /** Format: date-time */
             checked_at?: string;
@@ -5436,7 +5410,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -6157,10 +6131,6 @@ export interface components {
             /** @description From the device that has it: what that one accepted offline and has not sent yet may be refused then */
             take_over?: boolean;
         };
-        LegacySignature: {
-            /** @description How you know */
-            note: string;
-        };
         Link: {
             /** @description What stands behind the # of the link */
             token: string;
@@ -6250,13 +6220,13 @@ export interface components {
         };
         Need: {
             /** @enum {string} */
-            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions";
+            kind: "campaigns" | "campaign_approvals" | "override_approvals" | "template_approvals" | "approvals" | "support_tasks" | "unsent_vouchers" | "edge_functions" | "alerts";
             /**
              * Format: int64
              * @description How many; counted up to 1000
              */
             n: number;
-            /** @description Of edge functions: which */
+            /** @description Of edge functions: which; of alerts: some of their titles */
             names?: string[];
             /**
              * Format: date-time
@@ -6394,6 +6364,31 @@ export interface components {
             /** @example messaging-outage */
             scenario: string;
         };
+        NewDrillSchedule: {
+            /**
+             * @description Of the zone's clocks
+             * @example 10:00
+             */
+            at: string;
+            /**
+             * @description Of the week
+             * @example [
+             *       "monday"
+             *     ]
+             */
+            days: string[];
+            /** @description Fast drills */
+            fast?: boolean;
+            /** @description None begins until it is resumed */
+            paused?: boolean;
+            /** @description For the audit log, and of each drill */
+            reason: string;
+            /**
+             * @description IANA
+             * @example Africa/Kigali
+             */
+            zone: string;
+        };
         NewFault: {
             /**
              * Format: int64
@@ -6495,14 +6490,6 @@ export interface components {
         NewRole: {
             /** @enum {string} */
             role: "admin" | "project_lead" | "ops" | "support" | "compliance" | "finance" | "viewer" | "station_operator";
-        };
-        NewRollback: {
-            /** @description For everybody, for good */
-            reason: string;
-            /** @description Stations redeem nothing, either */
-            redemptions_off?: boolean;
-            /** @description The same steps, to see that they work */
-            rehearsal?: boolean;
         };
         NewRollout: {
             /** @description Of which there never was one; absent: lastcall */
@@ -7117,16 +7104,6 @@ export interface components {
             /** @description Why, for the audit log */
             reason: string;
         };
-        RecoverySignature: {
-            /** @description Of what you looked at */
-            digest: string;
-            note: string;
-            /**
-             * @description Absent: approved
-             * @enum {string}
-             */
-            verdict?: "approved" | "rejected";
-        };
         Redeemed: {
             amount: string;
             currency: string;
@@ -7382,88 +7359,6 @@ export interface components {
             /** Format: date-time */
             voided_at?: string;
         };
-        Rollback: {
-            /**
-             * Format: uuid
-             * @description With the samples that tripped it
-             */
-            alert_id?: string;
-            automatic: boolean;
-            by: string;
-            /** @description While somebody asks to recover: whoever signs sends it back */
-            digest?: string;
-            /** Format: date-time */
-            done_at?: string;
-            /** Format: uuid */
-            incident_id?: string;
-            /** @description Ops are to sign about the legacy tooling: no webhook says which it is */
-            legacy_asked: boolean;
-            /**
-             * Format: date-time
-             * @description The server's time
-             */
-            now: string;
-            /** @enum {string} */
-            phase: "staging" | "pilot" | "production" | "live";
-            reason: string;
-            /** Format: date-time */
-            recovered_at?: string;
-            /** Format: date-time */
-            recovery_at?: string;
-            recovery_reason?: string;
-            redemptions_off: boolean;
-            rehearsal: boolean;
-            /** Format: uuid */
-            rollback_id: string;
-            rollout: string;
-            /**
-             * Format: date-time
-             * @description When it was read back that nothing went any more
-             */
-            safe_at?: string;
-            /** @description That tripped */
-            signal?: string;
-            /** Format: date-time */
-            started_at: string;
-            /**
-             * @description done: everything was read back; recovering: toggles are as they were, smoke tests and a signature come next
-             * @enum {string}
-             */
-            state: "running" | "done" | "recovering" | "recovered" | "abandoned";
-            steps: components["schemas"]["RollbackStep"][];
-            /** Format: double */
-            time_to_safe_seconds?: number;
-            /** @description As they were, and are to be again */
-            toggles: unknown;
-        };
-        RollbackFacts: {
-            /** @description Of the rollback */
-            reason: string;
-            rehearsal: boolean;
-            rollout: string;
-            /** @description As they are to be again */
-            toggles: unknown;
-        };
-        RollbackStep: {
-            /** @description What was found, or why it is not done yet */
-            detail?: string;
-            /** Format: date-time */
-            done_at?: string;
-            /** Format: date-time */
-            started_at?: string;
-            /**
-             * @description running: it was tried, and is tried again; or people have the word
-             * @enum {string}
-             */
-            state: "waiting" | "running" | "done";
-            step: string;
-            title: string;
-            /** Format: int64 */
-            tries: number;
-        };
-        Rollbacks: {
-            rollbacks: components["schemas"]["Rollback"][];
-        };
         Rollout: {
             /** @description To the next phase; absent: there is none */
             gate?: components["schemas"]["RolloutGate"];
@@ -7590,87 +7485,6 @@ export interface components {
         RolloutReason: {
             /** @description For everybody, for good */
             reason: string;
-        };
-        RolloutSignal: {
-            /**
-             * @description hold: nothing new is sent, somebody is paged
-             * @enum {string}
-             */
-            action: "hold" | "roll_back";
-            /** Format: uuid */
-            alert_id?: string;
-            /**
-             * Format: date-time
-             * @description When it was looked at last
-             */
-            at?: string;
-            /** @description What was found */
-            detail?: string;
-            /** @description The samples since it began to hold */
-            evidence: components["schemas"]["AlertSample"][];
-            /**
-             * Format: double
-             * @description How long it must hold; in a rehearsal it passes faster
-             */
-            for_seconds: number;
-            /** @description New sends are stopped because of it */
-            held: boolean;
-            /**
-             * Format: int64
-             * @description Of fewer it is unknown
-             */
-            min_n?: number;
-            /**
-             * Format: int64
-             * @description How many things a share is a share of
-             */
-            n: number;
-            /** @example critical-outage */
-            name: string;
-            runbook?: string;
-            /** @description The same for people */
-            shown: string;
-            /**
-             * Format: date-time
-             * @description Since when it is so; while a clock runs, since when that does
-             */
-            since?: string;
-            /**
-             * @description unknown: there is no data, or too little; a clock that has begun runs on. burning: it holds, and its clock runs
-             * @enum {string}
-             */
-            state: "ok" | "unknown" | "burning" | "tripped";
-            subject?: string;
-            /** @description The plan's words */
-            text: string;
-            /** @example redemption_failure_rate > 5% */
-            threshold: string;
-            title: string;
-            /**
-             * Format: date-time
-             * @description While a clock runs: when it trips if nothing changes
-             */
-            trips_at?: string;
-            /**
-             * Format: double
-             * @description In the unit of what is measured
-             */
-            value: number;
-            /** @description All that it watches */
-            watch: components["schemas"]["SignalWatch"][];
-        };
-        RolloutSignals: {
-            /**
-             * Format: date-time
-             * @description The server's time
-             */
-            now: string;
-            /** @enum {string} */
-            phase: "staging" | "pilot" | "production" | "live";
-            rollout: string;
-            signals: components["schemas"]["RolloutSignal"][];
-            /** @description From the pilot on */
-            watched: boolean;
         };
         RolloutSignature: {
             /** Format: date-time */
@@ -7958,64 +7772,6 @@ export interface components {
         Settled: {
             /** Format: int64 */
             redemptions: number;
-        };
-        SignalWatch: {
-            /**
-             * @description hold: nothing new is sent, somebody is paged
-             * @enum {string}
-             */
-            action: "hold" | "roll_back";
-            /** Format: uuid */
-            alert_id?: string;
-            /**
-             * Format: date-time
-             * @description When it was looked at last
-             */
-            at?: string;
-            detail?: string;
-            /** @description The samples since it began to hold */
-            evidence: components["schemas"]["AlertSample"][];
-            /** @description It is about too few to judge by: it only holds */
-            few?: boolean;
-            /**
-             * Format: double
-             * @description How long it must hold; in a rehearsal it passes faster
-             */
-            for_seconds: number;
-            /**
-             * Format: int64
-             * @description Of fewer it is unknown
-             */
-            min_n?: number;
-            /**
-             * Format: int64
-             * @description How many things a share is a share of
-             */
-            n: number;
-            rule: string;
-            /** @description The same for people */
-            shown: string;
-            /**
-             * Format: date-time
-             * @description Since when it is so; while a clock runs, since when that does
-             */
-            since?: string;
-            /** @enum {string} */
-            state: "ok" | "unknown" | "burning" | "tripped";
-            subject?: string;
-            /** @example redemption_failure_rate > 5% */
-            threshold: string;
-            title: string;
-            /**
-             * Format: date-time
-             * @description While a clock runs: when it trips if nothing changes
-             */
-            trips_at?: string;
-            /**
-             * Format: double
-             * @description In the unit of what is measured
-             */
-            value: number;
         };
         SmokeItem: {
             /** @description What was seen; no numbers and no texts */
@@ -8997,7 +8753,7 @@ export interface components {
             /** Format: int64 */
             latency_ms?: number;
             /** @enum {string} */
-            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "database";
+            name: "messaging" | "dispatcher" | "voucher-card" | "payments" | "ops-channel" | "mail" | "panel" | "redemptions" | "database";
             /**
              * Format: date-time
              * @description In this state; absent: never probed
@@ -12584,6 +12340,167 @@ export interface operations {
             };
         };
     };
+    "list-drill-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "schedule-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDrillSchedule"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedule"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unschedule-drill": {
+        parameters: {
+            query?: {
+                /** @description For the audit log */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                scenario: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrillSchedules"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-drills": {
         parameters: {
             query?: {
@@ -14771,367 +14688,6 @@ export interface operations {
             };
         };
     };
-    "get-rollback": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "sign-legacy": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["LegacySignature"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Safely noted, not yet in effect */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "recover-rollout": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RolloutReason"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "sign-recovery": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecoverySignature"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Safely noted, not yet in effect */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "get-rollout": {
         parameters: {
             query?: never;
@@ -16099,193 +15655,6 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-rollbacks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollbacks"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "roll-back": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewRollback"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Safely noted, not yet in effect */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Rollback"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-rollout-signals": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RolloutSignals"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
                 headers: {
                     [name: string]: unknown;
                 };

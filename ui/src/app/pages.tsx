@@ -57,6 +57,7 @@ const edges: EdgeFunction['name'][] = [
   'ops-channel',
   'mail',
   'panel',
+  'redemptions',
   'database',
 ];
 
@@ -254,6 +255,20 @@ const rollout = createRoute({
   component: lazyRouteComponent(() => import('../pages/rollout'), 'RolloutPage'),
 });
 
+const announcements = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/announcements',
+  component: lazyRouteComponent(() => import('../pages/rollout/announcements'), 'AnnouncementsPage'),
+});
+
+const reviews = createRoute({
+  getParentRoute: () => root,
+  path: '/rollout/reviews',
+  validateSearch: (s: Record<string, unknown>): { after?: string; review?: string } => ({
+    after: text(s.after),
+    review: text(s.review),
+  }),
+  component: lazyRouteComponent(() => import('../pages/rollout/reviews'), 'ReviewsPage'),
 const rollback = createRoute({
   getParentRoute: () => root,
   path: '/rollout/rollbacks/$id',
@@ -342,6 +357,12 @@ const alerts = createRoute({
   component: lazyRouteComponent(() => import('../pages/incidents/alerts'), 'AlertsPage'),
 });
 
+const alertRules = createRoute({
+  getParentRoute: () => root,
+  path: '/alert-rules',
+  component: lazyRouteComponent(() => import('../pages/incidents/rules'), 'AlertRulesPage'),
+});
+
 const runbooks = createRoute({
   getParentRoute: () => root,
   path: '/runbooks',
@@ -368,6 +389,8 @@ export const router = createRouter({
     approvals,
     overrides,
     rollout,
+    announcements,
+    reviews,
     rollback,
     drills,
     drill,
@@ -384,6 +407,7 @@ export const router = createRouter({
     incidents,
     incident,
     alerts,
+    alertRules,
     runbooks,
     integrations,
     settings,
@@ -439,6 +463,7 @@ const navigation: {
     label: 'Approvals',
     icon: IconCheckbox,
     key: 'v',
+    takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'reviews.sign'],
     takes: ['campaigns.approve', 'overrides.decide', 'templates.review', 'rollout.sign', 'rollout.recover'],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },

@@ -113,6 +113,34 @@ function RolloutWaits() {
   );
 }
 
+/** The days of the rollout that the reader may sign. */
+function ReviewsWait() {
+  const may = useMay();
+  const { data } = api.useQuery(
+    'get',
+    '/reviews',
+    { params: { query: { open: true, limit: 25 } } },
+    { staleTime: 0, refetchInterval: 15_000, enabled: may('reviews.sign') },
+  );
+  const mine = data?.reviews.filter((r) => r.may_sign) ?? [];
+  if (mine.length === 0) return null;
+  return (
+    <Stack component="section" gap={4} mb="lg" aria-label="Daily reviews">
+      <Text size="sm" fw={500}>
+        Days of the rollout to review
+      </Text>
+      {mine.map((r) => (
+        <Text key={r.id} size="sm">
+          <Link to="/rollout/reviews" search={{ review: r.id }} className="text-link">
+            {r.day}
+          </Link>
+          {r.state === 'late' && ': nobody has signed it in time'}
+        </Text>
+      ))}
+    </Stack>
+  );
+}
+
 export function ApprovalsPage() {
   const { after } = route.useSearch();
   const navigate = route.useNavigate();
@@ -129,6 +157,7 @@ export function ApprovalsPage() {
       about="What waits for a second person. Nobody decides about what they asked for, nor about what they have written."
     >
       <RolloutWaits />
+      <ReviewsWait />
       <DataTable
         caption="approvals"
         query={query}

@@ -4,6 +4,7 @@ import { keepPreviousData } from '@tanstack/react-query';
 import { Link, type LinkProps } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense } from 'react';
 import { api } from '../api/client';
+import type { EdgeFunction } from '../api/edge';
 import { problemOf } from '../api/problem';
 import type { components } from '../api/schema';
 import { useMay } from '../app/session';
@@ -202,10 +203,12 @@ function Rows({ of: f }: { of: Figure }) {
     default: {
       const worse = f.parts.filter((p) => p.state !== 'green' || (p.among ?? 0) === 0 || p.n < (p.among ?? 0));
       if (f.parts.every((p) => !p.among)) return row('none', 'No edge function has been probed in this time');
-      if (worse.length === 0) return row('all', `All ${f.parts.length} edge functions were green`);
+      const integrations = (edge?: EdgeFunction['name']): LinkProps | undefined =>
+        may('probes.read') ? { to: '/integrations', search: { edge } } : undefined;
+      if (worse.length === 0) return row('all', `All ${f.parts.length} edge functions were green`, integrations());
       return [
-        ...worse.slice(0, 3).map((p) => row(p.name, functionText(p))),
-        ...(worse.length > 3 ? [row('rest', `${worse.length - 3} more`)] : []),
+        ...worse.slice(0, 3).map((p) => row(p.name, functionText(p), integrations(p.name as EdgeFunction['name']))),
+        ...(worse.length > 3 ? [row('rest', `${worse.length - 3} more`, integrations())] : []),
       ];
     }
   }

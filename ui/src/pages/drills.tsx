@@ -10,6 +10,7 @@ import { Empty } from '../parts/states';
 import { type Column, DataTable, usePager } from '../parts/table';
 import { Time } from '../parts/time';
 import { type DrillHead, DrillMark, isOpen, Score } from './drill/marks';
+import { DrillSchedules } from './drill/schedules';
 import { StartDrill } from './drill/start';
 
 const route = getRouteApi('/drills');
@@ -94,6 +95,7 @@ export function DrillsPage() {
           </Empty>
         }
       />
+      <DrillSchedules />
       <StartDrill
         opened={start === true}
         close={() => void navigate({ search: (s) => ({ ...s, start: undefined }) })}

@@ -40,7 +40,9 @@ export function NewFaultForm({ functions, close }: { functions: EdgeFunction[]; 
   });
   const v = form.values;
   const dispatcher = v.edge_function === 'dispatcher';
-  const kind = dispatcher ? 'stop_polling' : v.kind;
+  const stations = v.edge_function === 'redemptions';
+  const fitting = stations ? kinds.filter((k) => ['server_error', 'slow'].includes(k.value)) : kinds;
+  const kind = dispatcher ? 'stop_polling' : stations && v.kind !== 'slow' ? 'server_error' : v.kind;
   return (
     <form
       noValidate
@@ -71,7 +73,7 @@ export function NewFaultForm({ functions, close }: { functions: EdgeFunction[]; 
         />
         <Select
           label="How it fails"
-          data={dispatcher ? [{ value: 'stop_polling', label: 'Workers take nothing more to send' }] : kinds}
+          data={dispatcher ? [{ value: 'stop_polling', label: 'Workers take nothing more to send' }] : fitting}
           {...form.getInputProps('kind')}
           value={kind}
         />

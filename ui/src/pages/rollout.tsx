@@ -1,6 +1,6 @@
 import { Alert, Button, Drawer, Group, Modal, Stack, Text, Textarea, TextInput, Title } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, client } from '../api/client';
 import { Can } from '../app/session';
@@ -50,6 +50,16 @@ export function RolloutPage() {
     >
       <Stack gap="lg">
         {rollout.plan_differs && <OtherPlan />}
+        {!none && (
+          <Group gap="lg">
+            <Link to="/rollout/announcements" className="text-link">
+              Announcements
+            </Link>
+            <Link to="/rollout/reviews" className="text-link">
+              Daily reviews
+            </Link>
+          </Group>
+        )}
         {rollout.gate && <Gate of={rollout} gate={rollout.gate} />}
         {rollout.phase === 'live' && (
           <Alert color="gray">

@@ -9,6 +9,7 @@ import { Degraded, Failed, Loading } from '../parts/states';
 import { Mark } from '../parts/status';
 import { SpeedAdvice } from './settings-advice';
 import { CampaignsSetting } from './settings-campaigns';
+import { OnCallSetting } from './settings-on-call';
 import { QuietHoursSetting } from './settings-quiet-hours';
 import { type Revision, SaveBar, Setting, useEdit } from './settings-save';
 
@@ -47,6 +48,9 @@ export function SettingsPage() {
         ))}
         {shown('frequency_cap', (r) => (
           <Frequency revision={r} />
+        ))}
+        {shown('on_call', (r) => (
+          <OnCallSetting revision={r} />
         ))}
       </Stack>
     </Page>

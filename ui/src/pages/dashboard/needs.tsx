@@ -1,14 +1,26 @@
 import { IconChevronRight } from '@tabler/icons-react';
 import { Link, type LinkProps } from '@tanstack/react-router';
 import type { components } from '../../api/schema';
+import { useMay } from '../../app/session';
 import { count } from '../../parts/format';
 import { Time } from '../../parts/time';
 
 type Need = components['schemas']['Need'];
 
 /** What waits, in words for one and for several, and where one sees to it. */
-const kinds: Record<Need['kind'], { one: string; more: string; link?: LinkProps }> = {
-  edge_functions: { one: 'edge function is red', more: 'edge functions are red' },
+const kinds: Record<Need['kind'], { one: string; more: string; link: LinkProps; takes?: string }> = {
+  alerts: {
+    one: 'alert that nobody has seen',
+    more: 'alerts that nobody has seen',
+    link: { to: '/alerts' },
+    takes: 'alerts.read',
+  },
+  edge_functions: {
+    one: 'edge function is red',
+    more: 'edge functions are red',
+    link: { to: '/integrations' },
+    takes: 'probes.read',
+  },
   campaigns: {
     one: 'campaign waits for somebody to mend something',
     more: 'campaigns wait for somebody to mend something',
@@ -26,6 +38,11 @@ const kinds: Record<Need['kind'], { one: string; more: string; link?: LinkProps 
     link: { to: '/templates', search: { status: 'submitted' } },
   },
   approvals: { one: 'other decision to take', more: 'other decisions to take', link: { to: '/approvals' } },
+  daily_reviews: {
+    one: 'day of the rollout to review',
+    more: 'days of the rollout to review',
+    link: { to: '/rollout/reviews' },
+  },
   support_tasks: {
     one: 'offline voucher for Support',
     more: 'offline vouchers for Support',
@@ -39,10 +56,12 @@ const kinds: Record<Need['kind'], { one: string; more: string; link?: LinkProps 
 };
 
 export function Needs({ of }: { of: Need[] }) {
+  const may = useMay();
   return (
     <ul className="needs">
       {of.map((need) => {
-        const { one, more, link } = kinds[need.kind];
+        const { one, more, link: to, takes } = kinds[need.kind];
+        const link = !takes || may(takes) ? to : undefined;
         const what = (
           <>
             <span className="needs-count">{need.n >= 1000 ? '1,000+' : count(need.n)}</span>

@@ -95,7 +95,7 @@ export function IncidentsPage() {
 function OnCall() {
   const { data } = api.useQuery('get', '/on-call', {}, { staleTime: 60_000 });
   if (!data) return <>What somebody sees to, with all that happened.</>;
-  if (!data.now) return <>Nobody is on call: the setting on_call says who is.</>;
+  if (!data.now) return <>Nobody is on call: the rota is on the page Settings.</>;
   return (
     <>
       On call: {data.now.member}, until <Time at={data.now.until} />

@@ -1,14 +1,15 @@
 import { Group, SegmentedControl, Tabs } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 
-/** The three pages that belong together. */
-export function IncidentTabs({ at }: { at: '/incidents' | '/alerts' | '/runbooks' }) {
+/** The pages that belong together. */
+export function IncidentTabs({ at }: { at: '/incidents' | '/alerts' | '/alert-rules' | '/runbooks' }) {
   const navigate = useNavigate();
   return (
     <Tabs value={at} onChange={(to) => void navigate({ to: to as typeof at })} mb="lg" activateTabWithKeyboard={false}>
-      <Tabs.List aria-label="Incidents, alerts and runbooks">
+      <Tabs.List aria-label="Incidents, alerts, rules and runbooks">
         <Tabs.Tab value="/incidents">Incidents</Tabs.Tab>
         <Tabs.Tab value="/alerts">Alerts</Tabs.Tab>
+        <Tabs.Tab value="/alert-rules">Rules</Tabs.Tab>
         <Tabs.Tab value="/runbooks">Runbooks</Tabs.Tab>
       </Tabs.List>
     </Tabs>

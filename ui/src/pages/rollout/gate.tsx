@@ -59,12 +59,16 @@ export function Gate({ of: r, gate }: { of: Rollout; gate: GateTo }) {
       }
     >
       {ready ? (
-        <Text size="sm">Every item of {from?.title.toLowerCase()} is passed or waived.</Text>
+        <Text size="sm">Every item of {from?.title.toLowerCase()} is passed or waived, and everybody was told.</Text>
       ) : (
         <ul className="missing">
           {gate.open.map((o) => (
             <li key={o.item} className="missing-one">
-              {o.code === 'signal' || o.code === 'rollback' ? (
+              {o.code === 'announcement_missing' ? (
+                <Link to="/rollout/announcements" className="text-link">
+                  Announcement {o.item}
+                </Link>
+              ) : o.code === 'signal' || o.code === 'rollback' ? (
                 <span>{o.code === 'signal' ? `Signal ${o.item}` : 'Rollback'}</span>
               ) : (
                 <Link to="/rollout" search={{ item: o.item }} className="text-link">

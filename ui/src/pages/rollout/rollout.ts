@@ -54,5 +54,12 @@ export function allows(g: Phase['guardrails']): string {
 
 /** Forgets what the panel knows of the rollout. */
 export function rolloutChanged() {
-  for (const path of ['/rollout', '/rollout/items/{item}']) void queries.invalidateQueries({ queryKey: ['get', path] });
+  for (const path of [
+    '/rollout',
+    '/rollout/items/{item}',
+    '/rollouts/{name}/announcements',
+    '/reviews',
+    '/reviews/{id}',
+  ])
+    void queries.invalidateQueries({ queryKey: ['get', path] });
 }

@@ -1,5 +1,6 @@
 import { Alert, Radio, Select, Stack, Text, TextInput } from '@mantine/core';
 import { dayTimeZone, duration, localZone, zoneName } from '../../parts/format';
+import { zoneChoices, zones } from '../../parts/zones';
 import { type Campaign, Foot } from './frame';
 import { useKept } from './kept';
 import { instantOf, wallOf } from './moment';
@@ -10,8 +11,6 @@ const isSchedule = (v: unknown): v is Schedule => {
   const s = v as Schedule | null;
   return (s?.when === 'now' || s?.when === 'at') && typeof s.wall === 'string' && zones.includes(s.zone);
 };
-
-const zones = [...new Set([localZone, 'Africa/Kigali', 'Europe/Malta', 'UTC', ...Intl.supportedValuesOf('timeZone')])];
 
 /** When a draft shall go. It stays in this browser until the start. */
 export function useSchedule(campaign: string) {
@@ -62,7 +61,7 @@ export function ScheduleStep({ campaign }: { campaign: Campaign }) {
               label="By the clocks of"
               searchable
               nothingFoundMessage="No such zone"
-              data={zones.map((z) => ({ value: z, label: z.replaceAll('_', ' ') }))}
+              data={zoneChoices}
               value={schedule.zone}
               onChange={(zone) => zone && set({ ...schedule, zone })}
             />
