@@ -132,7 +132,7 @@ func TestSignalsAreWatchedFromThePilotOn(t *testing.T) {
 	require.NotEmpty(t, s.Worst.Evidence)
 	require.False(t, p.dispatches(t), "new sends are stopped")
 	require.Empty(t, p.rollbacks(t), "a person decides about the rest")
-	require.NotEmpty(t, p.deliver(t, true), "somebody is paged")
+	require.NotEmpty(t, p.watched.deliver(t, true), "somebody is paged")
 
 	// Whoever sends again is not overruled.
 	p.city.set(t, "toggles", `{"dispatch":true}`)
@@ -161,7 +161,7 @@ func TestRedemptionFailuresAtTheirBorders(t *testing.T) {
 	require.True(t, s.Held())
 	require.False(t, p.dispatches(t))
 	require.Empty(t, p.rollbacks(t))
-	require.NotEmpty(t, p.deliver(t, true))
+	require.NotEmpty(t, p.watched.deliver(t, true))
 
 	// 4 of 80 are 5.0 %, which is not over 5 %.
 	p.redeemed(t, 30)
