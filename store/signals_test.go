@@ -218,7 +218,7 @@ func TestSignalsOfARehearsal(t *testing.T) {
 	p.look(t)
 	require.Equal(t, rollout.SignalUnknown, p.signal(t, "critical-outage").State, "a fault on purpose says nothing of a real rollout")
 	require.Equal(t, rollout.SignalOK, p.signal(t, "redemption-failures").State)
-	p.city.exec(t, `UPDATE rollouts SET factor = 1800`)
+	p.city.exec(t, `UPDATE rollouts SET factor = 1800, settings_before = 0`)
 	p.look(t)
 	require.Equal(t, rollout.SignalTripped, p.signal(t, "critical-outage").State)
 	require.Equal(t, rollout.SignalTripped, p.signal(t, "redemption-failures").State)
