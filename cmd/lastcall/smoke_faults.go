@@ -15,6 +15,9 @@ import (
 	"lastcall/domain/access"
 )
 
+// faultsKnown is how long it takes until every process knows that a fault has ended.
+const faultsKnown = 750 * time.Millisecond
+
 // withFault does something while an edge function fails on purpose, and ends the fault whatever happens; it would end by
 // itself after two minutes.
 func (s *panelSmoke) withFault(ctx context.Context, function, kind string, do func(ctx context.Context) error) error {
@@ -45,7 +48,10 @@ func (s *panelSmoke) withFault(ctx context.Context, function, kind string, do fu
 		return err
 	}
 	s.later("end the fault", end)
-	return errors.Join(do(ctx), end(context.WithoutCancel(ctx)))
+	if err := errors.Join(do(ctx), end(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	return pause(ctx, faultsKnown) // a process may still fail what comes before it has read that the fault is over
 }
 
 // probed has an edge function probed until it is in a state, and keeps what was found.

@@ -472,6 +472,8 @@ const navigation: {
       'rollout.sign',
       'rollout.recover',
       'reviews.sign',
+      'reviews.sign',
+      'rollout.recover',
     ],
   },
   { to: '/overrides', label: 'Overrides', icon: IconLockOpen, key: 'l', takes: 'overrides.read' },
