@@ -52,7 +52,7 @@ func (c *city) tell(t *testing.T, id string) uuid.UUID {
 	return order
 }
 
-// deliver hands every message of an announcement over, as the relay does.
+// goesOut hands every message of an announcement over, as the relay does.
 func (c *city) goesOut(t *testing.T, order uuid.UUID, outcome string) {
 	t.Helper()
 	for _, id := range query[[]string](t, c.bundle, `SELECT array_agg(id::text ORDER BY id) FROM announcement_messages WHERE announcement_id = $1`, order) {

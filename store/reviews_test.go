@@ -151,7 +151,7 @@ func TestAPilotTakesADay(t *testing.T) {
 func TestTheDaysOfARehearsalAreShort(t *testing.T) {
 	t.Parallel()
 	c, support := reviewed(t, 1)
-	c.exec(t, `UPDATE rollouts SET factor = 100`) // a day of 14 minutes and 24 seconds
+	c.exec(t, `UPDATE rollouts SET factor = 100, settings_before = 0`) // a day of 14 minutes and 24 seconds
 	require.Equal(t, rollout.Failed, c.daily(t).Outcome)
 	step := c.step(t)
 	require.Equal(t, 4, step.Opened)

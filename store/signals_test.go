@@ -132,7 +132,7 @@ func TestSignalsAreWatchedFromThePilotOn(t *testing.T) {
 	require.NotEmpty(t, s.Worst.Evidence)
 	require.False(t, p.dispatches(t), "new sends are stopped")
 	require.Empty(t, p.rollbacks(t), "a person decides about the rest")
-	require.NotEmpty(t, p.deliver(t, true), "somebody is paged")
+	require.NotEmpty(t, p.watched.deliver(t, true), "somebody is paged")
 
 	// Whoever sends again is not overruled.
 	p.city.set(t, "toggles", `{"dispatch":true}`)
@@ -161,7 +161,7 @@ func TestRedemptionFailuresAtTheirBorders(t *testing.T) {
 	require.True(t, s.Held())
 	require.False(t, p.dispatches(t))
 	require.Empty(t, p.rollbacks(t))
-	require.NotEmpty(t, p.deliver(t, true))
+	require.NotEmpty(t, p.watched.deliver(t, true))
 
 	// 4 of 80 are 5.0 %, which is not over 5 %.
 	p.redeemed(t, 30)
@@ -218,7 +218,7 @@ func TestSignalsOfARehearsal(t *testing.T) {
 	p.look(t)
 	require.Equal(t, rollout.SignalUnknown, p.signal(t, "critical-outage").State, "a fault on purpose says nothing of a real rollout")
 	require.Equal(t, rollout.SignalOK, p.signal(t, "redemption-failures").State)
-	p.city.exec(t, `UPDATE rollouts SET factor = 1800`)
+	p.city.exec(t, `UPDATE rollouts SET factor = 1800, settings_before = 0`)
 	p.look(t)
 	require.Equal(t, rollout.SignalTripped, p.signal(t, "critical-outage").State)
 	require.Equal(t, rollout.SignalTripped, p.signal(t, "redemption-failures").State)

@@ -39,7 +39,7 @@ func TestAPilotIsAnnouncedAndItsDaysReviewed(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), b.url)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(t.Context()) })
-	_, err = conn.Exec(t.Context(), `UPDATE rollouts SET factor = 21600`) // a day of four seconds
+	_, err = conn.Exec(t.Context(), `UPDATE rollouts SET factor = 21600, settings_before = 0`) // a day of four seconds
 	require.NoError(t, err)
 	standing := func() store.AnnouncementStanding {
 		all, err := b.Announcements(lead, name)

@@ -470,6 +470,8 @@ const navigation: {
       'overrides.decide',
       'templates.review',
       'rollout.sign',
+      'rollout.recover',
+      'reviews.sign',
       'reviews.sign',
       'rollout.recover',
     ],

@@ -95,7 +95,7 @@ export function RollbackPage() {
                     )}
                     {s.done_at && (
                       <Text size="xs" c="dimmed">
-                        <Time at={s.done_at} seconds />
+                        <Time at={s.done_at} bare seconds />
                         {s.tries > 1 && ` · tried ${s.tries} times`}
                       </Text>
                     )}

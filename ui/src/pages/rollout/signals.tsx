@@ -88,7 +88,11 @@ function One({ of: s, now, watched }: { of: Signal; now: string; watched: boolea
         <Text size="sm" fw={500} className="wrap">
           {s.text}
         </Text>
-        {watched && <Mark {...states[s.state]} />}
+        {watched && (
+          <span className="signal-mark">
+            <Mark {...states[s.state]} />
+          </span>
+        )}
       </Group>
       {watched && s.detail && (
         <Text size="sm" className="wrap">
