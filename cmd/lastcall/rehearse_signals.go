@@ -389,7 +389,6 @@ func (r *rehearsal) failing(ctx context.Context) (func(context.Context) error, e
 // failed counts for a minute.
 func (r *rehearsal) redeemsAgain(ctx context.Context) error {
 	for end := time.Now().Add(90 * time.Second); ; {
-		var receipt store.Redeemed
 		receipt, err := r.redeemed(ctx, r.campaigns...)
 		if err == nil && receipt.Mock {
 			err = errors.New("it was only rehearsed")
