@@ -332,7 +332,7 @@ func (r *rehearsal) fault(ctx context.Context, function, kind string) (end func(
 		if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Status == http.StatusConflict {
 			return nil // it ended by itself
 		}
-		return err
+		return errors.Join(err, pause(ctx, faultsKnown))
 	}, nil
 }
 
