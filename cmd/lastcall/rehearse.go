@@ -66,6 +66,8 @@ type rehearsal struct {
 	mu     sync.Mutex // guards what follows: some steps go side by side
 	result rehearsalResult
 	phone  *counterPhone // at the counter of the pilot's station
+
+	campaigns []string // of the pilot, whose vouchers are redeemed
 }
 
 // rehearsalResult is what a run prints. Times are in seconds.

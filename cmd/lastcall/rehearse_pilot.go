@@ -16,7 +16,6 @@ import (
 	"lastcall/domain/access"
 	"lastcall/domain/campaign"
 	"lastcall/domain/rollout"
-	"lastcall/domain/voucher"
 	"lastcall/store"
 )
 
@@ -187,6 +186,7 @@ func (r *rehearsal) vouchers(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	r.campaigns = ids
 	receipt, err := r.redeemed(ctx, ids[0])
 	if err != nil {
 		return "", err
@@ -210,25 +210,24 @@ func (r *rehearsal) vouchers(ctx context.Context) (string, error) {
 	return sent + "; " + redeemed, err
 }
 
-// redeemed redeems a voucher of a campaign, whose QR code Support reads to the counter.
-func (r *rehearsal) redeemed(ctx context.Context, campaignID string) (receipt store.Redeemed, err error) {
+// redeemed redeems a voucher of campaigns, whose QR code Support reads to the counter.
+func (r *rehearsal) redeemed(ctx context.Context, campaigns ...string) (receipt store.Redeemed, err error) {
 	support := r.as(access.Support)
-	var page api.VoucherPage
-	if err := support.get(ctx, "/vouchers", url.Values{"campaign": {campaignID}}, &page); err != nil {
-		return receipt, err
-	}
-	for _, v := range page.Vouchers {
-		if v.Status != voucher.Issued && v.Status != voucher.Sent {
-			continue
-		}
-		var whole api.RevealedVoucher
-		if _, err := support.call(ctx, http.MethodPost, "/vouchers/"+v.ID.String()+"/reveal", nil, &whole); err != nil {
+	for _, id := range campaigns {
+		var page api.VoucherPage
+		if err := support.get(ctx, "/vouchers", url.Values{"campaign": {id}, "outstanding": {"true"}, "limit": {"1"}}, &page); err != nil {
 			return receipt, err
 		}
-		err := r.smoke.keyed(ctx, r.phone.apiClient, "/station/redemptions", uuid.NewString(), api.NewRedemption{StationVoucher: api.StationVoucher{QR: whole.QR}}, &receipt)
-		return receipt, err
+		for _, v := range page.Vouchers {
+			var whole api.RevealedVoucher
+			if _, err := support.call(ctx, http.MethodPost, "/vouchers/"+v.ID.String()+"/reveal", nil, &whole); err != nil {
+				return receipt, err
+			}
+			err = r.smoke.keyed(ctx, r.phone.apiClient, "/station/redemptions", uuid.NewString(), api.NewRedemption{StationVoucher: api.StationVoucher{QR: whole.QR}}, &receipt)
+			return receipt, err
+		}
 	}
-	return receipt, errors.New("the campaign has no voucher that could be redeemed")
+	return receipt, errors.New("no voucher is left that could be redeemed")
 }
 
 // drilled drills an outage of WhatsApp, fast.

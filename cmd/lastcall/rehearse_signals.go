@@ -83,24 +83,29 @@ func (r *rehearsal) trips(signal string, breaks breaking) act {
 	}}
 }
 
-// tripped waits until a signal has tripped.
-func (r *rehearsal) tripped(ctx context.Context, signal string) (s api.RolloutSignal, err error) {
-	err = r.smoke.until(ctx, 60*time.Second, signal+" to trip", func(ctx context.Context) (bool, error) {
-		var all api.RolloutSignals
-		if err := r.as(access.Viewer).get(ctx, "/rollouts/"+r.name+"/signals", nil, &all); err != nil {
-			return false, err
-		}
-		i := slices.IndexFunc(all.Signals, func(s api.RolloutSignal) bool { return s.Name == signal })
-		if i < 0 {
-			return false, fmt.Errorf("the plan has no signal %s", signal)
-		}
-		s = all.Signals[i]
-		return s.State == rollout.SignalTripped, nil
-	})
-	if err != nil {
-		err = fmt.Errorf("%w: it is %s, %s (%s, n %d)", err, s.State, s.Detail, s.Shown, s.N)
+// signal is how it stands about a signal.
+func (r *rehearsal) signal(ctx context.Context, name string) (s api.RolloutSignal, err error) {
+	var all api.RolloutSignals
+	if err := r.as(access.Viewer).get(ctx, "/rollouts/"+r.name+"/signals", nil, &all); err != nil {
+		return s, err
 	}
-	if err == nil && len(s.Evidence) == 0 {
+	i := slices.IndexFunc(all.Signals, func(s api.RolloutSignal) bool { return s.Name == name })
+	if i < 0 {
+		return s, fmt.Errorf("the plan has no signal %s", name)
+	}
+	return all.Signals[i], nil
+}
+
+// tripped waits until a signal has tripped.
+func (r *rehearsal) tripped(ctx context.Context, name string) (s api.RolloutSignal, err error) {
+	err = r.smoke.until(ctx, 60*time.Second, name+" to trip", func(ctx context.Context) (bool, error) {
+		s, err = r.signal(ctx, name)
+		return s.State == rollout.SignalTripped, err
+	})
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%w: it is %s, %s (%s, n %d)", err, s.State, s.Detail, s.Shown, s.N)
+	case len(s.Evidence) == 0:
 		err = errors.New("it has tripped, and there is no evidence of it")
 	}
 	return s, err
@@ -341,6 +346,12 @@ func (r *rehearsal) failing(ctx context.Context) (func(context.Context) error, e
 	if err != nil {
 		return nil, err
 	}
+	mend := func(ctx context.Context) error {
+		if err := end(ctx); err != nil {
+			return err
+		}
+		return r.redeemsAgain(ctx)
+	}
 	const attempts, atOnce = 60, 6
 	var counting sync.Mutex
 	failed := 0
@@ -361,7 +372,7 @@ func (r *rehearsal) failing(ctx context.Context) (func(context.Context) error, e
 		return refusedAs(err, store.RedemptionsDown) == nil, nil
 	})
 	if err != nil {
-		return end, err
+		return mend, err
 	}
 	var all sync.WaitGroup
 	for range atOnce {
@@ -371,7 +382,31 @@ func (r *rehearsal) failing(ctx context.Context) (func(context.Context) error, e
 	if failed < 50 {
 		err = fmt.Errorf("of %d redemptions %d failed of the fault", attempts, failed)
 	}
-	return end, err
+	return mend, err
+}
+
+// redeemsAgain redeems vouchers of the pilot's campaigns until the signal is over: what nobody tries, nobody knows about. What has
+// failed counts for a minute.
+func (r *rehearsal) redeemsAgain(ctx context.Context) error {
+	for end := time.Now().Add(90 * time.Second); ; {
+		receipt, err := r.redeemed(ctx, r.campaigns...)
+		if err == nil && receipt.Mock {
+			err = errors.New("it was only rehearsed")
+		}
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, 6*time.Second); err != nil {
+			return err
+		}
+		s, err := r.signal(ctx, "redemption-failures")
+		if err != nil || s.State == rollout.SignalOK {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the signal is still %s: %s", s.State, s.Detail)
+		}
+	}
 }
 
 // misruled saves a rule that was told to hold nobody back, and then has a campaign that it holds back whole.
