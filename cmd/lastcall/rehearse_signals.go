@@ -267,7 +267,14 @@ func (r *rehearsal) subset(ctx context.Context) error {
 			if err := s.save(ctx, "toggles", []byte(`{"dispatch":true,"station_redeem":true,"mock_redemptions":true}`)); err != nil {
 				return err
 			}
-			s.phone = r.phone
+			// A phone of its own: each run tries a wrong PIN, and a phone is locked out after some of them.
+			var err error
+			if s.phone, err = s.enrolled(ctx, r.phone.station); err == nil {
+				_, err = s.phone.signIn(ctx, s.phone.pin)
+			}
+			if err != nil {
+				return errors.Join(err, s.clean(ctx))
+			}
 		}
 		if err := r.ran(ctx, s, rollout.RecoverySmoke[kind]); err != nil {
 			return err
@@ -332,7 +339,7 @@ func (r *rehearsal) fault(ctx context.Context, function, kind string) (end func(
 		if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Status == http.StatusConflict {
 			return nil // it ended by itself
 		}
-		return err
+		return errors.Join(err, pause(ctx, faultsKnown))
 	}, nil
 }
 

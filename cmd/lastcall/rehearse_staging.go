@@ -210,6 +210,7 @@ func (r *rehearsal) staging() []act {
 		{"admin-smoke (1–20)", func(ctx context.Context) (string, error) { return r.smokes(ctx, 1, 20, "admin-smoke") }},
 		r.proves("policies", 30*time.Second),
 		r.proves("audit-capture", time.Minute),
+		{"edge-functions, after the faults of the smoke tests", r.edgeFunctions},
 		r.announces(rollout.Staging),
 		r.opens(rollout.Staging, r.as(access.Admin)),
 	}
