@@ -111,7 +111,7 @@ func TestEdgeFunctionsAndTheirAvailability(t *testing.T) {
 	c := proofs(t, rollout.Production, "edge_functions", "availability")
 	probed := func(state string) {
 		t.Helper()
-		c.exec(t, `INSERT INTO edge_functions (name, state, checked_at) SELECT n, 'green', clock_timestamp() FROM unnest(ARRAY['messaging','dispatcher','voucher-card','payments','ops-channel','mail','panel','database']) n
+		c.exec(t, `INSERT INTO edge_functions (name, state, checked_at) SELECT n, 'green', clock_timestamp() FROM unnest(ARRAY['messaging','dispatcher','voucher-card','payments','ops-channel','mail','panel','database','redemptions']) n
 			ON CONFLICT (name) DO UPDATE SET state = 'green', checked_at = clock_timestamp()`)
 		c.exec(t, `UPDATE edge_functions SET state = $1 WHERE name = 'messaging'`, state)
 	}

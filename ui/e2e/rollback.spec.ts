@@ -1,4 +1,4 @@
-import { accessible, colleague, expect, lookAt, test } from './support';
+import { accessible, colleague, expect, lookAt, setFor, test, up } from './support';
 
 test('a rollback is rehearsed: its signals, its steps, what was read back, and the way out', async ({
   signedIn: page,
@@ -11,8 +11,14 @@ test('a rollback is rehearsed: its signals, its steps, what was read back, and t
   const name = `tests-${Date.now()}`;
   const lead = await colleague(browser, page, 'Lena', 'project_lead');
   const toggles = await (await page.request.get('/api/v1/settings/toggles')).json();
+  const there = `${up().sandbox}/`;
+  const untold = await setFor(page, 'announcements', () => ({
+    lists: { engineering: ['engineering@example.com'], ops: ['ops@example.com'], pilot: ['pilot@example.com'] },
+    links: { faq: there, training_video: there },
+  }));
   try {
-    // To the pilot, where messages would go elsewhere: what is under way ends first, and the lead waives what staging asks for.
+    // To the pilot, where messages would go elsewhere: what is under way ends first, and the lead waives what staging asks for
+    // and tells whom the plan names.
     const { campaigns } = await (await page.request.get('/api/v1/campaigns?limit=100')).json();
     for (const c of campaigns.filter(
       (c: { status: string }) => !['draft', 'done', 'stopped', 'failed'].includes(c.status),
@@ -27,7 +33,12 @@ test('a rollback is rehearsed: its signals, its steps, what was read back, and t
       const waived = await lead.request.post(`/api/v1/rollout/items/${item.id}/waive`, { data: { reason: 'a test' } });
       expect([200, 202]).toContain(waived.status());
     }
+    type Told = { id: string; phase: string; may_send: boolean; digest: string };
     await expect(async () => {
+      const at = `/api/v1/rollouts/${name}/announcements`;
+      const { announcements } = await (await lead.request.get(at)).json();
+      for (const a of announcements.filter((a: Told) => a.phase === 'staging' && a.may_send))
+        await lead.request.post(`${at}/${a.id}/send`, { data: { digest: a.digest } });
       const opened = await page.request.post('/api/v1/rollout/advance', { data: { from: 'staging' } });
       expect([200, 202]).toContain(opened.status());
     }).toPass({ timeout: 90_000 });
@@ -90,6 +101,7 @@ test('a rollback is rehearsed: its signals, its steps, what was read back, and t
   } finally {
     await lead.request.post('/api/v1/rollout/end', { data: { reason: 'browser tests' } }).catch(() => undefined);
     await page.request.put('/api/v1/settings/toggles', { data: { value: toggles.value, reason: 'browser tests' } });
+    await untold();
     await lead.context().close();
   }
 });
