@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,12 +19,30 @@ import (
 
 var screenshots = flag.Bool("screenshots", false, "TestPanel makes the pictures of docs/screenshots instead of testing")
 
+// panelDir is where the panel's sources are.
+const panelDir = "../../ui"
+
+// panelBuilt installs what the panel is made with, if that has changed, and builds it: once for all tests. It wants Node 20.
+var panelBuilt = sync.OnceValue(func() error {
+	steps := [][]string{{"run", "build"}}
+	if stale(panelDir+"/node_modules/.package-lock.json", panelDir+"/package-lock.json") {
+		steps = [][]string{{"ci"}, {"run", "build"}}
+	}
+	for _, args := range steps {
+		cmd := exec.Command("npm", args...)
+		cmd.Dir = panelDir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("npm %v: %w\n%s", args, err, out)
+		}
+	}
+	return nil
+})
+
 // TestPanel builds the panel, a lastcall that carries it, and runs the browser tests against that, whole. It
 // wants Node 20 and Chromium; what npm installs it installs, and Chromium too where it is root.
 func TestPanel(t *testing.T) {
-	const ui = "../../ui"
-	_, err := exec.LookPath("npm")
-	require.NoError(t, err, "the panel's tests want Node 20 with npm")
+	t.Parallel() // beside the rehearsal: both mostly wait
+	require.NoError(t, panelBuilt())
 	ctx := t.Context()
 	if deadline, ok := t.Deadline(); ok { // a test that is out of time cleans nothing up: this one ends before
 		var cancel context.CancelFunc
@@ -41,16 +60,11 @@ func TestPanel(t *testing.T) {
 		t.Logf("%v (%v)\n%s", cmd.Args, time.Since(began).Round(100*time.Millisecond), out)
 		return err
 	}
-	if stale(ui+"/node_modules/.package-lock.json", ui+"/package-lock.json") {
-		require.NoError(t, in(ui, nil, "npm", "ci"))
-	}
-	require.NoError(t, in(ui, nil, "npm", "run", "build"))
-
 	program := filepath.Join(t.TempDir(), "lastcall")
 	var units sync.WaitGroup
 	var failed error
-	units.Go(func() { failed = in(ui, nil, "npm", "test") })
-	err = in(".", nil, "go", "build", "-o", program, ".")
+	units.Go(func() { failed = in(panelDir, nil, "npm", "test") })
+	err := in(".", nil, "go", "build", "-o", program, ".")
 	units.Wait()
 	require.NoError(t, failed)
 	require.NoError(t, err)
@@ -69,7 +83,7 @@ func TestPanel(t *testing.T) {
 			require.Empty(t, w.smoke(t, "22,29,30").problems(), "what of the smoke tests wants the station app in the binary")
 		}
 		stories.Go(func() {
-			failures[n] = in(ui, []string{"SCREENSHOTS=" + instead, "RESULTS=test-results/" + strconv.Itoa(n+1), "LASTCALL_PANEL=" + w.API,
+			failures[n] = in(panelDir, []string{"SCREENSHOTS=" + instead, "RESULTS=test-results/" + strconv.Itoa(n+1), "LASTCALL_PANEL=" + w.API,
 				"LASTCALL_EMAIL=" + w.Accounts[0].Email, "LASTCALL_PASSWORD=" + w.Accounts[0].Password, "LASTCALL_UP=" + filepath.Join(w.dir, upFileName)},
 				"npm", "run", "e2e", "--", "--shard="+half)
 		})

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -50,15 +48,8 @@ func TestEveryLineOfThePlanHasItsEvidence(t *testing.T) {
 // TestRehearse walks a rollout from staging to live on a Lastcall of real processes, and breaks it, as a person does; one that
 // was killed in its middle leaves nothing behind. It wants Node 20: some smoke tests look at the station app.
 func TestRehearse(t *testing.T) {
-	const ui = "../../ui"
-	if _, err := os.Stat(filepath.Join(ui, "dist", "station", "index.html")); errors.Is(err, os.ErrNotExist) {
-		for _, args := range [][]string{{"ci"}, {"run", "build"}} {
-			cmd := exec.CommandContext(t.Context(), "npm", args...)
-			cmd.Dir = ui
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-		}
-	}
+	t.Parallel()
+	require.NoError(t, panelBuilt())
 	w := &whole{dir: dataDir(t), base: portBase(t)}
 	w.program = filepath.Join(filepath.Dir(w.dir), "lastcall")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", w.program, ".").CombinedOutput()

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -112,16 +113,20 @@ func dataDir(t *testing.T) string {
 	return dir
 }
 
-// portBase is the first of free ports.
+// lastBase is the last one that portBase gave: two tests at once get two.
+var lastBase atomic.Int64
+
+// portBase is where so many ports are free that nobody else of these tests was given.
 func portBase(t *testing.T) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%1000*10; base < 60000; base += portCount {
+	lastBase.CompareAndSwap(0, int64(20000+os.Getpid()%1000*10))
+	for {
+		base := int(lastBase.Add(portCount))
+		require.Less(t, base, 60000, "no free ports")
 		if (&up{base: base, config: config.Defaults()}).checkPorts() == nil {
 			return base
 		}
 	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 func (r *running) upFile(t *testing.T) (f upFile) {
