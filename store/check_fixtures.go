@@ -5,13 +5,18 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"lastcall/domain/rollout"
 )
 
 func init() { checks["fixtures"] = checkFixtures }
 
-// checkFixtures proves that the staging set is there as it should be: counts, relations and hygiene.
+// fixturesWhole is what is said of a staging set that is as it should be.
+const fixturesWhole = "the staging set is there, whole and clean"
+
+// checkFixtures proves that the staging set is there as it should be: counts, relations and hygiene. One that was, in this phase,
+// may be taken away before the next one: nothing of it may run where messages go to people.
 func checkFixtures(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if c.store.staging == nil {
 		return rollout.Missing("this process does not know the staging set"), nil
@@ -24,9 +29,20 @@ func checkFixtures(ctx context.Context, c checking) (rollout.Evidence, error) {
 	if err != nil {
 		return rollout.Evidence{}, err
 	}
-	e := rollout.Evidence{Outcome: rollout.Passed, Summary: "the staging set is there, whole and clean"}
+	e := rollout.Evidence{Outcome: rollout.Passed, Summary: fixturesWhole}
 	for _, kind := range slices.Sorted(maps.Keys(v.Counts)) {
 		e.Figures = append(e.Figures, rollout.Exhibit{Label: kind, Value: fmt.Sprint(v.Counts[kind])})
+	}
+	if !v.OK && v.gone() {
+		var at *time.Time
+		if err := c.db.QueryRow(ctx, `SELECT max(last_at) FROM rollout_evidence WHERE rollout = $1 AND item = $2 AND phase = $3 AND outcome = 'passed' AND summary = $4`,
+			c.Name, c.item.ID, c.Phase, fixturesWhole).Scan(&at); err != nil {
+			return rollout.Evidence{}, err
+		}
+		if at != nil {
+			e.Summary = "the staging set was there, whole and clean, until " + at.UTC().Format("2 Jan 15:04 UTC") + "; it was taken away since"
+			return e, nil
+		}
 	}
 	if !v.OK {
 		first := v.Deviations[0]

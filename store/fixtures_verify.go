@@ -44,6 +44,11 @@ func (s *Store) VerifyFixtures(ctx context.Context, f Fixtures) (FixtureVerdict,
 	return v.FixtureVerdict, nil
 }
 
+// gone reports whether nothing of the set is left but people and templates, which a teardown lets be.
+func (v FixtureVerdict) gone() bool {
+	return v.Counts["bars"]+v.Counts["stations"]+v.Counts["contacts"]+v.Counts["campaigns"]+v.Counts["targets"]+v.Counts["vouchers"] == 0
+}
+
 type fixtureVerifier struct {
 	FixtureVerdict
 	ctx context.Context

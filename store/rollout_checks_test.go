@@ -197,6 +197,12 @@ func TestFixturesAndRunbooksAreProved(t *testing.T) {
 	t.Cleanup(known.Close)
 	c.Store = known
 	c.finds(t, "fixtures", rollout.Failed, "deviate")
+	c.exec(t, `INSERT INTO rollout_evidence (rollout, item, phase, plan_version, outcome, summary, digest)
+		SELECT name, 'fixtures', phase, plan_version, 'passed', 'the staging set is there, whole and clean', sha256('') FROM rollouts`)
+	c.finds(t, "fixtures", rollout.Passed, "taken away since")
+	c.finds(t, "fixtures", rollout.Passed, "taken away since")
+	c.exec(t, `INSERT INTO bars (id, code, name, country) SELECT gen_random_uuid(), 'EX-KIYOVU', 'half of it', 'RW'`)
+	c.finds(t, "fixtures", rollout.Failed, "deviate")
 	c.finds(t, "runbooks", rollout.Passed, "reviewed")
 	before := c.item(t, "runbooks").Digest
 	digest = "another"

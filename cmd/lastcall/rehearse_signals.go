@@ -263,19 +263,7 @@ func (r *rehearsal) recovers(ctx context.Context, id uuid.UUID) error {
 func (r *rehearsal) subset(ctx context.Context) error {
 	for _, kind := range []string{store.SmokeAdmin, store.SmokeStation} {
 		s := r.another()
-		if kind == store.SmokeStation {
-			if err := s.save(ctx, "toggles", []byte(`{"dispatch":true,"station_redeem":true,"mock_redemptions":true}`)); err != nil {
-				return err
-			}
-			// A phone of its own: each run tries a wrong PIN, and a phone is locked out after some of them.
-			var err error
-			if s.phone, err = s.enrolled(ctx, r.phone.station); err == nil {
-				_, err = s.phone.signIn(ctx, s.phone.pin)
-			}
-			if err != nil {
-				return errors.Join(err, s.clean(ctx))
-			}
-		}
+		s.station = r.phone.station.Code
 		if err := r.ran(ctx, s, rollout.RecoverySmoke[kind]); err != nil {
 			return err
 		}

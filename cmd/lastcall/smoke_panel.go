@@ -50,6 +50,7 @@ It signs in with the accounts of lastcall up. Elsewhere --accounts names a file 
 	cmd.Flags().StringVar(&items, "items", "1-30", "which, like 1-20 or 3,7-11")
 	cmd.Flags().StringVar(&base, "base-url", "", "where Lastcall is (default the lastcall up of the data directory, also LASTCALL_API)")
 	cmd.Flags().StringVar(&s.accounts, "accounts", "", "a file with accounts to sign in with (default up.json)")
+	cmd.Flags().StringVar(&s.station, "station", "", "where to try items 21-29: while only some stations take part, one of them (default one of its own)")
 	return cmd
 }
 
@@ -79,6 +80,7 @@ type panelSmoke struct {
 	*output
 	smokeSettings
 	accounts string // a file of accounts
+	station  string // where items 21 to 29 are tried, by its code; "": at one that the run makes
 	base     string
 	people   map[access.Role]*apiClient // who has signed in, or may
 	cleanups []cleanup                  // the last one first

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func (p *counterPhone) signIn(ctx context.Context, pin string) (v api.StationSes
 	return v, err
 }
 
-// atCounter is the phone of these items, signed in, at a station that the run made.
+// atCounter is the phone of these items, signed in, at the station that was named, else at one that the run made.
 func (s *panelSmoke) atCounter(ctx context.Context) (*counterPhone, error) {
 	if s.phone != nil {
 		return s.phone, nil
@@ -70,12 +71,8 @@ func (s *panelSmoke) atCounter(ctx context.Context) (*counterPhone, error) {
 	if err := s.save(ctx, "toggles", []byte(`{"dispatch":true,"station_redeem":true,"mock_redemptions":true}`)); err != nil {
 		return nil, err
 	}
-	b, err := s.bar(ctx)
+	at, err := s.counter(ctx)
 	if err != nil {
-		return nil, err
-	}
-	var at api.Station
-	if _, err := s.admin.call(ctx, http.MethodPost, "/stations", api.NewStation{BarID: b.ID, Code: b.Code + "-1", Name: "Counter"}, &at); err != nil {
 		return nil, err
 	}
 	p, err := s.enrolled(ctx, at)
@@ -87,6 +84,25 @@ func (s *panelSmoke) atCounter(ctx context.Context) (*counterPhone, error) {
 	}
 	s.phone = p
 	return p, nil
+}
+
+// counter is where the phone is.
+func (s *panelSmoke) counter(ctx context.Context) (at api.Station, err error) {
+	if s.station != "" {
+		var page api.StationPage
+		if err := s.admin.get(ctx, "/stations", url.Values{"code": {s.station}}, &page); err != nil {
+			return at, err
+		}
+		if len(page.Stations) != 1 {
+			return at, fmt.Errorf("there is no station %s", s.station)
+		}
+		return page.Stations[0], nil
+	}
+	b, err := s.bar(ctx)
+	if err == nil {
+		_, err = s.admin.call(ctx, http.MethodPost, "/stations", api.NewStation{BarID: b.ID, Code: b.Code + "-1", Name: "Counter"}, &at)
+	}
+	return at, err
 }
 
 func (s *panelSmoke) stationSignIn(ctx context.Context) (evidence, error) {

@@ -56,12 +56,22 @@ func (s *panelSmoke) stationBalance(ctx context.Context) (evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	var none, b api.StationBalance
-	if err := mocked.get(ctx, "/station/balance", nil, &none); err != nil {
+	var before, after, b api.StationBalance
+	if err := mocked.get(ctx, "/station/balance", nil, &before); err != nil {
+		return nil, err
+	}
+	v, err := s.shown(ctx, "1000")
+	if err != nil {
 		return nil, err
 	}
 	k := claims{evidence: evidence{}}
-	k.that(len(none.Redeemed) == 0, "rehearsals are in the balance")
+	if _, _, err := s.redeem(ctx, &k, v, api.StationVoucher{Code: v.Code}); err != nil {
+		return k.evidence, err
+	}
+	if err := mocked.get(ctx, "/station/balance", nil, &after); err != nil {
+		return k.evidence, err
+	}
+	k.that(slices.Equal(before.Redeemed, after.Redeemed), "a rehearsal is in the balance")
 	p, err := s.busyStation(ctx)
 	if err != nil {
 		return k.evidence, errors.Join(err, k.err)
