@@ -96,15 +96,14 @@ type drillWatch struct {
 
 // drillAlert is the alert that a drill expects.
 type drillAlert struct {
-	id              uuid.UUID // uuid.Nil: there is none
-	state           string
-	fired, acked    *time.Time
-	inhibited       bool
-	number          *int64 // of its first notice in the channel that it is expected in
-	delivered       *time.Time
-	outcome         *string
-	attempts        *int
-	acknowledgeable bool
+	id           uuid.UUID // uuid.Nil: there is none
+	state        string
+	fired, acked *time.Time
+	inhibited    bool
+	number       *int64 // of its first notice in the channel that it is expected in
+	delivered    *time.Time
+	outcome      *string
+	attempts     *int
 }
 
 func (w *drillWatch) read() error {

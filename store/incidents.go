@@ -48,8 +48,6 @@ const (
 	IncidentResolved  IncidentState = "resolved"
 )
 
-func (i Incident) target() string { return incidentTarget(i.ID) }
-
 func incidentTarget(id uuid.UUID) string { return "incident/" + id.String() }
 
 // NewIncident is what a person opens an incident with.

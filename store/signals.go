@@ -124,10 +124,9 @@ func standingOf(w rollout.Watch, rule alert.Rule, readings []AlertReading, alert
 		if i := slices.IndexFunc(alerts, func(a Alert) bool { return a.Rule == w.Rule && a.Subject == reading.Subject }); i >= 0 {
 			a := alerts[i]
 			one.AlertID, one.Evidence, one.Since = &a.ID, a.Evidence, &a.PendingSince
-			switch {
-			case a.State == alert.Firing:
+			if a.State == alert.Firing {
 				one.State, one.Since = rollout.SignalTripped, a.FiredAt
-			default:
+			} else {
 				one.TripsAt = new(a.PendingSince.Add(rule.For))
 				if a.UnknownSince == nil && one.State != rollout.SignalUnknown || reading.Verdict == alert.Holds && r.Now.Sub(reading.At) <= stillRead {
 					one.State = rollout.SignalBurning

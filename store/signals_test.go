@@ -85,7 +85,7 @@ func (p pilot) rollbacks(t *testing.T) []store.Rollback {
 // redeemed has n vouchers redeemed: by rows, of vouchers that are none.
 func (p pilot) redeemed(t *testing.T, n int) {
 	t.Helper()
-	p.watched.refused(t, "business", "already_redeemed", 3) // makes the station, too
+	p.refused(t, "business", "already_redeemed", 3) // makes the station, too
 	p.city.exec(t, `ALTER TABLE redemptions DROP CONSTRAINT IF EXISTS redemptions_voucher_id_fkey`)
 	p.city.exec(t, `INSERT INTO redemptions (id, voucher_id, idempotency_key, request_hash, response, station_id, device_id, operator_id, operator, amount, currency)
 		SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid()::text, sha256('x'), '{}', '00000000-0000-7000-8000-000000000002', gen_random_uuid(), gen_random_uuid(), 'o', 1, 'RWF'
@@ -132,7 +132,7 @@ func TestSignalsAreWatchedFromThePilotOn(t *testing.T) {
 	require.NotEmpty(t, s.Worst.Evidence)
 	require.False(t, p.dispatches(t), "new sends are stopped")
 	require.Empty(t, p.rollbacks(t), "a person decides about the rest")
-	require.NotEmpty(t, p.watched.deliver(t, true), "somebody is paged")
+	require.NotEmpty(t, p.deliver(t, true), "somebody is paged")
 
 	// Whoever sends again is not overruled.
 	p.city.set(t, "toggles", `{"dispatch":true}`)
@@ -161,7 +161,7 @@ func TestRedemptionFailuresAtTheirBorders(t *testing.T) {
 	require.True(t, s.Held())
 	require.False(t, p.dispatches(t))
 	require.Empty(t, p.rollbacks(t))
-	require.NotEmpty(t, p.watched.deliver(t, true))
+	require.NotEmpty(t, p.deliver(t, true))
 
 	// 4 of 80 are 5.0 %, which is not over 5 %.
 	p.redeemed(t, 30)

@@ -173,7 +173,9 @@ func TestRefusedTokenOpensTheBreakerAndAGoodOneClosesIt(t *testing.T) {
 	b.refuse.Store(true)
 	b.set(t, "throttle", `{"whatsapp":{"per_minute":600000}}`)
 	for _, id := range []uuid.UUID{one, two} {
-		p := b.until(t, id, 20*time.Second, func(p store.Progress) bool { return p.Status == campaign.Running && waitsFor(policy.ChannelSuspended)(p) })
+		p := b.until(t, id, 20*time.Second, func(p store.Progress) bool {
+			return p.Status == campaign.Running && waitsFor(policy.ChannelSuspended)(p)
+		})
 		require.Contains(t, p.NeedsHuman, "access token has expired")
 		require.Zero(t, p.Counts.Failed+p.Counts.Unknown)
 		query := fmt.Sprintf(`CampaignId = '%s' AND Blocker = 'channel_suspended' AND NeedsHuman = true`, id)

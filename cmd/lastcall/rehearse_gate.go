@@ -199,11 +199,3 @@ func refusedAs(err error, code string) error {
 	}
 	return nil
 }
-
-// waives has a project lead waive an item that the plan cannot have proved here.
-func (r *rehearsal) waives(id, reason string) act {
-	return act{id + " is waived", func(ctx context.Context) (string, error) {
-		_, err := r.as(access.ProjectLead).call(ctx, http.MethodPost, itemPath(id)+"/waive", api.RolloutReason{Reason: reason}, &api.RolloutItem{})
-		return reason, err
-	}}
-}

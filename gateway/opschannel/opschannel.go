@@ -98,10 +98,10 @@ func (c *Channel) Ping(ctx context.Context) error {
 		return down(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	switch {
-	case res.StatusCode == http.StatusBadRequest:
+	switch res.StatusCode {
+	case http.StatusBadRequest:
 		return nil
-	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
+	case http.StatusNotFound, http.StatusGone:
 		return domain.E(domain.Unavailable, "ops_channel_down", "The Ops channel is not there any more (HTTP %d).", res.StatusCode)
 	}
 	return domain.E(domain.Unavailable, "ops_channel_refuses", "The Ops channel answers, but not as one (HTTP %d).", res.StatusCode)
